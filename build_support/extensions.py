@@ -1,0 +1,97 @@
+"""Find the .pyx files below src/ and turn them into extension modules."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError
+
+from . import openssl, requirements
+
+SOURCE = Path("src")
+
+#: The one module that links libcrypto; the others reach it by cimport.
+LIBCRYPTO_MODULE = "fastsocks.crypto._primitives"
+
+#: For every .pyx; a hot file adds its own (boundscheck, wraparound) in its head.
+#: The warnings are those of `cython -Wextra`.
+DIRECTIVES = {
+    "language_level": 3,
+    "warn.maybe_uninitialized": True,
+    "warn.unreachable": True,
+    "warn.unused": True,
+}
+
+#: Cython leaves parameters unused and compares mixed signs in code of its own.
+C_FLAGS = ["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"]
+
+
+def find_extensions() -> list[Extension]:
+    """Return one unbuilt extension module for every .pyx file below src/."""
+    return [
+        Extension(".".join(path.relative_to(SOURCE).with_suffix("").parts), [path.as_posix()])
+        for path in sorted(SOURCE.glob("fastsocks/**/*.pyx"))
+    ]
+
+
+class BuildExtensions(build_ext):  # type: ignore[misc]
+    """Translate, compile and link the extension modules, or stop with the remedy.
+
+    Everything that needs Cython, a compiler or libcrypto waits until `run`, so
+    that making an sdist needs none of them.
+    """
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = os.cpu_count()
+
+    def run(self) -> None:
+        if not self.extensions:
+            return
+        requirements.check_toolchain()
+        libcrypto = openssl.find_libcrypto()
+        strict = os.environ.get("FASTSOCKS_BUILD") == "strict"
+        stamp = self._configuration_stamp(f"{libcrypto!r} {C_FLAGS!r} {DIRECTIVES!r} {strict}\n")
+        for extension in self.extensions:
+            extension.include_dirs += libcrypto.include_dirs
+            extension.extra_compile_args += C_FLAGS + (["-Werror"] if strict else [])
+            extension.depends += [stamp, *libcrypto.archives]
+            if extension.name == LIBCRYPTO_MODULE:
+                libcrypto.link(extension)
+        self._translate(strict)
+        try:
+            super().run()
+        except CCompilerError as error:
+            raise SystemExit(requirements.explain(f"the C compiler failed: {error}")) from error
+
+    def _configuration_stamp(self, configuration: str) -> str:
+        """Return a file that is newer than the built modules if `configuration` changed."""
+        stamp = Path(self.build_temp) / "configuration.txt"
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        if not stamp.exists() or stamp.read_text() != configuration:
+            stamp.write_text(configuration)
+        return str(stamp)
+
+    def _translate(self, strict: bool) -> None:
+        from Cython.Build import cythonize
+        from Cython.Compiler import Options
+
+        Options.warning_errors = strict
+        translated = cythonize(
+            self.extensions,
+            include_path=[str(SOURCE)],
+            build_dir=str(Path(self.build_temp) / "cython"),
+            compiler_directives=DIRECTIVES,
+            force=self.force,
+            quiet=True,
+        )
+        for extension, result in zip(self.extensions, translated, strict=True):
+            if extension.name != result.name:
+                sys.exit(f"Cython returned {result.name} for {extension.name}")
+            extension.sources = result.sources
+            extension.depends += result.depends
