@@ -1,0 +1,13 @@
+"""Addresses, in the form that SOCKS5 and Shadowsocks share."""
+
+from typing import TYPE_CHECKING
+
+from fastsocks.implementation import IMPLEMENTATION
+from ._address import Address
+
+if TYPE_CHECKING or IMPLEMENTATION == "python":
+    from ._header_py import read_address
+else:
+    from ._header import read_address
+
+__all__ = ["Address", "read_address"]
