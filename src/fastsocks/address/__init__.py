@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fastsocks.implementation import IMPLEMENTATION
+
 from ._address import Address
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":

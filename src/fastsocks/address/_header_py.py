@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastsocks.errors import AddressError, AddressTypeError
+
 from ._address import Address, literal_wire
 
 _MAPPED = b"\x04" + bytes(10) + b"\xff\xff"
