@@ -1,0 +1,20 @@
+"""BLAKE3 as SIP022 and SIP023 use it, through the `blake3` package."""
+
+from __future__ import annotations
+
+from blake3 import blake3
+
+
+def blake3_derive(context: str, material: bytes | bytearray | memoryview, length: int) -> bytes:
+    """Derive a subkey in BLAKE3's key derivation mode (SIP022 section 2.2).
+
+    :param context: the purpose, hard-coded text.
+    :param material: key material of any size: a PSK and behind it a salt or session ID.
+    :param length: of the result in bytes.
+    """
+    return blake3(material, derive_key_context=context).digest(length=length)
+
+
+def blake3_hash16(data: bytes | bytearray | memoryview) -> bytes:
+    """Return the first 16 bytes of BLAKE3's hash, by which SIP023 names a PSK."""
+    return blake3(data).digest(length=16)

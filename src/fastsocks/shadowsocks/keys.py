@@ -1,0 +1,171 @@
+"""From passwords to keys."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..crypto import blake3_hash16, random_bytes, require
+from ..errors import ConfigError
+from .methods import Family, Method, lookup
+
+
+class User(NamedTuple):
+    """A user of a 2022 server (SIP023)."""
+
+    name: str
+    #: The uPSK, as long as the method's key.
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"<User {self.name!r}>"
+
+
+class ClientKey:
+    """What a client needs of keys; made by :func:`client_key`."""
+
+    __slots__ = ("identity_hashes", "identity_keys", "key", "method")
+
+    def __init__(self, method: Method, key: bytes, identity_keys: tuple[bytes, ...] = ()) -> None:
+        self.method = method
+        #: The uPSK (2022) or the key made of the password, ``method.key_size`` bytes.
+        self.key = key
+        #: The iPSKs in order, each ``method.key_size`` bytes.
+        self.identity_keys = identity_keys
+        #: For each iPSK the 16-byte hash of the PSK that comes after it (SIP023).
+        self.identity_hashes = tuple(
+            blake3_hash16(following)
+            for following in (*identity_keys[1:], key)[: len(identity_keys)]
+        )
+
+    def __repr__(self) -> str:
+        return f"<ClientKey {self.method.name}>"
+
+
+class ServerKey:
+    """What a server needs of keys; made by :func:`server_key`."""
+
+    __slots__ = ("key", "method", "users")
+
+    def __init__(self, method: Method, key: bytes, users: dict[bytes, User]) -> None:
+        self.method = method
+        #: The PSK, with users the iPSK (2022), or the key made of the password;
+        #: ``method.key_size`` bytes.
+        self.key = key
+        #: By the 16-byte hash of the uPSK (SIP023); empty without users.
+        self.users = users
+
+    def __repr__(self) -> str:
+        return f"<ServerKey {self.method.name}>"
+
+
+def client_key(method: str | Method, password: str) -> ClientKey:
+    """Make a client's key.
+
+    :param method: a method or its name.
+    :param password: 2022: a PSK in base64, or the whole chain ``iPSK:...:uPSK`` (AES methods
+        only); ignored for ``none``; otherwise any text but the empty one.
+    :raises MethodError: no such method, or this libcrypto lacks its cipher.
+    :raises ConfigError: the password does not suit the method; never repeats it.
+    """
+    method = _usable(method)
+    if method.family is not Family.AEAD_2022:
+        return ClientKey(method, _password_key(method, password))
+    *identity, last = password.split(":")
+    if identity and not method.identity_headers:
+        raise ConfigError(
+            f"{method.name} has no identity headers (SIP023): its key is one PSK without a colon"
+        )
+    return ClientKey(method, _psk(method, last), tuple(_psk(method, psk) for psk in identity))
+
+
+def server_key(
+    method: str | Method, password: str, users: Mapping[str, str] | None = None
+) -> ServerKey:
+    """Make a server's key.
+
+    :param method: a method or its name.
+    :param password: 2022: the PSK in base64, with users the iPSK; ignored for ``none``;
+        otherwise any text but the empty one.
+    :param users: PSK in base64 by user name; 2022 AES methods only.
+    :raises MethodError: no such method, or this libcrypto lacks its cipher.
+    :raises ConfigError: the password does not suit the method, the method has no users, or two
+        users have the same key; never repeats a key.
+    """
+    method = _usable(method)
+    if users and not method.identity_headers:
+        raise ConfigError(
+            f"{method.name} has no users: only 2022-blake3-aes-128-gcm and "
+            "2022-blake3-aes-256-gcm tell users apart (SIP023)"
+        )
+    if method.family is not Family.AEAD_2022:
+        return ServerKey(method, _password_key(method, password), {})
+    if ":" in password:
+        raise ConfigError(f"a server's key for {method.name} is one PSK without a colon")
+    table: dict[bytes, User] = {}
+    for name, psk in (users or {}).items():
+        user = User(name, _psk(method, psk, f"user {name!r}: "))
+        other = table.setdefault(blake3_hash16(user.key), user)
+        if other is not user:
+            raise ConfigError(f"users {other.name!r} and {name!r} have the same key")
+    return ServerKey(method, _psk(method, password), table)
+
+
+def generate_key(method: str | Method) -> str:
+    """Make a key at random, as it is written in configurations.
+
+    :return: a PSK in base64 (2022), an empty string for ``none``, otherwise a URL-safe password
+        with as much randomness as the method's key.
+    :raises MethodError: no such method.
+    """
+    if isinstance(method, str):
+        method = lookup(method)
+    if method.family is Family.AEAD_2022:
+        return base64.b64encode(random_bytes(method.key_size)).decode()
+    return secrets.token_urlsafe(method.key_size) if method.key_size else ""
+
+
+def _usable(method: str | Method) -> Method:
+    if isinstance(method, str):
+        method = lookup(method)
+    if method.cipher:
+        require(method.cipher)
+    return method
+
+
+def _password_key(method: Method, password: str) -> bytes:
+    """EVP_BytesToKey with MD5, no salt, one round, which all peers use."""
+    if not method.key_size:
+        return b""
+    if not password:
+        raise ConfigError(f"the password is empty; {_how_to_make(method)}")
+    try:
+        # The command line hands on bytes that are not UTF-8 as lone surrogates (PEP 383).
+        encoded = password.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Not its cause: that holds the password.
+        raise ConfigError("the password is not text that UTF-8 can write") from None
+    digest = derived = b""
+    while len(derived) < method.key_size:
+        digest = hashlib.md5(digest + encoded, usedforsecurity=False).digest()
+        derived += digest
+    return derived[: method.key_size]
+
+
+def _psk(method: Method, text: str, whose: str = "") -> bytes:
+    wanted = f"{whose}a key for {method.name} is {method.key_size} bytes in base64"
+    padding = "" if "=" in text else "=" * (-len(text) % 4)
+    try:
+        key = base64.b64decode(text + padding, validate=True)
+    except ValueError:
+        raise ConfigError(f"{wanted}, and this is not base64; {_how_to_make(method)}") from None
+    if len(key) != method.key_size:
+        raise ConfigError(f"{wanted}, and this has {len(key)}; {_how_to_make(method)}")
+    return key
+
+
+def _how_to_make(method: Method) -> str:
+    return f"make one with: fastsocks genkey {method.name}"
