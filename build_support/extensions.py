@@ -47,8 +47,8 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
 
     def finalize_options(self) -> None:
         super().finalize_options()
-        if self.parallel is None:
-            self.parallel = os.cpu_count()
+        if not self.parallel:
+            self.parallel: int | None = os.cpu_count()
 
     def run(self) -> None:
         if not self.extensions:

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# build_openssl.sh [--tarball FILE-OR-URL [--sha256 SUM]] [--debian-source] PREFIX
+#
+# Build a static libcrypto of OpenSSL 3.5 (the long-term release) into PREFIX/include and
+# PREFIX/lib, for FASTSOCKS_OPENSSL_DIR=PREFIX. Position-independent code with hidden symbols;
+# the legacy provider (RC4) is folded in; no configuration file is ever read.
+#
+# Source: the release tarball where it is reachable, else (or with --debian-source) the source
+# package of the Debian release that carries 3.5, its signature checked with Debian's keyring.
+# That uses an apt configuration of its own; the machine's is only read.
+# Needs gcc, make, perl; curl, or apt-get and dpkg-source. Two to four minutes on two cores.
+set -Eeuo pipefail
+
+series=3.5
+version=3.5.7
+sha256=a8c0d28a529ca480f9f36cf5792e2cd21984552a3c8e4aa11a24aa31aeac98e8
+url=https://github.com/openssl/openssl/releases/download/openssl-$version/openssl-$version.tar.gz
+debian_suite=trixie
+debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; }
+die() { echo "build_openssl.sh: $*" >&2; exit 1; }
+say() { echo "build_openssl.sh: $*" >&2; }
+
+tarball=$url source=release prefix=
+while [ $# -gt 0 ]; do
+  case $1 in
+  --tarball) [ $# -ge 2 ] || die "--tarball needs a file or URL"; tarball=$2 source=given sha256=; shift 2 ;;
+  --sha256) [ $# -ge 2 ] || die "--sha256 needs a checksum"; sha256=$2; shift 2 ;;
+  --debian-source) source=debian; shift ;;
+  -h | --help) usage; exit ;;
+  -*) die "no such option: $1" ;;
+  *) [ -z "$prefix" ] || die "one PREFIX, please"; prefix=$1; shift ;;
+  esac
+done
+[ -n "$prefix" ] || { usage >&2; exit 2; }
+for tool in make perl; do
+  command -v "$tool" >/dev/null || die "$tool is missing: apt-get install build-essential perl"
+done
+mkdir -p "$prefix"
+prefix=$(cd "$prefix" && pwd)
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/fastsocks-openssl.XXXXXX")
+log=$prefix/build.log
+trap 'rm -rf "$work"' EXIT
+trap 'say "failed; the end of $log:"; tail -5 "$log" >&2' ERR
+: >"$log"
+
+unpack_tarball() { # unpack_tarball: fetch or copy $tarball, check it, unpack it into $work/source
+  case $tarball in
+  *://*)
+    command -v curl >/dev/null || return 1
+    curl -fsSL --retry 2 --connect-timeout 10 -o "$work/openssl.tar.gz" "$tarball" >>"$log" 2>&1 || return 1 ;;
+  *) cp "$tarball" "$work/openssl.tar.gz" || exit 1 ;;
+  esac
+  if [ -n "$sha256" ]; then
+    echo "$sha256  $work/openssl.tar.gz" | sha256sum -c --quiet - >&2 || die "$tarball is not what was pinned"
+  else
+    say "no --sha256 given: $tarball is taken unchecked"
+  fi
+  mkdir "$work/source"
+  tar -xf "$work/openssl.tar.gz" -C "$work/source" --strip-components=1
+}
+
+unpack_debian_source() { # the signed source package, patches applied, into $work/source
+  local tool mirrors main security suite
+  for tool in apt-get dpkg-source; do
+    command -v "$tool" >/dev/null || die "$tool is missing: apt-get install dpkg-dev"
+  done
+  [ -r "$debian_keyring" ] || die "$debian_keyring is missing: apt-get install debian-archive-keyring"
+  mirrors=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages')
+  main=$(grep -m1 '/debian/$' <<<"$mirrors") ||
+    die "this machine's apt sources name no Debian mirror; give --tarball"
+  security=$(grep -m1 '/debian-security/$' <<<"$mirrors" || true)
+  mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/package"
+  {
+    echo "deb-src [signed-by=$debian_keyring] $main $debian_suite main"
+    [ -z "$security" ] || echo "deb-src [signed-by=$debian_keyring] $security $debian_suite-security main"
+  } >"$work/apt/sources.list"
+  local apt=(apt-get -q -o "Dir::Etc::sourcelist=$work/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
+    -o "Dir::State::lists=$work/apt/lists" -o "Dir::Cache=$work/apt/cache"
+    -o APT::Sandbox::User= -o APT::Get::AllowUnauthenticated=false)
+  "${apt[@]}" update >>"$log" 2>&1
+  cd "$work/package"
+  for suite in ${security:+"$debian_suite-security"} "$debian_suite"; do
+    if "${apt[@]}" source "openssl/$suite" >>"$log" 2>&1; then break; fi
+    say "the mirror does not deliver openssl of $suite"
+  done
+  cd - >/dev/null
+  compgen -G "$work/package/openssl-*/" >/dev/null || die "no source package of OpenSSL; see $log"
+  mv "$work"/package/openssl-*/ "$work/source"
+}
+
+case $source in
+release)
+  if ! unpack_tarball; then
+    say "$url is not reachable: taking Debian's source package"
+    unpack_debian_source
+  fi ;;
+given) unpack_tarball || die "cannot fetch $tarball" ;;
+debian) unpack_debian_source ;;
+esac
+
+. "$work/source/VERSION.dat"
+found=$MAJOR.$MINOR.$PATCH
+[ "$MAJOR.$MINOR" = "$series" ] || die "the source is OpenSSL $found, not $series"
+say "building OpenSSL $found in $work (log: $log)"
+
+# no-module folds the legacy provider into libcrypto. What is left out is what no cipher,
+# digest or MAC of ours needs and whose absence OpenSSL's own build supports.
+(
+  cd "$work/source"
+  ./Configure --prefix=/usr --libdir=lib --openssldir=/etc/ssl -fPIC -fvisibility=hidden \
+    no-shared no-module no-apps no-tests no-docs no-engine no-autoload-config no-atexit \
+    no-comp no-cmp no-cms no-ct no-dso no-gost no-ocsp no-quic no-srp no-ts no-ui-console
+  make -j"$(nproc)" build_generated
+  make -j"$(nproc)" libcrypto.a
+) >>"$log" 2>&1
+
+mkdir -p "$prefix/lib" "$prefix/include"
+rm -rf "$prefix/include/openssl"
+cp -R "$work/source/include/openssl" "$prefix/include/openssl"
+rm -f "$prefix"/include/openssl/*.in
+cp "$work/source/libcrypto.a" "$prefix/lib/"
+cp "$work/source/LICENSE.txt" "$prefix/LICENSE.openssl.txt"
+echo "$found" >"$prefix/version"
+say "OpenSSL $found is in $prefix; build with FASTSOCKS_OPENSSL_DIR=$prefix"

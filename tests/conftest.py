@@ -1,0 +1,59 @@
+"""What all tests share: the header line and the two implementations."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from cryptography.hazmat.backends.openssl import backend
+
+import fastsocks.implementation
+import peers
+import twins
+
+
+def pytest_report_header() -> list[str]:
+    """Say which implementation and which versions these tests run on."""
+    modules = twins.extension_modules()
+    built = [module for module in modules if twins.is_built(module)]
+    versions = [
+        f"Python {platform.python_version()}",
+        *(f"{name} {_version(name)}" for name in ("uvloop", "Cython")),
+        f"libcrypto {_linked_libcrypto()} (cython), {backend.openssl_version_text()} (python)",
+    ]
+    chosen = fastsocks.implementation.IMPLEMENTATION
+    count = f"{len(built)} of {len(modules)} extension modules built"
+    return [f"fastsocks: {chosen} by default, {count}", ", ".join(versions)]
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _linked_libcrypto() -> str:
+    if not twins.is_built("fastsocks.crypto._primitives"):
+        return "not built"
+    primitives = importlib.import_module("fastsocks.crypto._primitives")
+    return cast(str, primitives.libcrypto_version())
+
+
+@pytest.fixture(params=twins.IMPLEMENTATIONS)
+def implementation(request: pytest.FixtureRequest) -> str:
+    """``cython`` and ``python`` in turn: for `twins.import_twin` and for ``FASTSOCKS_IMPL``."""
+    chosen = cast(str, request.param)
+    probe = "fastsocks.crypto._primitives"
+    if chosen == "cython" and not any(map(twins.is_built, twins.extension_modules() or [probe])):
+        twins.missing_extension(probe)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def find_peer() -> Callable[[str], str]:
+    """Give `peers.find_peer`, which finds a peer's program or skips or fails."""
+    return peers.find_peer
