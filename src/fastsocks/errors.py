@@ -1,0 +1,176 @@
+"""The exceptions of fastsocks.
+
+Each carries a machine-readable ``status`` for logs and counters, and in
+``reply`` the SOCKS5 reply code that tells a client of it (RFC 1928 section 6).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+
+class FastsocksError(Exception):
+    """Base of every error that fastsocks raises on purpose."""
+
+    status = "error"
+    reply = 0x01
+
+
+class ConfigError(FastsocksError, ValueError):
+    """An option is missing, malformed or contradicts another one."""
+
+    status = "config"
+
+
+class MethodError(ConfigError):
+    """A method that does not exist, or that this libcrypto cannot do."""
+
+    status = "method"
+
+
+class ListenError(FastsocksError, OSError):
+    """A listening socket cannot be had."""
+
+    status = "listen"
+
+
+class PolicyError(FastsocksError):
+    """The rules of this service refuse the request."""
+
+    status = "not-allowed"
+    reply = 0x02
+
+
+class ProtocolError(FastsocksError):
+    """The peer broke the protocol."""
+
+    status = "protocol"
+
+
+class AddressError(ProtocolError, ValueError):
+    """An address header or an address text that is not one."""
+
+    status = "bad-address"
+
+
+class AddressTypeError(AddressError):
+    """ATYP is none of 1, 3 and 4, so the length of what follows is unknown."""
+
+    status = "address-type"
+    reply = 0x08
+
+
+class CommandError(ProtocolError):
+    """A SOCKS command that is unknown or not offered here."""
+
+    status = "command"
+    reply = 0x07
+
+
+class AuthenticationError(ProtocolError):
+    """A SOCKS client offered no acceptable method or wrong credentials."""
+
+    status = "authentication"
+    reply = 0x02
+
+
+class ReplyError(ProtocolError):
+    """A SOCKS server answered with a failure; ``reply`` holds its code."""
+
+    status = "refused-by-proxy"
+
+    def __init__(self, message: str, reply: int) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+class TagError(ProtocolError):
+    """An AEAD tag does not match: wrong key or method, tampering, or a probe."""
+
+    status = "tag"
+
+
+class HeaderError(ProtocolError):
+    """A Shadowsocks header that opened but breaks the rules of its edition."""
+
+    status = "header"
+
+
+class TimestampError(HeaderError):
+    """A 2022 header whose clock is more than 30 s away (SIP022)."""
+
+    status = "timestamp"
+
+
+class UserError(ProtocolError):
+    """An identity header that names no user of this server (SIP023)."""
+
+    status = "unknown-user"
+
+
+class ReplayError(ProtocolError):
+    """A salt or initialisation vector that was seen before."""
+
+    status = "replay"
+
+
+class TruncatedError(ProtocolError):
+    """The stream ended inside a record or a header."""
+
+    status = "truncated"
+
+
+class HandshakeTimeoutError(ProtocolError):
+    """The client did not finish its request in time."""
+
+    status = "handshake-timeout"
+
+
+class DialError(FastsocksError):
+    """The target could not be reached."""
+
+    status = "dial"
+
+
+class ResolveError(DialError):
+    """The target's name has no address."""
+
+    status = "resolve"
+    reply = 0x04
+
+
+_REPLY_OF_ERRNO = {
+    errno.EACCES: 0x02,
+    errno.EPERM: 0x02,
+    errno.ENETUNREACH: 0x03,
+    errno.ENETDOWN: 0x03,
+    errno.ENETRESET: 0x03,
+    errno.EHOSTUNREACH: 0x04,
+    errno.EHOSTDOWN: 0x04,
+    errno.ECONNREFUSED: 0x05,
+    errno.ECONNRESET: 0x05,
+    errno.ETIMEDOUT: 0x06,
+    errno.EAFNOSUPPORT: 0x08,
+}
+
+
+def dial_error(cause: OSError | TimeoutError) -> DialError:
+    """Turn the reason why a dial failed into a :class:`DialError`.
+
+    :param cause: what the kernel, the resolver or our connect timeout raised.
+    :return: an error whose ``reply`` is the code for that reason and whose
+        ``__cause__`` is `cause`. Failures to resolve give 4, timeouts 6.
+    """
+    error: DialError
+    if isinstance(cause, socket.gaierror):
+        error = ResolveError(cause.strerror or "the name does not resolve")
+    elif isinstance(cause, TimeoutError) and cause.errno is None:
+        error = DialError("connect timed out")
+        error.reply = 0x06
+    else:
+        error = DialError(cause.strerror or str(cause))
+        if cause.errno is not None:
+            error.reply = _REPLY_OF_ERRNO.get(cause.errno, 0x01)
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,23 @@
+"""What an Inbound yields once it knows what its client wants."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .address import Address
+
+CONNECT = 0x01
+BIND = 0x02
+UDP_ASSOCIATE = 0x03
+
+
+class Request(NamedTuple):
+    """A client's wish to reach a target."""
+
+    address: Address
+    #: Payload that came together with the request; goes to the target first.
+    early_data: bytes = b""
+    #: The authenticated user, or None where there are no users.
+    user: str | None = None
+    #: RFC 1928 CMD.
+    command: int = CONNECT

@@ -1,0 +1,26 @@
+"""Shadowsocks, sans-IO: methods, keys, headers, records, replay protection."""
+
+from .client import ClientCodec
+from .framing import Codec
+from .guard import ReplayGuard
+from .keys import ClientKey, ServerKey, User, client_key, generate_key, server_key
+from .methods import METHODS, Family, Method, lookup
+from .server import ServerCodec, server_codec
+
+__all__ = [
+    "METHODS",
+    "ClientCodec",
+    "ClientKey",
+    "Codec",
+    "Family",
+    "Method",
+    "ReplayGuard",
+    "ServerCodec",
+    "ServerKey",
+    "User",
+    "client_key",
+    "generate_key",
+    "lookup",
+    "server_codec",
+    "server_key",
+]

@@ -1,0 +1,252 @@
+"""The server's end of a Shadowsocks connection over TCP, sans-IO."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..address import Address, read_address
+from ..crypto import Aead, random_bytes
+from ..errors import FastsocksError, HeaderError, UserError
+from ..request import Request
+from . import headers
+from .framing import TAG_SIZE, Codec
+from .guard import ReplayGuard
+from .keys import ServerKey
+from .methods import Family
+from .session_ciphers import (
+    record_opener,
+    record_sealer,
+    session_aead,
+    stream_opener,
+    stream_sealer,
+)
+
+
+class ServerCodec(Codec):
+    """What a Shadowsocks server makes of a client's connection, and answers.
+
+    It is the Inbound of a server: feed :meth:`receive` until it returns the request, then
+    use it as the codec of the relay. Nothing of a ProtocolError that it raises may be seen
+    on the wire: the caller drains the connection in silence.
+
+    :param key: method, key and users.
+    :param guard: knows the salts of earlier connections; one for all listeners of a key.
+    :param answer_salt: the salt or IV of our answer; at random by default.
+    """
+
+    __slots__ = ("_answer_salt", "_guard", "_key", "_received")
+
+    silent = True
+
+    def __init__(
+        self, key: ServerKey, guard: ReplayGuard, *, answer_salt: bytes | None = None
+    ) -> None:
+        super().__init__()
+        self._key = key
+        self._guard = guard
+        self._answer_salt = answer_salt
+        self._received = bytearray()
+
+    @property
+    def codec(self) -> ServerCodec:
+        """The codec of the relay: this object."""
+        return self
+
+    def take_outgoing(self) -> bytes:
+        """Nothing: a server is silent until its target speaks."""
+        return b""
+
+    def connected(self, bound: Address | None) -> bytes:
+        """Nothing: Shadowsocks has no reply to a request."""
+        return b""
+
+    def failed(self, error: FastsocksError) -> bytes:
+        """Nothing: Shadowsocks has no reply to a request."""
+        return b""
+
+    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+        """Take in bytes of the client.
+
+        :return: the request with all payload so far, or None while it is incomplete.
+        :raises ProtocolError: a wrong key, a replay, or a malformed header.
+        """
+        raise NotImplementedError
+
+    def _new_salt(self) -> bytes:
+        return self._answer_salt or random_bytes(self._key.method.salt_size)
+
+    def _request(self, plaintext: bytes | bytearray) -> Request | None:
+        self._received += plaintext
+        found = read_address(self._received)
+        if found is None:
+            return None
+        address, end = found
+        payload = bytes(self._received[end:])
+        self._received.clear()
+        return Request(address, payload)
+
+
+class PlainServerCodec(ServerCodec):
+    """Method ``none``: the address header, then bytes as they are."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, key: ServerKey, guard: ReplayGuard, *, answer_salt: bytes | None = None
+    ) -> None:
+        super().__init__(key, guard, answer_salt=answer_salt)
+        self.transparent = True
+
+    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+        """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
+        return self._request(bytes(data))
+
+
+class StreamServerCodec(ServerCodec):
+    """The stream ciphers: an IV, then the encrypted address header and payload."""
+
+    __slots__ = ("_salt",)
+
+    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+        """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
+        method, key = self._key.method, self._key.key
+        if self.opener is None:
+            self._received += data
+            if len(self._received) < method.salt_size:
+                return None
+            self._salt = bytes(self._received[: method.salt_size])
+            self._guard.check(self._salt)
+            data = self._received[method.salt_size :]
+            self._received.clear()
+            self.opener = stream_opener(method, key, self._salt)
+        request = self._request(self.open(data))
+        if request is not None:
+            self._guard.add(self._salt)
+            self.sealer = stream_sealer(method, key, self._new_salt())
+        return request
+
+
+class AeadServerCodec(ServerCodec):
+    """SIP004: a salt, then sealed records, the address header at their head."""
+
+    __slots__ = ("_salt",)
+
+    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+        """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
+        method, key = self._key.method, self._key.key
+        if self.opener is None:
+            self._received += data
+            if len(self._received) < method.salt_size:
+                return None
+            self._salt = bytes(self._received[: method.salt_size])
+            self._guard.check(self._salt)
+            data = self._received[method.salt_size :]
+            self._received.clear()
+            self.opener = record_opener(method, session_aead(method, key, self._salt))
+        plaintext = self.open(data)
+        if plaintext and not self._received:
+            self._guard.add(self._salt)
+        request = self._request(plaintext)
+        if request is not None:
+            salt = self._new_salt()
+            aead = session_aead(method, key, salt)
+            self.sealer = record_sealer(method, aead, preamble=salt)
+        return request
+
+
+class Aead2022ServerCodec(ServerCodec):
+    """SIP022 and SIP023: salt, identity header, fixed header, variable header, records.
+
+    :param strict: refuse a request whose salt and fixed header do not come in one read
+        (SIP022 3.1.5); only a middlebox that cuts segments calls for False.
+    :param clock: Unix time in seconds.
+    """
+
+    __slots__ = ("_aead", "_clock", "_session_key", "_strict", "_user", "_variable_size", "_salt")
+
+    def __init__(
+        self,
+        key: ServerKey,
+        guard: ReplayGuard,
+        *,
+        answer_salt: bytes | None = None,
+        strict: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(key, guard, answer_salt=answer_salt)
+        self._strict = strict
+        self._clock = clock
+        self._aead: Aead | None = None
+        self._session_key = key.key
+        self._user: str | None = None
+        self._variable_size = 0
+        self._salt = b""
+
+    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+        """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
+        received = self._received
+        received += data
+        if self._aead is None:
+            self._aead = self._open_fixed_header()
+            if self._aead is None:
+                return None
+        size = self._variable_size + TAG_SIZE
+        if len(received) < size:
+            return None
+        method = self._key.method
+        nonce = (1).to_bytes(method.nonce_size, "little")
+        header = headers.read_variable_request_header(self._aead.open(nonce, received[:size]))
+        self.opener = record_opener(method, self._aead, counter=2)
+        rest = received[size:]
+        received.clear()
+        salt = self._new_salt()
+        answer = session_aead(method, self._session_key, salt)
+        self.sealer = record_sealer(
+            method, answer, counter=1, opening=lambda length: self._answer(answer, salt, length)
+        )
+        return Request(header.address, header.payload + self.open(rest), self._user)
+
+    def _open_fixed_header(self) -> Aead | None:
+        key, method, received = self._key, self._key.method, self._received
+        start = method.salt_size + (headers.IDENTITY_HEADER_SIZE if key.users else 0)
+        end = start + headers.REQUEST_HEADER_SIZE + TAG_SIZE
+        if len(received) < end:
+            if self._strict:
+                raise HeaderError("the request's salt and header came in pieces")
+            return None
+        salt = bytes(received[: method.salt_size])
+        if key.users:
+            identity = bytes(received[method.salt_size : start])
+            user = key.users.get(headers.open_identity_header(key.key, salt, identity))
+            if user is None:
+                raise UserError("the identity header names no user of this server")
+            self._session_key, self._user = user.key, user.name
+        aead = session_aead(method, self._session_key, salt)
+        fixed = aead.open(bytes(method.nonce_size), received[start:end])
+        self._variable_size = headers.read_fixed_request_header(fixed, int(self._clock()))
+        self._guard.add(salt)
+        self._salt = salt
+        del received[:end]
+        return aead
+
+    def _answer(self, aead: Aead, salt: bytes, length: int) -> bytes:
+        header = headers.build_response_header(int(self._clock()), self._salt, length)
+        return salt + aead.seal(bytes(self._key.method.nonce_size), header)
+
+
+_CODECS: dict[Family, type[ServerCodec]] = {
+    Family.PLAIN: PlainServerCodec,
+    Family.STREAM: StreamServerCodec,
+    Family.AEAD: AeadServerCodec,
+    Family.AEAD_2022: Aead2022ServerCodec,
+}
+
+
+def server_codec(key: ServerKey, guard: ReplayGuard) -> ServerCodec:
+    """Make the codec of one accepted connection.
+
+    :param key: method, key and users.
+    :param guard: the replay guard of that key.
+    """
+    return _CODECS[key.method.family](key, guard)
