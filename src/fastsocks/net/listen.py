@@ -1,0 +1,133 @@
+"""Listening TCP sockets."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from typing import Any
+
+from fastsocks.errors import ListenError
+
+from .tcp import configure
+
+#: What Linux allows by default (net.core.somaxconn); the kernel cuts it to what it allows.
+BACKLOG = 4096
+
+#: Seconds for which Linux keeps a connection to itself that has not sent anything yet.
+DEFER_ACCEPT = 3
+
+_EVERYWHERE = ("::", "0.0.0.0")  # noqa: S104
+_ATTEMPTS_AT_ONE_PORT = 16
+
+_REMEDIES = {
+    errno.EADDRINUSE: "another process listens there",
+    errno.EADDRNOTAVAIL: "this host has no such address",
+    errno.EACCES: "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
+}
+
+#: This host lacks the address or its family; it may still have the others of a name.
+_LACKING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+_SockAddr = tuple[Any, ...]
+
+
+def listen(host: str, port: int, *, backlog: int = BACKLOG) -> list[socket.socket]:
+    """Open listening sockets, non-blocking, set up for what they accept to inherit.
+
+    A name is looked up in this call, which takes its time.
+
+    :param host: an IP address, a name, which stands for all addresses it has on this host,
+        or "" for every address, IPv6 and IPv4.
+    :param port: 0..65535; with 0 the kernel chooses one, the same for all addresses.
+    :param backlog: how many connections may wait to be accepted.
+    :return: one socket or more.
+    :raises ListenError: names the address and the cause.
+    """
+    targets = _targets(host, port)
+    attempts = 1 if port or len(targets) == 1 else _ATTEMPTS_AT_ONE_PORT
+    while True:
+        attempts -= 1
+        try:
+            return _listen_all(targets, port, backlog)
+        except ListenError as error:
+            # The port that the kernel chose for the first may be taken at the second.
+            if error.errno != errno.EADDRINUSE or attempts == 0:
+                raise
+
+
+def _targets(host: str, port: int) -> list[tuple[int, _SockAddr]]:
+    targets: dict[tuple[int, _SockAddr], None] = {}
+    for one in [host] if host else _EVERYWHERE:
+        try:
+            found = socket.getaddrinfo(one, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except (OSError, UnicodeError) as cause:
+            reason = getattr(cause, "strerror", None) or str(cause)
+            raise _listen_error((one, port), reason, getattr(cause, "errno", None)) from cause
+        for family, _, _, _, sockaddr in found:
+            if family in (socket.AF_INET, socket.AF_INET6):
+                targets[family, sockaddr] = None
+    if not targets:
+        raise _listen_error((host, port), "the name has no address", None)
+    return list(targets)
+
+
+def _listen_all(
+    targets: list[tuple[int, _SockAddr]], port: int, backlog: int
+) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    lacking: ListenError | None = None
+    try:
+        for family, sockaddr in targets:
+            address = (sockaddr[0], port, *sockaddr[2:])
+            try:
+                sock = _listen_one(family, address, backlog)
+            except OSError as cause:
+                error = _listen_error(address, cause.strerror or str(cause), cause.errno)
+                error.__cause__ = cause
+                if cause.errno not in _LACKING:
+                    raise error from cause
+                lacking = error
+                continue
+            sockets.append(sock)
+            port = sock.getsockname()[1]
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    if not sockets and lacking is not None:
+        raise lacking
+    return sockets
+
+
+def _listen_one(family: int, sockaddr: _SockAddr, backlog: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform == "win32":
+            # SO_REUSEADDR there lets another process take the port away.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if sys.platform == "linux":
+            # In every protocol here the client speaks first: with its first bytes there, accept
+            # and first read are one wake-up.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
+        configure(sock)
+        sock.setblocking(False)
+        sock.bind(sockaddr)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _listen_error(sockaddr: _SockAddr, reason: str, code: int | None) -> ListenError:
+    host, port = sockaddr[:2]
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    remedy = _REMEDIES.get(code or 0)
+    error = ListenError(f"cannot listen on {where}: {reason}" + (f" ({remedy})" if remedy else ""))
+    error.errno = code
+    return error

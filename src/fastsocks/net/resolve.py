@@ -1,0 +1,150 @@
+"""Name resolution that never blocks the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, NamedTuple, TypeAlias
+
+from fastsocks.errors import ResolveError, dial_error
+
+#: family, type, proto, canonname, sockaddr as getaddrinfo returns them.
+AddrInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
+
+#: Failures that say something of the name; the others say that no server answered.
+_ABOUT_THE_NAME = frozenset(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+)
+
+
+class _Entry(NamedTuple):
+    expires: float
+    addresses: tuple[AddrInfo, ...]
+    #: Instead of addresses; the arguments and not the exception, which would collect a
+    #: traceback each time it is raised.
+    failure: tuple[int, str] | None
+
+
+def _encode(host: str) -> bytes:
+    try:
+        if host.isascii():
+            return host.lower().encode("ascii")
+        host.encode("utf-8")  # lone surrogates stand for bytes that are not UTF-8
+        return host.encode("idna")
+    except UnicodeError as error:
+        raise ResolveError("not a host name: its letters cannot be written in IDNA") from error
+
+
+class Resolver:
+    """Looks names up with the system's getaddrinfo, off the loop, and remembers the answers.
+
+    Simultaneous look-ups of one name share one call. getaddrinfo does not tell how long an
+    answer is good for, so every answer is kept for the same short time.
+
+    :param loop: the loop that runs the look-ups.
+    :param ttl: seconds for which addresses are kept.
+    :param negative_ttl: seconds for which the answer is kept that there is no such name.
+        Failures to get an answer are not kept.
+    :param size: how many names are kept at most; the oldest goes first.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        ttl: float = 60.0,
+        negative_ttl: float = 5.0,
+        size: int = 4096,
+    ) -> None:
+        self._loop = loop
+        self._ttl = ttl
+        self._negative_ttl = negative_ttl
+        self._size = size
+        self._entries: dict[bytes, _Entry] = {}
+        self._lookups: dict[bytes, asyncio.Task[_Entry]] = {}
+
+    def cached(self, host: str) -> tuple[AddrInfo, ...] | None:
+        """Return the addresses of `host` if they are known now; their port is 0.
+
+        :param host: a name as in :attr:`fastsocks.address.Address.host`.
+        :return: one address or more, or None where only :meth:`resolve` can tell.
+        """
+        try:
+            entry = self._entry(_encode(host))
+        except ResolveError:
+            return None
+        return entry.addresses or None if entry is not None else None
+
+    async def resolve(self, host: str, port: int) -> list[AddrInfo]:
+        """Look up the addresses of `host`, in the order in which to try them (RFC 6724).
+
+        :param host: a name; letters beyond ASCII are encoded by IDNA, and a trailing dot
+            is kept, which the system's resolver takes for "no search domains".
+        :param port: goes into the addresses.
+        :raises ResolveError: there is no such name, or no answer.
+        """
+        name = _encode(host)
+        entry = self._entry(name)
+        if entry is None:
+            task = self._lookups.get(name)
+            if task is None:
+                task = self._loop.create_task(self._look_up(name))
+                self._lookups[name] = task
+                task.add_done_callback(lambda _: self._lookups.pop(name, None))
+            # A caller that gives up must not take the answer away from the others.
+            entry = await asyncio.shield(task)
+        if entry.failure is not None:
+            raise dial_error(socket.gaierror(*entry.failure))
+        return [
+            (family, kind, proto, canonical, (sockaddr[0], port, *sockaddr[2:]))
+            for family, kind, proto, canonical, sockaddr in entry.addresses
+        ]
+
+    def _entry(self, name: bytes) -> _Entry | None:
+        entry = self._entries.get(name)
+        if entry is not None and entry.expires <= self._loop.time():
+            del self._entries[name]
+            return None
+        return entry
+
+    async def _look_up(self, name: bytes) -> _Entry:
+        addresses: tuple[AddrInfo, ...] = ()
+        failure = None
+        ttl = self._ttl
+        try:
+            found = await self._loop.getaddrinfo(
+                name,
+                0,
+                type=socket.SOCK_STREAM,
+                proto=socket.IPPROTO_TCP,
+                # Without it a host that has no IPv6 is given addresses it cannot reach.
+                flags=socket.AI_ADDRCONFIG,
+            )
+        except OSError as error:
+            reason = error.strerror or "the name does not resolve"
+            failure = (error.errno or socket.EAI_FAIL, reason)
+            ttl = self._negative_ttl if error.errno in _ABOUT_THE_NAME else 0.0
+        else:
+            addresses = tuple(found)
+            if not addresses:
+                failure = (socket.EAI_NONAME, "the name has no address")
+                ttl = self._negative_ttl
+        entry = _Entry(self._loop.time() + ttl, addresses, failure)
+        if ttl > 0:
+            self._keep(name, entry)
+        return entry
+
+    def _keep(self, name: bytes, entry: _Entry) -> None:
+        self._entries.pop(name, None)
+        while len(self._entries) >= self._size:
+            del self._entries[next(iter(self._entries))]
+        self._entries[name] = entry
+
+    async def close(self) -> None:
+        """End the look-ups under way; their callers get a CancelledError."""
+        lookups = list(self._lookups.values())
+        for task in lookups:
+            task.cancel()
+        await asyncio.gather(*lookups, return_exceptions=True)
