@@ -1,0 +1,56 @@
+# Socket calls that set-up and relay make without a Python object.
+
+cdef extern from * nogil:
+    """
+    #include <sys/types.h>
+    #include <sys/socket.h>
+    #include <errno.h>
+    #include <time.h>
+
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0
+    #endif
+    #ifdef CLOCK_MONOTONIC_COARSE
+    #define FASTSOCKS_CLOCK CLOCK_MONOTONIC_COARSE
+    #else
+    #define FASTSOCKS_CLOCK CLOCK_MONOTONIC
+    #endif
+
+    static inline double fastsocks_now(void)
+    {
+        struct timespec now;
+        clock_gettime(FASTSOCKS_CLOCK, &now);
+        return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    }
+
+    static inline ssize_t fastsocks_send(int fd, const void *data, size_t size)
+    {
+        ssize_t sent;
+        do {
+            sent = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } while (sent < 0 && errno == EINTR);
+        return sent < 0 ? -errno : sent;
+    }
+
+    static inline ssize_t fastsocks_recv(int fd, void *data, size_t size)
+    {
+        ssize_t received;
+        do {
+            received = recv(fd, data, size, MSG_DONTWAIT);
+        } while (received < 0 && errno == EINTR);
+        return received < 0 ? -errno : received;
+    }
+
+    static inline void fastsocks_reset_on_close(int fd)
+    {
+        struct linger linger = {1, 0};
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    }
+    """
+    # Seconds of a monotonic clock; coarse (some milliseconds), and cheap.
+    double now "fastsocks_now"() noexcept
+    # Bytes sent or received, or -errno. Never blocks, never raises SIGPIPE.
+    Py_ssize_t send "fastsocks_send"(int fd, const void* data, size_t size) noexcept
+    Py_ssize_t receive "fastsocks_recv"(int fd, void* data, size_t size) noexcept
+    # Makes the coming close() send RST rather than FIN.
+    void reset_on_close "fastsocks_reset_on_close"(int fd) noexcept

@@ -1,0 +1,125 @@
+"""Listening sockets."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from fastsocks.errors import ListenError
+from fastsocks.net import listen
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="TCP_DEFER_ACCEPT is of Linux")
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+def open_sockets(stack: ExitStack, host: str, port: int = 0) -> list[socket.socket]:
+    return [stack.enter_context(sock) for sock in listen(host, port)]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_accepted_sockets_inherit_the_options(stack: ExitStack, host: str) -> None:
+    (sock,) = open_sockets(stack, host)
+    assert sock.gettimeout() == 0
+    client = stack.enter_context(socket.create_connection(sock.getsockname()[:2], timeout=10))
+    client.sendall(b"x")
+    sock.settimeout(10)
+    accepted, _ = sock.accept()
+    with accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 120
+
+
+@linux
+def test_accepting_waits_for_the_first_bytes(stack: ExitStack) -> None:
+    (sock,) = open_sockets(stack, "127.0.0.1")
+    client = stack.enter_context(socket.create_connection(sock.getsockname(), timeout=10))
+    with pytest.raises(BlockingIOError):
+        sock.accept()
+    client.sendall(b"x")
+    sock.settimeout(10)
+    accepted, _ = sock.accept()
+    with accepted:
+        assert accepted.recv(1) == b"x"
+
+
+def test_everywhere_is_both_families_at_one_port(stack: ExitStack) -> None:
+    sockets = open_sockets(stack, "")
+    assert [sock.family for sock in sockets] == [socket.AF_INET6, socket.AF_INET]
+    assert sockets[0].getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    ports = {sock.getsockname()[1] for sock in sockets}
+    assert len(ports) == 1
+    for host in ("127.0.0.1", "::1"):
+        stack.enter_context(socket.create_connection((host, *ports), timeout=10))
+
+
+def test_a_name_is_all_its_addresses(stack: ExitStack) -> None:
+    sockets = open_sockets(stack, "localhost")
+    hosts = {sock.getsockname()[0] for sock in sockets}
+    expected = {info[4][0] for info in socket.getaddrinfo("localhost", 0)}
+    assert hosts == expected
+    assert len({sock.getsockname()[1] for sock in sockets}) == 1
+
+
+def test_a_port_in_use(stack: ExitStack) -> None:
+    (sock,) = open_sockets(stack, "127.0.0.1")
+    port = sock.getsockname()[1]
+    with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
+        listen("127.0.0.1", port)
+    # Everywhere includes it; the sockets that could be had are closed again.
+    with pytest.raises(ListenError, match=rf"cannot listen on 0\.0\.0\.0:{port}: .*in use"):
+        listen("", port)
+    open_sockets(stack, "::1", port)
+
+
+def test_an_address_of_another_host() -> None:
+    with pytest.raises(ListenError, match=r"cannot listen on \[2001:db8::1\]:1080: .*no such addr"):
+        listen("2001:db8::1", 1080)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "no such name", "\udcff"])
+def test_a_name_that_does_not_resolve(host: str) -> None:
+    with pytest.raises(ListenError, match="cannot listen on"):
+        listen(host, 0)
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@linux
+@pytest.mark.usefixtures("many_files")
+@pytest.mark.parametrize("talks", [True, False])
+def test_a_burst_of_connections_fits_the_queue(stack: ExitStack, talks: bool) -> None:
+    (sock,) = open_sockets(stack, "127.0.0.1")
+    for _ in range(1000):
+        client = stack.enter_context(socket.create_connection(sock.getsockname(), timeout=20))
+        # A full queue drops the SYN, and the client's kernel sends it again after a second.
+        assert total_retransmissions(client) == 0
+        if talks:
+            client.sendall(b"x")
+    if talks:
+        sock.settimeout(10)
+        for _ in range(1000):
+            sock.accept()[0].close()
+
+
+def total_retransmissions(sock: socket.socket) -> int:
+    """Return tcpi_total_retrans of linux/tcp.h."""
+    return int.from_bytes(
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[100:], sys.byteorder
+    )
