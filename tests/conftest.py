@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable
 from typing import cast
 
 import pytest
 from cryptography.hazmat.backends.openssl import backend
 
 import fastsocks.implementation
-import peers
 import twins
 
 
@@ -51,9 +49,3 @@ def implementation(request: pytest.FixtureRequest) -> str:
     if chosen == "cython" and not any(map(twins.is_built, twins.extension_modules() or [probe])):
         twins.missing_extension(probe)
     return chosen
-
-
-@pytest.fixture(scope="session")
-def find_peer() -> Callable[[str], str]:
-    """Give `peers.find_peer`, which finds a peer's program or skips or fails."""
-    return peers.find_peer

@@ -1,0 +1,100 @@
+# fastsocks: every target sets up .venv first where that is needed.
+# A machine without make, a compiler or headers: scripts/bootstrap.sh TARGET installs them.
+
+PYTHON ?= python3
+VENV ?= .venv
+OPENSSL_PREFIX ?= $(HOME)/.cache/fastsocks-openssl
+# More arguments for pytest: make test ARGS="-k framing -x"
+ARGS ?=
+
+python := $(VENV)/bin/python
+pip := $(python) -m pip --disable-pip-version-check --quiet
+metadata := pyproject.toml setup.py src/fastsocks/__init__.py
+
+ifneq ($(FASTSOCKS_BUILD),pure)
+test test-slow: export FASTSOCKS_REQUIRE_EXTENSIONS ?= 1
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+	  || sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
+
+# Set-up and build
+
+$(python):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: set PYTHON=")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(pip) install --upgrade "pip>=25.1"
+
+# The package is installed in place without its extension modules; `build` makes those.
+$(VENV)/installed: $(metadata) | $(python)
+	$(pip) install --group build
+	FASTSOCKS_BUILD=pure $(pip) install --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/developing: $(VENV)/installed
+	$(pip) install --group dev
+	@touch $@
+
+.PHONY: setup build openssl peers
+setup: $(VENV)/developing ## Set up .venv with fastsocks and everything for its development
+
+build: $(VENV)/installed ## Build the extension modules in place
+	$(python) setup.py --quiet build_ext --inplace
+
+openssl: ## Build a static OpenSSL 3.5 into OPENSSL_PREFIX, for FASTSOCKS_OPENSSL_DIR
+	scripts/build_openssl.sh "$(OPENSSL_PREFIX)"
+
+peers: ## Install shadowsocks-libev, shadowsocks-rust and curl for tests and benchmarks
+	scripts/install_peers.sh
+
+# Running
+
+.PHONY: demo
+demo: build ## Run a server and a local proxy on this machine, and say how to try them
+	$(python) scripts/demo.py
+
+# Tests and checks
+
+.PHONY: test test-slow lint format types layers check bench
+test: setup build ## Run the tests on both implementations
+	$(python) -m pytest $(ARGS)
+
+test-slow: setup build ## Run the tests that take minutes
+	$(python) -m pytest -m slow $(ARGS)
+
+lint: setup ## Check style
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+
+format: setup ## Repair style
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
+types: setup ## Check types
+	$(python) -m mypy
+
+layers: setup ## Check that imports and cimports point down the layers
+	$(VENV)/bin/lint-imports
+	$(python) -m pytest -q tests/test_layers.py
+
+check: lint types layers ## lint, types and layers
+
+bench: setup build ## Run the benchmarks
+	$(python) -m benchmarks $(ARGS)
+
+# Distributions
+
+.PHONY: sdist wheel clean
+sdist: setup ## Make the source distribution in dist/
+	$(python) -m build --sdist
+
+wheel: setup ## Make a wheel for this machine in dist/
+	$(python) -m build --wheel
+
+clean: ## Remove what was built, but not .venv
+	rm -rf build dist src/*.egg-info
+	find src -name '*.so' -delete
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,145 @@
+"""What is built and shipped, and what a build says where something is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+import twins
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "fastsocks"
+SHIPPED = (
+    *("CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md"),
+    *("pyproject.toml", "setup.py", "build_support", "docs", "scripts", "src"),
+)
+BUILT = ("*.c", "*.so", "*.pyd", "*.egg-info", "build", "__pycache__")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Copy what a distribution is made of, without anything that was built."""
+    for name in SHIPPED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(*BUILT))
+        else:
+            shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in `folder` without the build variables of this environment."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FASTSOCKS_", "PYTHON"))
+    }
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**environment, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def call_backend(folder: Path, call: str, **variables: str) -> None:
+    """Call the PEP 517 back end as a front end would, with Cython out of reach."""
+    code = (
+        f"import sys; sys.modules['Cython'] = None; from setuptools import build_meta as b; {call}"
+    )
+    result = run(folder, "-c", code, **variables)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("module", twins.extension_modules())
+def test_extension_module_is_built(module: str) -> None:
+    if not twins.is_built(module):
+        twins.missing_extension(module)
+
+
+@pytest.mark.parametrize("module", twins.extension_modules())
+def test_only_the_crypto_glue_links_libcrypto(module: str) -> None:
+    if not twins.is_built(module):
+        twins.missing_extension(module)
+    stem = PACKAGE.parent.joinpath(*module.split("."))
+    built = [path for suffix in EXTENSION_SUFFIXES if (path := Path(f"{stem}{suffix}")).exists()]
+    assert built
+    if module != "fastsocks.crypto._primitives":
+        assert re.search(rb"libcrypto\.(so|\d|dylib)", built[0].read_bytes()) is None
+
+
+def test_sdist_holds_the_cython_sources(copy: Path) -> None:
+    (copy / "src" / "fastsocks" / "crypto" / "_primitives.c").write_text("generated")
+    call_backend(copy, "b.build_sdist('dist')")
+    (archive,) = (copy / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        names = {name.split("/", 1)[1] for name in file.getnames() if "/" in name}
+    expected = {
+        str(path.relative_to(ROOT))
+        for pattern in ("*.py", "*.pyx", "*.pxd", "*.pyi", "py.typed")
+        for path in PACKAGE.rglob(pattern)
+    }
+    assert expected <= names
+    assert {"setup.py", "build_support/extensions.py", "LICENSE", "README.md"} <= names
+    assert not [name for name in names if name.endswith((".c", ".so"))]
+
+
+def test_pure_wheel_needs_no_compiler_and_no_cython(copy: Path) -> None:
+    # A tree where the extension modules were built in place, as a developer's is.
+    (copy / "src" / "fastsocks" / "crypto" / "_primitives.so").write_text("built in place")
+    call_backend(copy, "b.build_wheel('dist')", FASTSOCKS_BUILD="pure", CC="missing-compiler")
+    (wheel,) = (copy / "dist").glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = {name for name in file.namelist() if name.startswith("fastsocks/")}
+    expected = {
+        str(path.relative_to(PACKAGE.parent))
+        for pattern in ("*.py", "*.pyi", "py.typed")
+        for path in PACKAGE.rglob(pattern)
+    }
+    assert names == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"PKG_CONFIG": "missing-pkg-config"}, ["pkg-config is missing", "libssl-dev"]),
+        ({"PKG_CONFIG_LIBDIR": "nowhere", "PKG_CONFIG_PATH": ""}, ["no libcrypto", "libssl-dev"]),
+        ({"CC": "missing-compiler"}, ["missing-compiler", "build-essential"]),
+        ({"FASTSOCKS_OPENSSL_DIR": "nowhere"}, ["nowhere", "make openssl"]),
+        ({"FASTSOCKS_BUILD": "fast"}, ["FASTSOCKS_BUILD='fast'", "pure"]),
+    ],
+    ids=["pkg-config", "libcrypto", "compiler", "static", "typo"],
+)
+def test_build_stops_and_names_the_remedy(
+    copy: Path, variables: dict[str, str], named: list[str]
+) -> None:
+    result = run(copy, "setup.py", "build_ext", "--inplace", **variables)
+    assert result.returncode != 0
+    assert all(part in result.stdout for part in named), result.stdout
+    assert "Traceback" not in result.stdout
+
+
+@pytest.mark.parametrize("document", ["README.md", ".ci/run", ".github/workflows/ci.yml"])
+def test_named_make_targets_exist(document: str) -> None:
+    path = ROOT / document
+    if not path.exists():
+        pytest.skip(f"{document} is not part of an sdist")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    named = re.findall(r"(?:make|bootstrap\.sh) ([a-z][a-z-]*)", path.read_text(encoding="utf-8"))
+    assert named
+    assert set(named) <= targets
