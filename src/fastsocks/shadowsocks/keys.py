@@ -125,7 +125,9 @@ def generate_key(method: str | Method) -> str:
         method = lookup(method)
     if method.family is Family.AEAD_2022:
         return base64.b64encode(random_bytes(method.key_size)).decode()
-    return secrets.token_urlsafe(method.key_size) if method.key_size else ""
+    password = secrets.token_urlsafe(method.key_size) if method.key_size else ""
+    # A dash in front would read as an option on a command line.
+    return generate_key(method) if password.startswith("-") else password
 
 
 def _usable(method: str | Method) -> Method:

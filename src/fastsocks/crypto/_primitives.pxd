@@ -1,0 +1,82 @@
+"""C interface of the primitives, for the Cython modules of other packages.
+
+Only ``_primitives`` links libcrypto; what cimports these classes calls through them.
+The ``_raw`` methods may run without the GIL, but never two at once on one object.
+"""
+
+from libc.stdint cimport uint8_t
+
+from .libcrypto cimport EVP_CIPHER, EVP_CIPHER_CTX
+
+cdef enum:
+    TAG_SIZE = 16
+
+# The state that XChaCha20 has beside ChaCha20-Poly1305; owned by one Aead.
+cdef struct ExtendedNonce:
+    uint8_t key[32]
+    # The first 16 bytes of the nonce that the subkey in use was derived for.
+    uint8_t head[16]
+    bint derived
+    EVP_CIPHER_CTX *block
+
+cdef class Aead:
+    cdef readonly str name
+    # In bytes.
+    cdef readonly size_t nonce_size
+    # Borrowed: fetched once and kept for the life of the process.
+    cdef const EVP_CIPHER *_cipher
+    # Owned; each is made when first needed, so a one-way Aead has only one.
+    cdef EVP_CIPHER_CTX *_sealing
+    cdef EVP_CIPHER_CTX *_opening
+    # Owned; NULL unless this is XChaCha20-Poly1305.
+    cdef ExtendedNonce *_extended
+    cdef uint8_t _key[32]
+
+    # Writes n + 16 bytes to dst. `src` and `dst` are equal or do not overlap; n < 2**31 - 16.
+    # Returns 0, or -1 if libcrypto fails (out of memory).
+    cdef int seal_raw(
+        self, const uint8_t *nonce, const uint8_t *src, size_t n, uint8_t *dst
+    ) noexcept nogil
+    # Writes n_with_tag - 16 bytes to dst; worthless, and not to be used, unless it returns 0.
+    # Returns -1 if the tag does not match or there is none.
+    cdef int open_raw(
+        self, const uint8_t *nonce, const uint8_t *src, size_t n_with_tag, uint8_t *dst
+    ) noexcept nogil
+    cdef int _set_nonce(self, const uint8_t *nonce, uint8_t *inner) noexcept nogil
+
+cdef class StreamCipher:
+    cdef readonly str name
+    # Owned.
+    cdef EVP_CIPHER_CTX *_context
+
+    # Writes n bytes to dst. `src` and `dst` are equal or do not overlap.
+    # Returns 0, or -1 if libcrypto fails.
+    cdef int update_raw(self, const uint8_t *src, size_t n, uint8_t *dst) noexcept nogil
+
+cdef class BlockCipher:
+    # Borrowed.
+    cdef const EVP_CIPHER *_cipher
+    # Owned; each is made when first needed.
+    cdef EVP_CIPHER_CTX *_encrypting
+    cdef EVP_CIPHER_CTX *_decrypting
+    cdef uint8_t _key[32]
+
+    # Both write 16 bytes to dst, and return 0, or -1 if libcrypto fails.
+    cdef int encrypt_raw(self, const uint8_t *src, uint8_t *dst) noexcept nogil
+    cdef int decrypt_raw(self, const uint8_t *src, uint8_t *dst) noexcept nogil
+
+# HKDF-SHA1 of 1 to 5100 bytes into out; returns 0, or -1 if libcrypto fails.
+# With the GIL only: it works in one context of the process.
+cdef int hkdf_sha1_raw(
+    const uint8_t *key,
+    size_t key_size,
+    const uint8_t *salt,
+    size_t salt_size,
+    const uint8_t *info,
+    size_t info_size,
+    uint8_t *out,
+    size_t size,
+) noexcept
+
+# Fills out with n bytes of the kernel's generator; returns 0, or -1 if it fails.
+cdef int random_raw(uint8_t *out, size_t n) noexcept nogil
