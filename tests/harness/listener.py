@@ -1,0 +1,54 @@
+"""Ports and addresses on loopback."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+
+class SocketAddress(NamedTuple):
+    """Where something listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago, for programs that cannot take port 0."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def refusing_address(host: str = "127.0.0.1") -> Iterator[SocketAddress]:
+    """Hold a port that is bound and not listening, so that a connect to it is refused."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as holder:
+        holder.bind((host, 0))
+        yield SocketAddress(*holder.getsockname()[:2])
+
+
+@contextmanager
+def silent_address() -> Iterator[SocketAddress]:
+    """Hold a listening port whose queue is full: a connect to it is neither taken nor refused."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = []
+        try:
+            for _ in range(4):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex(listener.getsockname())
+                fillers.append(filler)
+            yield SocketAddress(*listener.getsockname())
+        finally:
+            for filler in fillers:
+                filler.close()

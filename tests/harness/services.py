@@ -1,0 +1,235 @@
+"""Start the services of fastsocks and of its peers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+import twins
+
+from .listener import SocketAddress, free_port
+from .process import Process, ProcessEndedError
+
+Implementation = Literal["cython", "python"]
+PeerName = Literal["libev", "rust"]
+
+_PROGRAMS = {
+    "libev": {"server": "ss-server", "local": "ss-local"},
+    "rust": {"server": "ssserver", "local": "sslocal"},
+}
+_REMEDY = {
+    "libev": "install the Debian package shadowsocks-libev",
+    "rust": "run cargo install shadowsocks-rust, or set FASTSOCKS_PEERS to where bin/ssserver is",
+}
+_PORT_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process and the address on which it listens."""
+
+    process: Process
+    address: SocketAddress
+
+    def stop(self) -> int:
+        """End the process and return its exit code."""
+        return self.process.stop()
+
+
+def require_implementation(implementation: Implementation) -> None:
+    """Skip or fail unless every extension module is built where they are asked for."""
+    if implementation == "cython":
+        for module in twins.extension_modules():
+            if not twins.is_built(module):
+                twins.missing_extension(module)
+
+
+def environment(implementation: Implementation | None = None, **variables: str) -> dict[str, str]:
+    """Return the environment for a child that runs this checkout of fastsocks."""
+    package = importlib.util.find_spec("fastsocks")
+    assert package is not None
+    assert package.origin is not None
+    path = [str(Path(package.origin).resolve().parents[1])]
+    if inherited := os.environ.get("PYTHONPATH"):
+        path.append(inherited)
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+    found.pop("FASTSOCKS_IMPL", None)
+    # A resolver that does not answer must not take longer than the test.
+    found["RES_OPTIONS"] = "timeout:1 attempts:1"
+    if implementation is not None:
+        found["FASTSOCKS_IMPL"] = implementation
+    return {**found, **variables}
+
+
+def fastsocks_command(*arguments: str) -> list[str]:
+    """Return the command line for ``fastsocks ARGUMENTS``."""
+    return [sys.executable, "-m", "fastsocks", *arguments]
+
+
+def start_fastsocks(
+    *arguments: str, implementation: Implementation | None = None, **variables: str
+) -> Service:
+    """Start a service and wait until it listens.
+
+    :param arguments: the sub-command and its flags.
+    :param variables: added to the environment.
+    :raises ProcessEndedError: it ended before it listened.
+    """
+    process = Process(
+        f"fastsocks {arguments[0]} ({implementation or 'auto'})",
+        fastsocks_command(*arguments),
+        environment(implementation, **variables),
+    )
+    try:
+        found = process.wait_for_line(r"listening on \[?([^\s\]]+)\]?:(\d+)")
+    except BaseException:
+        process.kill()
+        raise
+    return Service(process, SocketAddress(found[1], int(found[2])))
+
+
+def start_server(
+    method: str,
+    key: str,
+    *extra: str,
+    implementation: Implementation | None = None,
+    **variables: str,
+) -> Service:
+    """Start ``fastsocks server`` on a port of the kernel's choice."""
+    return start_fastsocks(
+        *("server", "-s", "127.0.0.1", "-p", "0", "-k", key, "-m", method, *extra),
+        implementation=implementation,
+        **variables,
+    )
+
+
+def start_local(
+    server: SocketAddress,
+    method: str,
+    key: str,
+    *extra: str,
+    implementation: Implementation | None = None,
+    **variables: str,
+) -> Service:
+    """Start ``fastsocks local`` on a port of the kernel's choice."""
+    return start_fastsocks(
+        *("local", "-s", server.host, "-p", str(server.port), "-b", "127.0.0.1", "-l", "0"),
+        *("-k", key, "-m", method, *extra),
+        implementation=implementation,
+        **variables,
+    )
+
+
+def start_proxy(
+    *extra: str, implementation: Implementation | None = None, **variables: str
+) -> Service:
+    """Start ``fastsocks proxy`` on a port of the kernel's choice."""
+    return start_fastsocks(
+        *("proxy", "-b", "127.0.0.1", "-l", "0", *extra),
+        implementation=implementation,
+        **variables,
+    )
+
+
+def peer_program(peer: PeerName, role: Literal["server", "local"]) -> str:
+    """Return the path of a peer's program; skip or fail where it is missing."""
+    program = _PROGRAMS[peer][role]
+    prefix = os.environ.get("FASTSOCKS_PEERS")
+    cached = Path(prefix) if prefix else Path.home() / ".cache" / "fastsocks-peers"
+    found = shutil.which(
+        program, path=os.pathsep.join((str(cached / "bin"), os.environ.get("PATH", os.defpath)))
+    )
+    if found is None:
+        reason = f"{program} is missing; {_REMEDY[peer]}"
+        if os.environ.get("FASTSOCKS_REQUIRE_PEERS") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return found
+
+
+def start_peer_server(peer: PeerName, method: str, key: str) -> Service:
+    """Start the peer's server."""
+    program = peer_program(peer, "server")
+
+    def command(port: int) -> list[str]:
+        if peer == "libev":
+            return [program, "-s", "127.0.0.1", "-p", str(port), "-k", key, "-m", method]
+        return [program, "-s", f"127.0.0.1:{port}", *_rust_cipher(method, key)]
+
+    return _start_on_free_port(f"{program} {method}", command)
+
+
+def start_peer_local(peer: PeerName, server: SocketAddress, method: str, key: str) -> Service:
+    """Start the peer's SOCKS5 server that leads to the Shadowsocks server at `server`."""
+    program = peer_program(peer, "local")
+
+    def command(port: int) -> list[str]:
+        if peer == "libev":
+            return [
+                *(program, "-s", server.host, "-p", str(server.port)),
+                *("-b", "127.0.0.1", "-l", str(port), "-k", key, "-m", method),
+            ]
+        return [
+            *(program, "-s", str(server), "-b", f"127.0.0.1:{port}"),
+            *(*_rust_cipher(method, key), "--single-threaded"),
+        ]
+
+    return _start_on_free_port(f"{program} {method}", command)
+
+
+def start_rust_server_with_users(
+    method: str, key: str, users: dict[str, str], folder: Path
+) -> Service:
+    """Start ssserver with users (SIP023), which only its configuration file knows.
+
+    :param users: name to key of each user.
+    :param folder: where to write that file.
+    """
+    program = peer_program("rust", "server")
+
+    def command(port: int) -> list[str]:
+        file = folder / f"ssserver-{port}.json"
+        server = {
+            "address": "127.0.0.1",
+            "port": port,
+            "method": method,
+            "password": key,
+            "users": [{"name": name, "password": psk} for name, psk in users.items()],
+        }
+        file.write_text(json.dumps({"servers": [server]}), encoding="utf-8")
+        return [program, "-c", str(file)]
+
+    return _start_on_free_port(f"{program} {method} with users", command)
+
+
+def _rust_cipher(method: str, key: str) -> Sequence[str]:
+    return ("-m", method) if method in {"none", "plain"} else ("-m", method, "-k", key)
+
+
+def _start_on_free_port(name: str, command: Callable[[int], list[str]]) -> Service:
+    for attempt in range(_PORT_ATTEMPTS):
+        port = free_port()
+        process = Process(name, command(port))
+        try:
+            process.wait_for_line(rf"listening (?:at|on) 127\.0\.0\.1:{port}\b")
+        except ProcessEndedError as error:
+            process.kill()
+            taken = re.search(r"in use", str(error)) is not None
+            if not taken or attempt == _PORT_ATTEMPTS - 1:
+                raise
+        except BaseException:
+            process.kill()
+            raise
+        else:
+            return Service(process, SocketAddress("127.0.0.1", port))
+    raise AssertionError("unreachable")
