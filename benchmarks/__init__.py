@@ -1,0 +1,1 @@
+"""The benchmarks of fastsocks; not part of the installed package."""

@@ -1,0 +1,229 @@
+/* load: the load generator of the fastsocks benchmarks.
+ *
+ * Client and target live in this one process, each in a thread of its own, so
+ * that both sides of a relay can be counted and verified. Loopback only. The
+ * outcome is one line of JSON on standard output; `idle` prints one line when
+ * every connection stands, and closes them when standard input has a line or
+ * ends. Exit status: 0 done, 1 some connection failed, 2 wrong usage. */
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "clock.h"
+#include "exchange.h"
+#include "pattern.h"
+#include "target.h"
+
+#define DRAIN_NS (5 * NS_PER_S)
+
+enum mode { DOWNLOAD, UPLOAD, SHORT, PINGPONG, PACED, IDLE, MODES };
+
+static const char *const mode_names[MODES] = {"download", "upload", "short",
+                                              "pingpong", "paced",  "idle"};
+
+struct options {
+    enum mode mode;
+    struct sockaddr_in proxy;
+    int through_proxy;
+    uint64_t connections, concurrency, opening, times, bytes, rate, interval, deadline;
+};
+
+static void usage(const char *problem)
+{
+    fprintf(stderr,
+            "load: %s\n"
+            "usage: load MODE [--proxy HOST:PORT] [options]\n"
+            "  download, upload  --bytes N of each of --connections C, all at once\n"
+            "  short             --connections N, --concurrency C, --bytes N of request and reply\n"
+            "  pingpong          --times N exchanges of --bytes N on --connections C\n"
+            "  paced             --connections C, each sent --bytes N at --rate bytes a second,\n"
+            "                    what is due every --interval milliseconds (100)\n"
+            "  idle              --connections C, one byte each way, then held\n"
+            "every mode: --deadline SECONDS, --opening N connections being set up at once\n",
+            problem);
+    exit(2);
+}
+
+static uint64_t number(const char *text)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+
+    if (end == text || *end || value == 0)
+        usage("not a positive number");
+    return value;
+}
+
+static void parse_proxy(struct options *o, const char *text)
+{
+    char host[INET_ADDRSTRLEN];
+    const char *colon = strrchr(text, ':');
+
+    if (!colon || (size_t)(colon - text) >= sizeof host)
+        usage("--proxy wants IPV4:PORT");
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = '\0';
+    o->proxy.sin_family = AF_INET;
+    o->proxy.sin_port = htons((uint16_t)number(colon + 1));
+    if (inet_pton(AF_INET, host, &o->proxy.sin_addr) != 1)
+        usage("--proxy wants IPV4:PORT");
+    if ((ntohl(o->proxy.sin_addr.s_addr) >> 24) != 127)
+        usage("loopback proxies only");
+    o->through_proxy = 1;
+}
+
+static enum mode parse_mode(const char *text)
+{
+    for (int mode = 0; mode < MODES; mode++)
+        if (strcmp(text, mode_names[mode]) == 0)
+            return (enum mode)mode;
+    usage("unknown mode");
+    return MODES;
+}
+
+static struct options parse(int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"proxy", required_argument, NULL, 'p'},       {"connections", required_argument, NULL, 'n'},
+        {"concurrency", required_argument, NULL, 'c'}, {"opening", required_argument, NULL, 'o'},
+        {"times", required_argument, NULL, 't'},       {"bytes", required_argument, NULL, 'b'},
+        {"rate", required_argument, NULL, 'r'},        {"deadline", required_argument, NULL, 'd'},
+        {"interval", required_argument, NULL, 'i'},    {NULL, 0, NULL, 0}};
+    struct options o = {.connections = 1, .opening = 64, .times = 1, .bytes = 1, .interval = 100, .deadline = 60};
+    int c;
+
+    if (argc < 2)
+        usage("no mode");
+    o.mode = parse_mode(argv[1]);
+    while ((c = getopt_long(argc - 1, argv + 1, "", known, NULL)) != -1) {
+        switch (c) {
+        case 'p': parse_proxy(&o, optarg); break;
+        case 'n': o.connections = number(optarg); break;
+        case 'c': o.concurrency = number(optarg); break;
+        case 'o': o.opening = number(optarg); break;
+        case 't': o.times = number(optarg); break;
+        case 'b': o.bytes = number(optarg); break;
+        case 'r': o.rate = number(optarg); break;
+        case 'i': o.interval = number(optarg); break;
+        case 'd': o.deadline = number(optarg); break;
+        default: usage("unknown option");
+        }
+    }
+    if (optind != argc - 1)
+        usage("unexpected argument");
+    if (o.concurrency == 0)
+        o.concurrency = o.mode == SHORT ? 1 : o.connections;
+    if (o.mode == PACED && o.rate == 0)
+        usage("paced needs --rate");
+    if (o.connections > UINT32_MAX || o.times > UINT32_MAX)
+        usage("too many");
+    return o;
+}
+
+static struct plan make_plan(const struct options *o)
+{
+    struct plan p = {
+        .proxy = o->through_proxy ? &o->proxy : NULL,
+        .connections = (uint32_t)o->connections,
+        .concurrency = (uint32_t)(o->concurrency < o->connections ? o->concurrency : o->connections),
+        .opening = (uint32_t)o->opening,
+        .times = 1,
+        .request = 0,
+        .reply = o->bytes,
+        .deadline_ns = now_ns() + o->deadline * NS_PER_S,
+    };
+
+    switch (o->mode) {
+    case DOWNLOAD:
+        break;
+    case UPLOAD:
+        p.request = o->bytes;
+        p.reply = 1; /* says that the target has received and verified it all */
+        break;
+    case SHORT: /* the header counts as part of the request */
+        p.request = o->bytes > sizeof(struct exchange) ? o->bytes - sizeof(struct exchange) : 0;
+        break;
+    case PINGPONG:
+        p.request = o->bytes;
+        p.times = (uint32_t)o->times;
+        break;
+    case PACED:
+        p.rate = o->rate;
+        p.interval = o->interval * NS_PER_MS;
+        break;
+    case IDLE:
+        p.request = p.reply = 1;
+        p.hold = 1;
+        break;
+    case MODES:
+        break;
+    }
+    return p;
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void print_outcome(enum mode mode, struct outcome *r, unsigned mismatches, int drained)
+{
+    double seconds = r->finished_ns > r->started_ns
+                         ? (double)(r->finished_ns - r->started_ns) / 1e9
+                         : 0;
+
+    printf("{\"mode\": \"%s\", \"completed\": %u, \"failed\": %u, \"lost\": %u, \"mismatches\": %u, ",
+           mode_names[mode], r->completed, r->failed, r->lost, mismatches);
+    if (r->error)
+        printf("\"error\": \"%s\", ", r->error);
+    else
+        printf("\"error\": null, ");
+    printf("\"drained\": %s, \"sent\": %llu, \"received\": %llu, \"seconds\": %.6f, "
+           "\"cpu_seconds\": %.6f, ",
+           drained ? "true" : "false", (unsigned long long)r->sent,
+           (unsigned long long)r->received, seconds, cpu_seconds());
+    samples_print(&r->first_byte, "first_byte_us", stdout);
+    printf(", ");
+    samples_print(&r->exchange, "exchange_us", stdout);
+    printf("}\n");
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = parse(argc, argv);
+    struct outcome outcome = {0};
+    struct plan plan;
+    unsigned mismatches;
+    int drained;
+
+    pattern_init();
+    plan = make_plan(&o);
+    plan.target = target_start();
+    samples_init(&outcome.first_byte, plan.connections);
+    samples_init(&outcome.exchange, (size_t)plan.connections * plan.times);
+    client_run(&plan, &outcome);
+    if (plan.hold) {
+        char line;
+
+        printf("{\"ready\": %u, \"failed\": %u}\n", outcome.completed, outcome.failed);
+        fflush(stdout);
+        if (read(STDIN_FILENO, &line, 1) < 0)
+            perror("stdin");
+    }
+    client_close(&outcome);
+    drained = target_wait_idle(now_ns() + DRAIN_NS);
+    mismatches = target_mismatches();
+    print_outcome(o.mode, &outcome, mismatches, drained);
+    samples_free(&outcome.first_byte);
+    samples_free(&outcome.exchange);
+    return outcome.failed || outcome.lost || mismatches ? 1 : 0;
+}

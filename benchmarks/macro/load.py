@@ -1,0 +1,99 @@
+"""The load generator (benchmarks/load, C): built on first use, run, its outcome read."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).resolve().parents[1] / "load"
+_READY_SECONDS = 60.0
+
+Outcome = dict[str, Any]
+
+
+class LoadError(Exception):
+    """The load generator failed, or saw connections fail or bytes change."""
+
+
+@cache
+def build() -> Path:
+    """Compile the load generator where needed; its path. Needs make and a C compiler."""
+    command = ["make", "-s", "-C", str(_FOLDER), "load"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise LoadError(f"cannot build {_FOLDER}: {done.stderr.strip()}")
+    return _FOLDER / "load"
+
+
+def run(arguments: Sequence[str], proxy: str | None, seconds: int) -> Outcome:
+    """Run one mode through ``proxy`` (HOST:PORT, None: no proxy) for at most ``seconds``."""
+    with _started(arguments, proxy, seconds) as process:
+        output, problem = process.communicate(timeout=seconds + 30)
+    return _outcome(output, problem)
+
+
+class Held:
+    """Idle connections that stand until close() is called."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.outcome: Outcome = {}
+
+    def close(self) -> None:
+        """Close them all and read the outcome. Raises LoadError when some were lost."""
+        output, problem = self._process.communicate("\n", timeout=30)
+        self.outcome = _outcome(output, problem)
+
+
+@contextmanager
+def held(connections: int, proxy: str | None, seconds: int) -> Iterator[Held]:
+    """Open ``connections`` idle connections, one byte echoed on each; yields once they stand."""
+    with _started(["idle", "--connections", str(connections)], proxy, seconds) as process:
+        assert process.stdout is not None
+        if not select.select([process.stdout], [], [], _READY_SECONDS)[0]:
+            raise LoadError("the idle connections did not stand in time")
+        line = process.stdout.readline()
+        if not line or json.loads(line)["failed"]:
+            output, problem = process.communicate("\n", timeout=30)
+            _outcome(output, problem)
+            raise LoadError(f"idle connections failed: {line.strip()} {problem.strip()}")
+        yield Held(process)
+
+
+@contextmanager
+def _started(
+    arguments: Sequence[str], proxy: str | None, seconds: int
+) -> Iterator[subprocess.Popen[str]]:
+    through = [] if proxy is None else ["--proxy", proxy]
+    command = [str(build()), *arguments, *through, "--deadline", str(seconds)]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def _outcome(output: str, problem: str) -> Outcome:
+    lines = output.strip().splitlines()
+    if not lines:
+        raise LoadError(f"no outcome: {problem.strip()}")
+    outcome: Outcome = json.loads(lines[-1])
+    if outcome["failed"] or outcome["lost"] or outcome["mismatches"]:
+        raise LoadError(
+            f"{outcome['mode']}: {outcome['failed']} failed, {outcome['lost']} lost, "
+            f"{outcome['mismatches']} mismatches ({outcome['error']})"
+        )
+    return outcome

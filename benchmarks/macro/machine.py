@@ -1,0 +1,47 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import subprocess
+from pathlib import Path
+
+
+def facts() -> dict[str, str]:
+    """Kernel, CPU, memory, compiler and the descriptor limit, as readable text."""
+    model = _proc("cpuinfo", r"model name\s*:\s*(.+)")
+    memory = int(_proc("meminfo", r"MemTotal:\s*(\d+)"))
+    return {
+        "kernel": f"{platform.system()} {platform.release()}",
+        "cpu": f"{model}, {os.cpu_count()} cores",
+        "vector AES": "yes" if re.search(r"\bvaes\b", _read("cpuinfo")) else "no",
+        "memory": f"{memory / 1e6:.0f} GB",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "compiler of the load generator": _compiler(),
+        "descriptor limit": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+    }
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit to the hard one, children inherit it; the new limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def _read(name: str) -> str:
+    return Path("/proc", name).read_text()
+
+
+def _proc(name: str, pattern: str) -> str:
+    found = re.search(pattern, _read(name))
+    return found.group(1) if found else "0"
+
+
+def _compiler() -> str:
+    command = [os.environ.get("CC", "cc"), "--version"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.split("\n")[0]

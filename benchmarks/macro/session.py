@@ -1,0 +1,141 @@
+"""Paired rounds: in every round each scenario runs on every peer, one right after the other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import load, machine
+from .peers import HOST, MissingPeerError, Peer, make_link
+from .process import Process, StartError
+from .scenarios import Pair, Scenario, Sizes
+
+START_SECONDS = 10.0
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to measure, and how often."""
+
+    peers: Sequence[Peer]
+    methods: Sequence[str]
+    scenarios: Sequence[Scenario]
+    sizes: Sizes
+    rounds: int
+
+
+@contextmanager
+def running(peer: Peer, method: str) -> Iterator[Pair]:
+    """Start a peer's ends and wait for their ports; stops them afterwards."""
+    with tempfile.TemporaryDirectory(prefix="fastsocks-benchmark-") as name, ExitStack() as stack:
+        folder = Path(name)
+        processes: dict[str, Process] = {}
+        proxy = None
+        for end in peer.ends(make_link(method, folder)):
+            log = folder / f"{end.role}.log"
+            process = stack.enter_context(Process(end.argv, end.env, end.port, log))
+            process.wait_listening(START_SECONDS)
+            processes[end.role] = process
+            proxy = f"{HOST}:{end.port}"
+        yield Pair(processes, proxy)
+
+
+def versions(peers: Sequence[Peer]) -> tuple[dict[str, str], dict[str, str]]:
+    """The versions of the installed peers, and why the others are missing."""
+    found, missing = {}, {}
+    for peer in peers:
+        try:
+            found[peer.name] = peer.version()
+        except MissingPeerError as error:
+            missing[peer.name] = str(error)
+    return found, missing
+
+
+def measure(selection: Selection, tell: Callable[[str], None]) -> Record:
+    """Run everything; the record that the report is made from, ready for JSON.
+
+    ``tell`` is called with a line of progress at a time.
+    """
+    machine.raise_descriptor_limit()
+    load.build()
+    found, missing = versions(selection.peers)
+    for name, why in missing.items():
+        tell(f"left out: {name}: {why}")
+    samples: list[Record] = []
+    for method in selection.methods:
+        able = [peer for peer in selection.peers if peer.name in found and peer.speaks(method)]
+        for turn in range(selection.rounds if able else 0):
+            first = turn % len(able)
+            tell(f"{method}, round {turn + 1} of {selection.rounds}")
+            samples.extend(
+                {"method": method, "round": turn, **sample}
+                for sample in _one_round(able[first:] + able[:first], method, selection, tell)
+            )
+    return {
+        "format": 1,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine.facts(),
+        "versions": found,
+        "missing": missing,
+        "methods": list(selection.methods),
+        "peers": [peer.name for peer in selection.peers],
+        "scenarios": [scenario.name for scenario in selection.scenarios],
+        "rounds": selection.rounds,
+        "sizes": asdict(selection.sizes),
+        "samples": samples,
+    }
+
+
+def _one_round(
+    peers: Sequence[Peer], method: str, selection: Selection, tell: Callable[[str], None]
+) -> Iterator[Record]:
+    shared = [scenario for scenario in selection.scenarios if not scenario.own_pair]
+    with ExitStack() as stack:
+        pairs: dict[str, Pair] = {}
+        for peer in peers if shared else []:
+            try:
+                pairs[peer.name] = stack.enter_context(running(peer, method))
+            except StartError as error:
+                yield from _not_started(peer, shared, error, tell)
+        for scenario in shared:
+            for name, pair in pairs.items():
+                yield _sample(scenario, name, pair, selection.sizes, tell)
+    for scenario in selection.scenarios:
+        for peer in peers if scenario.own_pair else []:
+            try:
+                with running(peer, method) as pair:
+                    yield _sample(scenario, peer.name, pair, selection.sizes, tell)
+            except StartError as error:
+                yield from _not_started(peer, [scenario], error, tell)
+
+
+def _not_started(
+    peer: Peer, scenarios: Sequence[Scenario], error: StartError, tell: Callable[[str], None]
+) -> Iterator[Record]:
+    tell(f"{peer.name}: {error}")
+    for scenario in scenarios:
+        yield {"scenario": scenario.name, "peer": peer.name, "error": str(error)}
+
+
+def _sample(
+    scenario: Scenario, name: str, pair: Pair, sizes: Sizes, tell: Callable[[str], None]
+) -> Record:
+    sample: Record = {"scenario": scenario.name, "peer": name}
+    try:
+        sample.update(scenario.run(pair, sizes))
+    except load.LoadError as error:
+        sample["error"] = str(error)
+        tell(f"{scenario.name}, {name}: {error}")
+    else:
+        figures = scenario.figures(sample, sizes)
+        first = scenario.columns[0]
+        shown = f"{figures[first.key]:.{first.decimals}f}" if first.key in figures else "-"
+        tell(f"  {scenario.name:17} {name:20} {shown} {first.title}")
+    return sample
