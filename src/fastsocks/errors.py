@@ -48,6 +48,12 @@ class ProtocolError(FastsocksError):
     status = "protocol"
 
 
+class VersionError(ProtocolError):
+    """A version byte that belongs to another protocol."""
+
+    status = "version"
+
+
 class AddressError(ProtocolError, ValueError):
     """An address header or an address text that is not one."""
 
@@ -138,6 +144,24 @@ class ResolveError(DialError):
 
     status = "resolve"
     reply = 0x04
+
+
+class ResetError(FastsocksError):
+    """One end of a relay broke off; so the other end was reset too."""
+
+    status = "reset"
+
+
+class IdleTimeoutError(FastsocksError):
+    """A relay that was silent for longer than its limit."""
+
+    status = "idle-timeout"
+
+
+class StoppedError(FastsocksError):
+    """The service was told to end its connections."""
+
+    status = "stopped"
 
 
 _REPLY_OF_ERRNO = {

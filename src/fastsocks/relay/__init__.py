@@ -1,0 +1,14 @@
+"""The engine: moves bytes between two connected ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..implementation import IMPLEMENTATION
+
+if TYPE_CHECKING or IMPLEMENTATION == "python":
+    from ._tcp_py import Counters, Engine, Relay
+else:
+    from ._tcp import Counters, Engine, Relay
+
+__all__ = ["Counters", "Engine", "Relay"]

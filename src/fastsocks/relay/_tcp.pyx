@@ -1,0 +1,450 @@
+# cython: boundscheck=False, wraparound=False
+"""The TCP relay on uvloop or asyncio: moves bytes between two connected sockets.
+
+The twin of ``_tcp_py.py``. It knows two ends, a codec for each and some limits;
+protocols and policy are over when it starts.
+
+.. danger::
+   The read buffer is one per engine. uvloop and asyncio fill it right before
+   `buffer_updated`, which uses it up before it returns: whatever could not be sent is
+   copied. Nothing may keep a pointer into the engine's buffers across callbacks.
+"""
+
+import asyncio
+import os
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.errno cimport EAGAIN
+from libc.stdint cimport uint8_t, uint64_t
+
+from fastsocks.net._sockets cimport now, reset_on_close, send
+from fastsocks.shadowsocks._framing cimport HEADROOM, Codec
+
+from fastsocks.errors import (
+    FastsocksError,
+    IdleTimeoutError,
+    ResetError,
+    StoppedError,
+    TruncatedError,
+)
+
+cdef enum:
+    # One read of 256 KiB takes a 16 KiB record's worth of Python calls from sixteen
+    # records at once.
+    READ_SIZE = 256 * 1024
+    PLAINTEXT_SIZE = READ_SIZE + HEADROOM
+    # Sealing adds 34 bytes to every 16383, which is less than one in 256, and a preamble.
+    WIRE_SIZE = PLAINTEXT_SIZE + (PLAINTEXT_SIZE >> 8) + 256
+
+# Seconds between two looks for silent relays, at most.
+cdef double SWEEP_INTERVAL = 15.0
+
+
+cdef class Engine
+cdef class Relay
+
+
+cdef class Counters:
+    """What went through an engine: relays begun and active, bytes of payload each way."""
+
+    cdef readonly uint64_t relays
+    cdef readonly uint64_t active
+    cdef readonly uint64_t bytes_up
+    cdef readonly uint64_t bytes_down
+
+
+cdef class _Base:
+    pass
+
+
+cdef class Endpoint(_Base, asyncio.BufferedProtocol):
+    """One end of a relay."""
+
+    # Asking for it costs uvloop a raised AttributeError on every connection otherwise.
+    data_received = None
+
+    cdef Relay relay
+    cdef Endpoint peer
+    cdef Codec codec
+    cdef object transport
+    cdef object attaching
+    cdef bytes first
+    cdef int fd
+    # What its transport had left to send at the last sweep, in bytes.
+    cdef size_t backlog
+    # Its side has finished sending.
+    cdef bint ended
+    # The transport holds bytes that the kernel did not take yet.
+    cdef bint holding
+    cdef bint paused
+    cdef bint lost
+
+    def __call__(self):
+        """The protocol factory of this one connection."""
+        return self
+
+    def connection_made(self, transport):
+        self.transport = transport
+        if self.relay._over:
+            transport.abort()
+            return
+        # pause_writing must mean that the transport holds bytes, however few.
+        transport.set_write_buffer_limits(0)
+        if self.first:
+            transport.write(self.first)
+        self.first = None
+
+    cdef int settle(self) except -1:
+        """Let the coroutine that attached this end run to its end."""
+        coroutine, self.attaching = self.attaching, None
+        if coroutine is None:
+            return 0
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return 0
+        except Exception as error:
+            self.vanish(error)
+        return 0
+
+    def get_buffer(self, sizehint):
+        return self.relay._engine.read_view
+
+    def buffer_updated(self, Py_ssize_t size):
+        cdef Relay relay = self.relay
+        cdef Engine engine = relay._engine
+        cdef uint8_t* data = engine.read_at
+        cdef Endpoint peer = self.peer
+        relay._touched = now()
+        try:
+            if self.codec is not None:
+                size = self.codec.receive(data, size, engine.plaintext)
+                data = engine.plaintext
+            if size > 0:
+                if self is relay.client:
+                    relay.bytes_up += size
+                    engine.counters.bytes_up += size
+                else:
+                    relay.bytes_down += size
+                    engine.counters.bytes_down += size
+                peer.deliver(data, size)
+        except FastsocksError as error:
+            relay._fail(error)
+
+    cdef int deliver(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Send `size` bytes of plaintext to this end, or queue what it does not take."""
+        cdef Py_ssize_t sent = 0
+        cdef Engine engine
+        if self.transport is None or self.relay._over:
+            return 0
+        if self.codec is not None:
+            engine = self.relay._engine
+            size = self.codec.send(data, size, engine.wire)
+            data = engine.wire
+        if not self.holding:
+            sent = send(self.fd, data, size)
+            if sent == size:
+                return 0
+            if sent < 0:
+                if sent != -EAGAIN:
+                    self.relay._fail(ResetError(os.strerror(<int>-sent)))
+                    return 0
+                sent = 0
+        self.transport.write(
+            PyBytes_FromStringAndSize(<const char*>data + sent, size - sent)
+        )
+        if self.holding:
+            self.peer.pause()
+        return 0
+
+    def pause_writing(self):
+        self.holding = True
+        self.peer.pause()
+
+    def resume_writing(self):
+        self.holding = False
+        if self.relay is not None:
+            self.relay._touched = now()
+            self.peer.resume()
+
+    cdef int pause(self) except -1:
+        if not (self.paused or self.ended or self.transport is None):
+            self.paused = True
+            self.transport.pause_reading()
+        return 0
+
+    cdef int resume(self) except -1:
+        # After the end of its stream a transport must not read again.
+        if self.paused and not (self.ended or self.transport is None):
+            self.transport.resume_reading()
+        self.paused = False
+        return 0
+
+    def eof_received(self):
+        cdef Relay relay = self.relay
+        if relay._over:
+            return True
+        relay._touched = now()
+        if self.codec is not None and self.codec.cut_now():
+            relay._fail(TruncatedError("the stream ended inside a record"))
+            return True
+        self.ended = True
+        if self.peer.ended:
+            relay._finish()
+        else:
+            self.peer.transport.write_eof()
+        return True
+
+    cdef int reset(self) except -1:
+        if self.transport is not None:
+            reset_on_close(self.fd)
+            self.transport.abort()
+        return 0
+
+    cdef bint draining(self) except -1:
+        """Whether the queue of this end has become shorter since the last call."""
+        cdef size_t before = self.backlog
+        if not self.holding or self.transport is None:
+            self.backlog = 0
+            return False
+        self.backlog = self.transport.get_write_buffer_size()
+        return self.backlog < before
+
+    def connection_lost(self, error):
+        self.vanish(error)
+
+    cdef int vanish(self, object error) except -1:
+        cdef Relay relay = self.relay
+        if self.lost:
+            return 0
+        self.lost = True
+        self.transport = None
+        self.fd = -1
+        if relay is None:
+            return 0
+        if error is not None or not (self.ended and self.peer.ended):
+            relay._fail(_broken(error))
+        relay._lost()
+        return 0
+
+
+cdef class Engine:
+    """Runs relays on one event loop, with one set of buffers for all of them.
+
+    :param loop: the running event loop.
+    :param half_open_timeout: seconds without a byte after which a relay ends of which one
+        end has finished sending.
+    :param idle_timeout: the same for a relay with both directions open.
+    """
+
+    cdef readonly Counters counters
+    cdef object _loop
+    cdef double _half_open_timeout
+    cdef double _idle_timeout
+    cdef double _interval
+    cdef object _sweeping
+    cdef Relay _first
+
+    # Shared by every relay of the loop: filled and used up within one callback of the
+    # loop. Owner: this object.
+    cdef uint8_t* _memory
+    cdef uint8_t* read_at
+    cdef uint8_t* plaintext
+    cdef uint8_t* wire
+    cdef object read_view
+
+    def __cinit__(self):
+        self._memory = <uint8_t*>PyMem_Malloc(
+            HEADROOM + READ_SIZE + PLAINTEXT_SIZE + WIRE_SIZE
+        )
+        if self._memory is NULL:
+            raise MemoryError
+        self.read_at = self._memory + HEADROOM
+        self.plaintext = self.read_at + READ_SIZE
+        self.wire = self.plaintext + PLAINTEXT_SIZE
+
+    def __init__(self, loop, *, double half_open_timeout=300.0, double idle_timeout=86400.0):
+        self._loop = loop
+        self._half_open_timeout = half_open_timeout
+        self._idle_timeout = idle_timeout
+        self._interval = min(SWEEP_INTERVAL, half_open_timeout / 4, idle_timeout / 4)
+        self.counters = Counters()
+        self.read_view = memoryview(<uint8_t[:READ_SIZE]>self.read_at)
+
+    def __dealloc__(self):
+        PyMem_Free(self._memory)
+
+    def start(
+        self,
+        client,
+        Codec client_codec,
+        target,
+        Codec target_codec,
+        ended,
+        *,
+        bytes to_client=b"",
+        bytes to_target=b"",
+    ):
+        """Relay between two connected sockets, which are the relay's from now on.
+
+        :param client: non-blocking stream socket towards the client.
+        :param client_codec: opens what the client sends and seals what it gets; None for
+            plain bytes.
+        :param target: the other end; :param target_codec: likewise for it.
+        :param ended: called with the relay when both sockets are closed.
+        :param to_client: bytes, as they go on the wire, that must reach the client first.
+        :param to_target: likewise for the target.
+        """
+        cdef Relay relay = Relay.__new__(Relay)
+        relay._engine = self
+        relay._ended = ended
+        relay._touched = now()
+        relay.client = _endpoint(relay, client.fileno(), client_codec, to_client)
+        relay.target = _endpoint(relay, target.fileno(), target_codec, to_target)
+        relay.client.peer = relay.target
+        relay.target.peer = relay.client
+        self._link(relay)
+        self.counters.relays += 1
+        self.counters.active += 1
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(self._interval, self._sweep)
+        self._attach(relay.client, client)
+        self._attach(relay.target, target)
+        # Both transports call connection_made in the loop's next turn, before it polls, so
+        # neither end can receive while the other is not ready.
+        self._loop.call_soon(relay._attached)
+        return relay
+
+    def abort(self):
+        """End every relay at once: both of its ends see a reset."""
+        cdef Relay relay = self._first, following
+        while relay is not None:
+            following = relay._next
+            relay._fail(StoppedError("the service is ending"))
+            relay = following
+
+    cdef int _attach(self, Endpoint endpoint, object sock) except -1:
+        coroutine = self._loop.connect_accepted_socket(endpoint, sock)
+        # Driven by hand: a task for each connection costs more than everything else here.
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return 0
+        endpoint.attaching = coroutine
+        return 0
+
+    def _sweep(self):
+        cdef Relay relay = self._first, following
+        cdef double time = now()
+        self._sweeping = None
+        while relay is not None:
+            following = relay._next
+            relay._check_idle(time, self._half_open_timeout, self._idle_timeout)
+            relay = following
+        if self._first is not None:
+            self._sweeping = self._loop.call_later(self._interval, self._sweep)
+
+    cdef void _link(self, Relay relay) noexcept:
+        relay._next = self._first
+        if self._first is not None:
+            self._first._previous = relay
+        self._first = relay
+
+    cdef void _unlink(self, Relay relay) noexcept:
+        if relay._previous is not None:
+            relay._previous._next = relay._next
+        else:
+            self._first = relay._next
+        if relay._next is not None:
+            relay._next._previous = relay._previous
+        relay._previous = relay._next = None
+
+
+cdef class Relay:
+    """Two connected ends; made by :meth:`Engine.start`.
+
+    `error` tells why it ended: None for an end of both streams, else a FastsocksError.
+    """
+
+    cdef readonly uint64_t bytes_up
+    cdef readonly uint64_t bytes_down
+    cdef readonly object error
+    cdef Engine _engine
+    cdef Endpoint client
+    cdef Endpoint target
+    cdef object _ended
+    cdef Relay _next
+    cdef Relay _previous
+    cdef double _touched
+    cdef bint _over
+
+    cdef int _fail(self, object error) except -1:
+        """End both directions abruptly, so that neither side takes a cut for an end."""
+        if self._over:
+            return 0
+        self._over = True
+        self.error = error
+        self.client.reset()
+        self.target.reset()
+        return 0
+
+    cdef int _finish(self) except -1:
+        """Close both ends once their queues are sent: both directions have ended."""
+        self.client.transport.close()
+        self.target.transport.close()
+        return 0
+
+    cdef int _lost(self) except -1:
+        if not (self.client.lost and self.target.lost):
+            return 0
+        self._over = True
+        self._engine._unlink(self)
+        self._engine.counters.active -= 1
+        ended = self._ended
+        self._ended = None
+        if ended is not None:
+            ended(self)
+        # What refers to what here is a ring; break it, and leave the collector nothing.
+        self.client.peer = self.target.peer = None
+        self.client.relay = self.target.relay = None
+        self.client = self.target = None
+        return 0
+
+    cdef int _check_idle(self, double time, double half_open, double idle) except -1:
+        cdef double limit = idle
+        if self.client.ended or self.target.ended:
+            limit = half_open
+        if self.client.draining() or self.target.draining():
+            self._touched = time
+        elif time - self._touched > limit and not self._over:
+            self._fail(IdleTimeoutError(f"no byte for {limit:g} s"))
+        return 0
+
+    def _attached(self):
+        if self.client is not None:
+            self.client.settle()
+        if self.target is not None:
+            self.target.settle()
+
+
+cdef Endpoint _endpoint(Relay relay, int fd, Codec codec, bytes first):
+    cdef Endpoint endpoint = Endpoint.__new__(Endpoint)
+    endpoint.relay = relay
+    endpoint.fd = fd
+    # `none` puts plaintext on the wire: then no codec is the shorter way.
+    endpoint.codec = None if codec is None or codec.transparent else codec
+    endpoint.first = first
+    return endpoint
+
+
+cdef object _broken(object error):
+    if isinstance(error, FastsocksError):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        message = os.strerror(abs(error.errno))
+    else:
+        message = str(error) if error is not None else "the connection was closed"
+    broken = ResetError(message)
+    broken.__cause__ = error
+    return broken

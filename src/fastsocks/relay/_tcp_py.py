@@ -1,0 +1,386 @@
+"""The TCP relay on uvloop or asyncio: pure Python.
+
+The twin of ``_tcp.pyx``. It knows two ends, a codec for each and some limits; protocols
+and policy are over when it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from typing import Any, cast
+
+from ..errors import (
+    FastsocksError,
+    IdleTimeoutError,
+    ResetError,
+    StoppedError,
+    TruncatedError,
+)
+from ..shadowsocks.framing import Codec
+
+_READ_SIZE = 256 * 1024
+
+# Seconds between two looks for silent relays, at most.
+_SWEEP_INTERVAL = 15.0
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Counters:
+    """What went through an engine: relays begun and active, bytes of payload each way."""
+
+    __slots__ = ("active", "bytes_down", "bytes_up", "relays")
+
+    def __init__(self) -> None:
+        self.relays = 0
+        self.active = 0
+        self.bytes_up = 0
+        self.bytes_down = 0
+
+
+class Engine:
+    """Runs relays on one event loop, with one read buffer for all of them.
+
+    :param loop: the running event loop.
+    :param half_open_timeout: seconds without a byte after which a relay ends of which one
+        end has finished sending.
+    :param idle_timeout: the same for a relay with both directions open.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        half_open_timeout: float = 300.0,
+        idle_timeout: float = 86400.0,
+    ) -> None:
+        self.counters = Counters()
+        # Filled and used up within one callback of the loop. Owner: this object.
+        self.read_view = memoryview(bytearray(_READ_SIZE))
+        self._loop = loop
+        self._half_open_timeout = half_open_timeout
+        self._idle_timeout = idle_timeout
+        self._interval = min(_SWEEP_INTERVAL, half_open_timeout / 4, idle_timeout / 4)
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._relays: set[Relay] = set()
+
+    def start(
+        self,
+        client: socket.socket,
+        client_codec: Codec | None,
+        target: socket.socket,
+        target_codec: Codec | None,
+        ended: Callable[[Relay], None],
+        *,
+        to_client: bytes = b"",
+        to_target: bytes = b"",
+    ) -> Relay:
+        """Relay between two connected sockets, which are the relay's from now on.
+
+        :param client: non-blocking stream socket towards the client.
+        :param client_codec: opens what the client sends and seals what it gets; None for
+            plain bytes.
+        :param target: the other end.
+        :param target_codec: likewise for the target.
+        :param ended: called with the relay when both sockets are closed.
+        :param to_client: bytes, as they go on the wire, that must reach the client first.
+        :param to_target: likewise for the target.
+        """
+        relay = Relay(self, ended)
+        relay.client = _Endpoint(relay, client, client_codec, to_client)
+        relay.target = _Endpoint(relay, target, target_codec, to_target)
+        relay.client.peer = relay.target
+        relay.target.peer = relay.client
+        self._relays.add(relay)
+        self.counters.relays += 1
+        self.counters.active += 1
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(self._interval, self._sweep)
+        relay.client.attach(self._loop)
+        relay.target.attach(self._loop)
+        # Both transports call connection_made in the loop's next turn, before it polls, so
+        # neither end can receive while the other is not ready.
+        self._loop.call_soon(relay.attached)
+        return relay
+
+    def abort(self) -> None:
+        """End every relay at once: both of its ends see a reset."""
+        for relay in list(self._relays):
+            relay.fail(StoppedError("the service is ending"))
+
+    def forget(self, relay: Relay) -> None:
+        """Take an ended relay off the books."""
+        self._relays.discard(relay)
+        self.counters.active -= 1
+
+    def _sweep(self) -> None:
+        now = monotonic()
+        for relay in list(self._relays):
+            relay.check_idle(now, self._half_open_timeout, self._idle_timeout)
+        self._sweeping = None
+        if self._relays:
+            self._sweeping = self._loop.call_later(self._interval, self._sweep)
+
+
+class Relay:
+    """Two connected ends; made by :meth:`Engine.start`.
+
+    `error` tells why it ended: None for an end of both streams, else a FastsocksError.
+    """
+
+    __slots__ = (
+        "_ended",
+        "bytes_down",
+        "bytes_up",
+        "client",
+        "engine",
+        "error",
+        "over",
+        "target",
+        "touched",
+    )
+
+    client: _Endpoint
+    target: _Endpoint
+
+    def __init__(self, engine: Engine, ended: Callable[[Relay], None]) -> None:
+        self.engine = engine
+        self.bytes_up = 0
+        self.bytes_down = 0
+        self.error: FastsocksError | None = None
+        self.over = False
+        self.touched = monotonic()
+        self._ended = ended
+
+    def count(self, endpoint: _Endpoint, size: int) -> None:
+        """Add payload that came from `endpoint`, in bytes."""
+        counters = self.engine.counters
+        if endpoint is self.client:
+            self.bytes_up += size
+            counters.bytes_up += size
+        else:
+            self.bytes_down += size
+            counters.bytes_down += size
+
+    def fail(self, error: FastsocksError) -> None:
+        """End both directions abruptly, so that neither side takes a cut for an end."""
+        if self.over:
+            return
+        self.over = True
+        self.error = error
+        self.client.reset()
+        self.target.reset()
+
+    def finish(self) -> None:
+        """Close both ends once their queues are sent: both directions have ended."""
+        for endpoint in (self.client, self.target):
+            if endpoint.transport is not None:
+                endpoint.transport.close()
+
+    def lost(self) -> None:
+        """Take note that an end's socket is closed."""
+        if not (self.client.lost and self.target.lost):
+            return
+        self.over = True
+        self.engine.forget(self)
+        self._ended(self)
+
+    def check_idle(self, now: float, half_open: float, idle: float) -> None:
+        """End the relay if no byte has passed for too long.
+
+        :param now: the monotonic clock, in seconds.
+        :param half_open: the limit in seconds once one side has finished sending.
+        :param idle: the limit in seconds before that.
+        """
+        limit = half_open if self.client.ended or self.target.ended else idle
+        # Both are asked, since asking takes note of the queue.
+        draining = [self.client.draining(), self.target.draining()]
+        if any(draining):
+            self.touched = now
+        elif now - self.touched > limit:
+            self.fail(IdleTimeoutError(f"no byte for {limit:g} s"))
+
+    def attached(self) -> None:
+        """Finish the attachment of both ends."""
+        self.client.settle()
+        self.target.settle()
+
+
+class _Endpoint(asyncio.BufferedProtocol):
+    """One end of a relay."""
+
+    __slots__ = (
+        "_attaching",
+        "_backlog",
+        "_codec",
+        "_first",
+        "_holding",
+        "_paused",
+        "_relay",
+        "_socket",
+        "ended",
+        "lost",
+        "peer",
+        "transport",
+    )
+
+    peer: _Endpoint
+
+    def __init__(
+        self, relay: Relay, sock: socket.socket, codec: Codec | None, first: bytes
+    ) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.ended = False
+        self.lost = False
+        self._relay = relay
+        self._socket = sock
+        # `none` puts plaintext on the wire: then no codec is the shorter way.
+        self._codec = None if codec is None or codec.transparent else codec
+        self._first = first
+        self._backlog = 0
+        self._holding = False
+        self._paused = False
+        self._attaching: Coroutine[Any, Any, Any] | None = None
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to give the socket a transport.
+
+        Driven by hand: a task for each connection is what set-up can do without.
+        """
+        coroutine: Coroutine[Any, Any, Any] = loop.connect_accepted_socket(
+            lambda: self, self._socket
+        )
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return
+        self._attaching = coroutine
+
+    def settle(self) -> None:
+        """Let the coroutine that attached this end run to its end."""
+        coroutine, self._attaching = self._attaching, None
+        if coroutine is None:
+            return
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is ends this connection
+            self.connection_lost(error)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's in all but name.
+        self.transport = transport = cast("asyncio.Transport", transport)
+        if self._relay.over:
+            transport.abort()
+            return
+        # pause_writing must mean that the transport holds bytes, however few.
+        transport.set_write_buffer_limits(0)
+        if self._first:
+            transport.write(self._first)
+        self._first = b""
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._relay.engine.read_view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        relay = self._relay
+        relay.touched = monotonic()
+        data = relay.engine.read_view[:nbytes]
+        try:
+            plaintext = data if self._codec is None else self._codec.open(data)
+            if plaintext:
+                relay.count(self, len(plaintext))
+                self.peer.deliver(plaintext)
+        except FastsocksError as error:
+            relay.fail(error)
+
+    def deliver(self, plaintext: bytes | bytearray | memoryview) -> None:
+        """Send plaintext to this end, or let the transport queue what it does not take."""
+        if self.transport is None or self._relay.over:
+            return
+        if self._codec is not None:
+            self.transport.write(self._codec.seal(plaintext))
+        else:
+            # A transport may keep what it is given: never a view of the shared buffer.
+            self.transport.write(bytes(plaintext))
+        if self._holding:
+            self.peer.pause()
+
+    def pause_writing(self) -> None:
+        self._holding = True
+        self.peer.pause()
+
+    def resume_writing(self) -> None:
+        self._holding = False
+        self._relay.touched = monotonic()
+        self.peer.resume()
+
+    def pause(self) -> None:
+        """Stop reading, until :meth:`resume`."""
+        if not (self._paused or self.ended or self.transport is None):
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again; but never after the end of the stream."""
+        if self._paused and not (self.ended or self.transport is None):
+            self.transport.resume_reading()
+        self._paused = False
+
+    def eof_received(self) -> bool:
+        relay = self._relay
+        if relay.over:
+            return True
+        relay.touched = monotonic()
+        if self._codec is not None and self._codec.incomplete:
+            relay.fail(TruncatedError("the stream ended inside a record"))
+            return True
+        self.ended = True
+        if self.peer.ended:
+            relay.finish()
+        elif self.peer.transport is not None:
+            self.peer.transport.write_eof()
+        return True
+
+    def reset(self) -> None:
+        """Close at once, with a reset."""
+        if self.transport is not None:
+            sock: socket.socket = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.transport.abort()
+
+    def draining(self) -> bool:
+        """Whether the queue of this end has become shorter since the last call."""
+        before = self._backlog
+        if not self._holding or self.transport is None:
+            self._backlog = 0
+            return False
+        self._backlog = self.transport.get_write_buffer_size()
+        return self._backlog < before
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.lost:
+            return
+        self.lost = True
+        self.transport = None
+        if exc is not None or not (self.ended and self.peer.ended):
+            self._relay.fail(_broken(exc))
+        self._relay.lost()
+
+
+def _broken(error: Exception | None) -> FastsocksError:
+    if isinstance(error, FastsocksError):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        message = os.strerror(abs(error.errno))
+    else:
+        message = "the connection was closed" if error is None else str(error)
+    broken = ResetError(message)
+    broken.__cause__ = error
+    return broken
