@@ -1,0 +1,210 @@
+"""The server's side of a SOCKS5 handshake; bytes in, a request and bytes out."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Final
+
+from fastsocks.errors import (
+    AuthenticationError,
+    CommandError,
+    ProtocolError,
+    VersionError,
+)
+from fastsocks.request import CONNECT, Request
+
+from .messages import (
+    NO_ACCEPTABLE_METHODS,
+    NO_AUTHENTICATION,
+    SUCCEEDED,
+    USERNAME_PASSWORD,
+    build_choice,
+    build_reply,
+    build_status,
+    read_credentials,
+    read_greeting,
+    read_request,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from fastsocks.address import Address
+    from fastsocks.errors import FastsocksError
+
+    from .messages import Buffer
+
+# What the client owes next, then what we owe it.
+_GREETING: Final = 0
+_CREDENTIALS: Final = 1
+_REQUEST: Final = 2
+_DIALING: Final = 3
+_REFUSED: Final = 4
+_DONE: Final = 5
+
+_CHOICES = {
+    method: build_choice(method)
+    for method in (NO_AUTHENTICATION, USERNAME_PASSWORD, NO_ACCEPTABLE_METHODS)
+}
+_WELCOME = build_status(0)
+_WRONG_CREDENTIALS = build_status(1)
+
+
+class SocksServer:
+    """One accepted connection of a SOCKS5 server (RFC 1928, RFC 1929), up to its request.
+
+    The caller hands every read to :meth:`receive` and sends what :meth:`take_outgoing`
+    then holds, until one of three ends:
+
+    - a :class:`~fastsocks.request.Request` comes back: dial, and send what
+      :meth:`connected` or :meth:`failed` returns;
+    - `receive` raises: send what :meth:`failed` returns for that error, and close;
+    - the client leaves or takes too long: `failed` returns nothing to add, close.
+
+    `connected` and `failed` return everything still owed, in order: also what
+    `take_outgoing` was not asked for. None of it is owed twice.
+
+    What is kept between two reads is one incomplete message, less than 513 bytes.
+
+    :param accounts: passwords by username; any bytes. With accounts, an empty mapping
+        included, the client has to log in; None lets everybody in.
+    :param commands: what is offered here; other commands are refused with reply 7.
+    """
+
+    __slots__ = (
+        "_accounts",
+        "_commands",
+        "_kept",
+        "_outgoing",
+        "_refusal",
+        "_stage",
+        "_user",
+    )
+
+    #: What follows the handshake is plain bytes.
+    codec: None = None
+    #: A client is told what it did wrong.
+    silent = False
+
+    def __init__(
+        self,
+        accounts: Mapping[bytes, bytes] | None = None,
+        commands: Collection[int] = (CONNECT,),
+    ) -> None:
+        self._accounts = accounts
+        self._commands = commands
+        self._stage = _GREETING
+        self._kept = b""
+        self._outgoing = b""
+        self._refusal = b""
+        self._user: str | None = None
+
+    def receive(self, data: Buffer) -> Request | None:
+        """Take in what the client sent, cut anywhere.
+
+        :param data: 1 byte or more; not referred to afterwards.
+        :return: the request once it is complete, with what followed it as early data;
+            until then None. Nothing can be received after it.
+        :raises VersionError: not SOCKS5, or not the message that is due.
+        :raises AuthenticationError: no acceptable method, or wrong credentials.
+        :raises AddressError: ATYP is unknown, or the name is empty or contains NUL.
+        :raises CommandError: the command is not offered here.
+        :raises ProtocolError: the greeting has no methods. (All are ProtocolErrors.)
+        """
+        if self._stage > _REQUEST:
+            raise RuntimeError("this handshake has ended")
+        if self._kept:
+            data = self._kept + data
+            self._kept = b""
+        try:
+            return self._advance(data)
+        except ProtocolError as error:
+            self._refusal = self._build_refusal(error)
+            self._stage = _REFUSED
+            raise
+
+    def take_outgoing(self) -> bytes:
+        """Return what to send to the client now, and forget it."""
+        outgoing = self._outgoing
+        self._outgoing = b""
+        return outgoing
+
+    def connected(self, bound: Address | None) -> bytes:
+        """Return what to send to the client once the dial stands: reply 0.
+
+        :param bound: the local address of the connection to the target; None, where it is
+            not known, is sent as 0.0.0.0:0.
+        """
+        if self._stage != _DIALING:
+            raise RuntimeError("there is no request to answer")
+        self._stage = _DONE
+        return self.take_outgoing() + build_reply(SUCCEEDED, bound)
+
+    def failed(self, error: FastsocksError) -> bytes:
+        """Return what to send to the client before closing because of `error`.
+
+        After a request that is the reply with the code of `error`. After `receive` has
+        raised it is the refusal that belongs to the stage: 05 FF, 01 01, a reply, or
+        nothing to a peer that does not speak SOCKS5 at all. Amid the handshake (timeout,
+        end of stream) and after an answer nothing is added.
+        """
+        if self._stage == _DIALING:
+            self._refusal = build_reply(error.reply)
+        refusal = self._refusal
+        self._refusal = b""
+        self._stage = _DONE
+        return self.take_outgoing() + refusal
+
+    def _advance(self, data: Buffer) -> Request | None:
+        position = 0
+        if self._stage == _GREETING:
+            greeting = read_greeting(data)
+            if greeting is None:
+                self._kept = bytes(data)
+                return None
+            methods, position = greeting
+            self._choose_method(methods)
+        if self._stage == _CREDENTIALS:
+            credentials = read_credentials(data, position)
+            if credentials is None:
+                self._kept = bytes(data[position:])
+                return None
+            username, password, position = credentials
+            self._log_in(username, password)
+        request = read_request(data, position)
+        if request is None:
+            self._kept = bytes(data[position:])
+            return None
+        command, address, position = request
+        if command not in self._commands:
+            raise CommandError(f"command {command:#04x} is not offered")
+        self._stage = _DIALING
+        return Request(address, bytes(data[position:]), self._user, command)
+
+    def _choose_method(self, methods: bytes) -> None:
+        if self._accounts is None:
+            method, stage = NO_AUTHENTICATION, _REQUEST
+        else:
+            method, stage = USERNAME_PASSWORD, _CREDENTIALS
+        if method not in methods:
+            raise AuthenticationError(f"the client does not offer method {method:#04x}")
+        self._outgoing += _CHOICES[method]
+        self._stage = stage
+
+    def _log_in(self, username: bytes, password: bytes) -> None:
+        expected = (self._accounts or {}).get(username)
+        # compare_digest takes as long as its second argument is: nothing of the
+        # password, and whether there is such a user, shows in the time.
+        same = hmac.compare_digest(expected or b"", password)
+        if expected is None or not same:
+            raise AuthenticationError("wrong username or password")
+        self._user = username.decode("utf-8", "surrogateescape")
+        self._outgoing += _WELCOME
+        self._stage = _REQUEST
+
+    def _build_refusal(self, error: ProtocolError) -> bytes:
+        if self._stage == _GREETING:
+            return b"" if isinstance(error, VersionError) else _CHOICES[NO_ACCEPTABLE_METHODS]
+        if self._stage == _CREDENTIALS:
+            return _WRONG_CREDENTIALS
+        return build_reply(error.reply)
