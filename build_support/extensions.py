@@ -79,17 +79,20 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
 
     def _translate(self, strict: bool) -> None:
         from Cython.Build import cythonize
-        from Cython.Compiler import Options
+        from Cython.Compiler import Errors, Options
 
         Options.warning_errors = strict
-        translated = cythonize(
-            self.extensions,
-            include_path=[str(SOURCE)],
-            build_dir=str(Path(self.build_temp) / "cython"),
-            compiler_directives=DIRECTIVES,
-            force=self.force,
-            quiet=True,
-        )
+        try:
+            translated = cythonize(
+                self.extensions,
+                include_path=[str(SOURCE)],
+                build_dir=str(Path(self.build_temp) / "cython"),
+                compiler_directives=DIRECTIVES,
+                force=self.force,
+                quiet=True,
+            )
+        except Errors.CompileError as error:
+            raise SystemExit(f"fastsocks: Cython cannot translate {error}") from error
         for extension, result in zip(self.extensions, translated, strict=True):
             if extension.name != result.name:
                 sys.exit(f"Cython returned {result.name} for {extension.name}")

@@ -14,7 +14,7 @@ need() { packages="$packages $*"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
 has make || need make
-has gcc || has cc || need gcc libc6-dev
+echo '#include <stdlib.h>' | "${CC:-cc}" -E - >/dev/null 2>&1 || need gcc libc6-dev
 if [ "${FASTSOCKS_BUILD:-}" != pure ] && [ -z "${FASTSOCKS_OPENSSL_DIR:-}" ]; then
   has pkg-config || need pkg-config
   { has pkg-config && pkg-config --atleast-version=3.0 libcrypto 2>/dev/null; } || need libssl-dev
