@@ -1,1 +1,8 @@
 """The services: an inbound, policy and an outbound each, and connection set-up."""
+
+from .local import Local
+from .proxy import Proxy
+from .running import Running
+from .server import Server
+
+__all__ = ["Local", "Proxy", "Running", "Server"]

@@ -13,35 +13,12 @@ if TYPE_CHECKING:
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
+    from fastsocks.shadowsocks import ClientCodec, Codec
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 #: A socket address as :meth:`socket.socket.getpeername` returns it.
 Peer: TypeAlias = tuple[Any, ...]
-
-
-class Codec(Protocol):
-    """Both directions of one connection's wire format."""
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether an end of stream now would cut a record."""
-
-    def seal(self, plaintext: Buffer) -> bytes:
-        """Turn payload of any size into bytes for the wire."""
-
-    def open(self, ciphertext: Buffer) -> bytes:
-        """Turn bytes of any number from the wire into payload; an incomplete record is kept.
-
-        :raises ProtocolError: the peer broke the protocol; nothing later can be opened.
-        """
-
-
-class RequestCodec(Codec, Protocol):
-    """A codec towards a server, which must first be told the target."""
-
-    def request(self, address: Address, payload: Buffer = b"") -> bytes:
-        """Build the first write: the target and what the client has said so far."""
 
 
 class Inbound(Protocol):
@@ -81,7 +58,7 @@ class Route(NamedTuple):
     #: Where to dial.
     address: Address
     #: The codec towards what is dialed; None for plain bytes.
-    codec: RequestCodec | None = None
+    codec: ClientCodec | None = None
     #: Seconds to wait for a first payload after :meth:`Inbound.connected`, so that it can
     #: travel with the codec's request.
     payload_wait: float = 0.0

@@ -1,0 +1,70 @@
+"""``local``: SOCKS5 in, a Shadowsocks server out."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from fastsocks.address import Address
+from fastsocks.errors import AddressError, ConfigError
+from fastsocks.policy import check_request, encode_accounts, weakness_of
+from fastsocks.shadowsocks import ClientCodec, client_key
+from fastsocks.socks import SocksServer
+
+from .interfaces import Route
+from .reporting import ReportingService
+from .running import Running
+
+if TYPE_CHECKING:
+    from fastsocks.config import LocalOptions
+    from fastsocks.request import Request
+
+    from .interfaces import Peer
+
+#: Seconds to wait for a first payload, for it to travel with the header (SIP022 3.1.4 wants
+#: that); longer would hold up protocols in which the target speaks first.
+PAYLOAD_WAIT = 0.010
+
+_log = logging.getLogger("fastsocks.local")
+
+
+class LocalService(ReportingService):
+    """What connections to a local SOCKS5 server are for.
+
+    :raises ConfigError: the key does not suit the method, there is no such method, or the
+        server's address is none.
+    """
+
+    def __init__(self, options: LocalOptions) -> None:
+        super().__init__(_log)
+        self._key = client_key(options.method, options.password)
+        try:
+            self._server = Address.of(options.server, options.server_port)
+        except AddressError as error:
+            raise ConfigError(f"server: {error}") from error
+        self._accounts = encode_accounts(options.accounts)
+
+    def inbound(self, peer: Peer) -> SocksServer:
+        """Make the server's side of a SOCKS5 handshake."""
+        return SocksServer(self._accounts)
+
+    def route(self, request: Request, peer: Peer) -> Route:
+        """Dial the Shadowsocks server, which is told the target.
+
+        :raises PolicyError: the rules refuse it.
+        """
+        check_request(request)
+        return Route(self._server, ClientCodec(self._key), PAYLOAD_WAIT)
+
+
+class Local(Running):
+    """A SOCKS5 server that leads to a Shadowsocks server.
+
+    :raises ConfigError: the key does not suit the method, there is no such method, or the
+        server's address is none.
+    """
+
+    def __init__(self, options: LocalOptions) -> None:
+        super().__init__(LocalService(options), options)
+        if weakness := weakness_of(options.method):
+            _log.warning("%s", weakness)
