@@ -10,15 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeAlias
 
 from fastsocks.errors import ConfigError
 
 #: Passwords (or, on a 2022 server, keys) by user name.
 Accounts: TypeAlias = Mapping[str, str]
-
-_NOBODY: Accounts = MappingProxyType({})
 
 #: RFC 1929: ULEN and PLEN are one byte each.
 _LONGEST_CREDENTIAL = 255
@@ -57,7 +54,7 @@ class ServerOptions(Options):
     #: Text, or for a 2022 method its PSK in base64; with users this is the iPSK.
     password: str = field(default="", repr=False)
     #: 2022 methods on AES: the PSK of each user, in base64 (SIP023).
-    users: Accounts = field(default=_NOBODY, repr=False)
+    users: Accounts = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,7 +74,7 @@ class LocalOptions(Options):
     #: As on the server, or for a user of a 2022 server ``iPSK:uPSK``.
     password: str = field(default="", repr=False)
     #: Who may use it; nobody named: everybody.
-    accounts: Accounts = field(default=_NOBODY, repr=False)
+    accounts: Accounts = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,7 +92,7 @@ class ProxyOptions(Options):
     addresses: tuple[str, ...] = ("127.0.0.1",)
     port: int = 1080
     #: Who may use it; nobody named: everybody.
-    accounts: Accounts = field(default=_NOBODY, repr=False)
+    accounts: Accounts = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,7 +112,7 @@ def read_accounts(texts: Iterable[str]) -> Accounts:
         if name in accounts:
             raise ConfigError(f"user: {name!r} is there twice")
         accounts[name] = password
-    return MappingProxyType(accounts)
+    return accounts
 
 
 def _check_port(key: str, port: int, lowest: int) -> None:

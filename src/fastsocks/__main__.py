@@ -1,0 +1,5 @@
+"""``python -m fastsocks``."""
+
+from fastsocks.cli import main
+
+main()
