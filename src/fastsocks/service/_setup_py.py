@@ -24,6 +24,7 @@ from ..errors import (
     TruncatedError,
 )
 from ..relay import Engine, Relay
+from .limits import ACCEPT_PAUSE, LINGER
 
 if TYPE_CHECKING:
     from ..net import Dialer
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
     from .interfaces import Inbound, Peer, Route, Service
 
 _READ_SIZE = 64 * 1024
-
-#: Seconds for which a client may read a refusal before its connection is closed; RFC 1928
-#: section 6 allows 10.
-LINGER = 5.0
-
-#: Seconds for which accepting rests after the process ran out of descriptors or memory.
-ACCEPT_PAUSE = 0.25
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 

@@ -1,0 +1,8 @@
+"""Time limits of connection set-up that no option changes."""
+
+#: Seconds for which a client may read a refusal before its connection is closed; RFC 1928
+#: section 6 allows 10.
+LINGER = 5.0
+
+#: Seconds for which accepting rests after the process ran out of descriptors or memory.
+ACCEPT_PAUSE = 0.25
