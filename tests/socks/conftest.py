@@ -1,0 +1,39 @@
+"""The SOCKS state machines on either twin of the message readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import fastsocks.socks.client
+import fastsocks.socks.server
+from twins import IMPLEMENTATIONS, import_twin
+
+READERS = (
+    "read_choice",
+    "read_credentials",
+    "read_greeting",
+    "read_reply",
+    "read_request",
+    "read_status",
+)
+
+
+@pytest.fixture(scope="module", params=IMPLEMENTATIONS)
+def messages(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The Cython readers and the Python ones in turn, also put into server and client."""
+    twin = import_twin("fastsocks.socks", "_messages", request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (fastsocks.socks.server, fastsocks.socks.client):
+            for name in READERS:
+                if hasattr(module, name):
+                    patch.setattr(module, name, getattr(twin, name))
+        yield twin
+
+
+@pytest.fixture(scope="module")
+def message_twins() -> tuple[Any, ...]:
+    """Both at once, for tests that compare them."""
+    return tuple(import_twin("fastsocks.socks", "_messages", one) for one in IMPLEMENTATIONS)

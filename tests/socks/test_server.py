@@ -1,0 +1,450 @@
+"""The server's side of the handshake, on both twins of the readers."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastsocks.address import Address
+from fastsocks.errors import (
+    AddressTypeError,
+    DialError,
+    HandshakeTimeoutError,
+    PolicyError,
+    TruncatedError,
+    VersionError,
+)
+from fastsocks.request import BIND, CONNECT, Request
+from fastsocks.socks import SocksServer
+from socks_playbook import Outcome, cut, feed, input_of, perform
+
+pytestmark = pytest.mark.usefixtures("messages")
+
+ACCOUNTS = {b"user": b"pass", b"empty": b"", b"u" * 255: b"p" * 255, b"\xff\xc3\xb6": b"\0\xff"}
+
+OPEN_PLAYS = {
+    "IPv4": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 01 c0000201 0050
+        request 01 192.0.2.1:80
+        connected 198.51.100.7:40001
+        << 05 00 00 01 c6336407 9c41
+    """,
+    "IPv6": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 04 20010db8000000000000000000000001 01bb
+        request 01 [2001:db8::1]:443
+        connected [2001:db8::5]:40000
+        << 05 00 00 04 20010db8000000000000000000000005 9c40
+    """,
+    "name": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 03 0b 'example.com' 01bb
+        request 01 example.com:443
+        connected
+        << 05 00 00 01 00000000 0000
+    """,
+    "IPv6 literal as a name": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 03 0b '2001:db8::1' 01bb
+        request 01 [2001:db8::1]:443
+    """,
+    "bracketed IPv6 literal as a name": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 03 0d '[2001:db8::1]' 01bb
+        request 01 [2001:db8::1]:443
+    """,
+    "port 0": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 01 c0000201 0000
+        request 01 192.0.2.1:0
+        failed 05
+        << 05 05 00 01 00000000 0000
+    """,
+    "several methods, also twice and unknown": """
+        >> 05 05 02 80 00 00 01
+        << 05 00
+    """,
+    "pipelined with early data": """
+        >> 05 01 00 05 01 00 01 c0000201 0050 'GET /'
+        request 01 192.0.2.1:80 with b'GET /'
+        connected 198.51.100.7:40001
+        << 05 00 05 00 00 01 c6336407 9c41
+    """,
+    "pipelined, sent as it comes": """
+        >> 05 01 00 05 01
+        << 05 00
+        >> 00 01 c0000201 0050 'GET /'
+        request 01 192.0.2.1:80 with b'GET /'
+        connected
+        << 05 00 00 01 00000000 0000
+    """,
+    "the dial fails": """
+        >> 05 01 00 05 01 00 01 c0000201 0050
+        << 05 00
+        request 01 192.0.2.1:80
+        failed 04
+        << 05 04 00 01 00000000 0000
+    """,
+    "wrong version": """
+        >> 04 01 0050 c0000201 00
+        error VersionError 01
+        <<
+    """,
+    "HTTP": """
+        >> 'CONNECT example.com:443 HTTP/1.1'
+        error VersionError 01
+        <<
+    """,
+    "NMETHODS 0": """
+        >> 05 00
+        error ProtocolError 01
+        << 05 ff
+    """,
+    "no acceptable method": """
+        >> 05 02 01 02
+        error AuthenticationError 02
+        << 05 ff
+    """,
+    "method FF is none": """
+        >> 05 01 ff
+        error AuthenticationError 02
+        << 05 ff
+    """,
+    "credentials although none were asked for": """
+        >> 05 01 00
+        << 05 00
+        >> 01 04 'user' 04 'pass'
+        error VersionError 01
+        << 05 01 00 01 00000000 0000
+    """,
+    "request of another version": """
+        >> 05 01 00
+        << 05 00
+        >> 04
+        error VersionError 01
+        << 05 01 00 01 00000000 0000
+    """,
+    "empty name": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 03 00
+        <<
+        >> 0050
+        error AddressError 01
+        << 05 01 00 01 00000000 0000
+    """,
+    "NUL in a name": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 03 0b 'ex' 61 00 'ple.com' 0050
+        error AddressError 01
+        << 05 01 00 01 00000000 0000
+    """,
+    "RSV not zero": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 ff 01 c0000201 0050
+        request 01 192.0.2.1:80
+    """,
+    "BIND": """
+        >> 05 01 00
+        << 05 00
+        >> 05 02 00 01 c0000201 00
+        <<
+        >> 50
+        error CommandError 07
+        << 05 07 00 01 00000000 0000
+    """,
+    "UDP ASSOCIATE": """
+        >> 05 01 00
+        << 05 00
+        >> 05 03 00 01 00000000 0000
+        error CommandError 07
+        << 05 07 00 01 00000000 0000
+    """,
+    "unknown command, whole name read first": """
+        >> 05 01 00
+        << 05 00
+        >> 05 f0 00 03 0b 'example.com' 00
+        <<
+        >> 00
+        error CommandError 07
+        << 05 07 00 01 00000000 0000
+    """,
+    "unknown ATYP": """
+        >> 05 01 00
+        << 05 00
+        >> 05 01 00 02
+        error AddressTypeError 08
+        << 05 08 00 01 00000000 0000
+    """,
+    "unknown command and ATYP": """
+        >> 05 01 00
+        << 05 00
+        >> 05 77 00 05 01 02
+        error AddressTypeError 08
+        << 05 08 00 01 00000000 0000
+    """,
+    "pipelined up to a bad request": """
+        >> 05 01 00 05 01 00 02
+        error AddressTypeError 08
+        << 05 00 05 08 00 01 00000000 0000
+    """,
+}
+
+LOGIN_PLAYS = {
+    "right": """
+        >> 05 02 00 02
+        << 05 02
+        >> 01 04 'user' 04 'pass'
+        << 01 00
+        >> 05 01 00 01 c0000201 0050
+        request 01 192.0.2.1:80 as user
+        connected
+        << 05 00 00 01 00000000 0000
+    """,
+    "all at once": """
+        >> 05 01 02 01 04 'user' 04 'pass' 05 01 00 01 c0000201 0050 'early'
+        request 01 192.0.2.1:80 as user with b'early'
+        connected
+        << 05 02 01 00 05 00 00 01 00000000 0000
+    """,
+    "any bytes": """
+        >> 05 01 02
+        << 05 02
+        >> 01 03 ff c3 b6 02 00 ff
+        << 01 00
+    """,
+    "empty password": """
+        >> 05 01 02
+        << 05 02
+        >> 01 05 'empty' 00
+        << 01 00
+    """,
+    "only no authentication offered": """
+        >> 05 01 00
+        error AuthenticationError 02
+        << 05 ff
+    """,
+    "wrong password": """
+        >> 05 01 02
+        << 05 02
+        >> 01 04 'user' 04 'Pass'
+        error AuthenticationError 02
+        << 01 01
+    """,
+    "password cut short": """
+        >> 05 01 02
+        << 05 02
+        >> 01 04 'user' 03 'pas'
+        error AuthenticationError 02
+        << 01 01
+    """,
+    "no such user": """
+        >> 05 01 02
+        << 05 02
+        >> 01 04 'User' 04 'pass'
+        error AuthenticationError 02
+        << 01 01
+    """,
+    "no such user, empty password": """
+        >> 05 01 02
+        << 05 02
+        >> 01 04 'User' 00
+        error AuthenticationError 02
+        << 01 01
+    """,
+    "empty user and password": """
+        >> 05 01 02
+        << 05 02
+        >> 01 00 00
+        error AuthenticationError 02
+        << 01 01
+    """,
+    "wrong password, the rest already there": """
+        >> 05 01 02 01 04 'user' 00 05 01 00 01 c0000201 0050
+        error AuthenticationError 02
+        << 05 02 01 01
+    """,
+    "sub-negotiation of version 5": """
+        >> 05 01 02
+        << 05 02
+        >> 05
+        error VersionError 01
+        << 01 01
+    """,
+    "request without a login": """
+        >> 05 02 00 02 05 01 00 01 c0000201 0050
+        error VersionError 01
+        << 05 02 01 01
+    """,
+}
+
+PLAYS = [
+    pytest.param(accounts, play, id=name)
+    for accounts, plays in ((None, OPEN_PLAYS), (ACCOUNTS, LOGIN_PLAYS))
+    for name, play in plays.items()
+]
+
+
+@pytest.mark.parametrize(("accounts", "play"), PLAYS)
+def test_play(accounts: Any, play: str) -> None:
+    perform(SocksServer(accounts), play)
+
+
+@pytest.mark.parametrize(("accounts", "play"), PLAYS)
+def test_play_at_every_split(accounts: Any, play: str) -> None:
+    data = input_of(play)
+    whole = feed(SocksServer(accounts), [data])
+    for first in range(1, len(data)):
+        assert feed(SocksServer(accounts), cut(data, first)) == whole
+        for second in range(first + 1, len(data)):
+            assert feed(SocksServer(accounts), cut(data, first, second)) == whole
+    assert feed(SocksServer(accounts), cut(data, *range(len(data)))) == whole
+
+
+@pytest.mark.parametrize("code", range(1, 9))
+def test_a_failed_dial_gives_its_code(code: int) -> None:
+    error = DialError("no")
+    error.reply = code
+    assert outcome_of_request(error) == bytes((5, code, 0, 1)) + bytes(6)
+
+
+def test_a_refusal_by_policy_gives_2() -> None:
+    assert outcome_of_request(PolicyError("no")) == bytes.fromhex("05020001000000000000")
+
+
+def outcome_of_request(error: Any) -> bytes:
+    server = SocksServer()
+    assert server.receive(b"\x05\x01\x00\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x50")
+    assert server.take_outgoing() == b"\x05\x00"
+    return server.failed(error)
+
+
+@pytest.mark.parametrize("error", [HandshakeTimeoutError("late"), TruncatedError("gone")])
+@pytest.mark.parametrize("sent", ["", "05", "0502", "050100", "0501000501000301"])
+def test_an_unfinished_handshake_is_closed_without_a_word(error: Any, sent: str) -> None:
+    server = SocksServer()
+    server.receive(bytes.fromhex(sent))
+    server.take_outgoing()
+    assert server.failed(error) == b""
+
+
+def test_what_is_owed_is_owed_once() -> None:
+    server = SocksServer()
+    with pytest.raises(AddressTypeError) as caught:
+        server.receive(b"\x05\x01\x00\x05\x01\x00\x09")
+    assert server.failed(caught.value) == bytes.fromhex("0500 05080001000000000000")
+    assert server.failed(caught.value) == b""
+    assert server.take_outgoing() == b""
+
+
+def test_after_success_a_failure_adds_nothing() -> None:
+    server = SocksServer()
+    server.receive(b"\x05\x01\x00\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x50")
+    server.connected(None)
+    assert server.failed(DialError("late")) == b""
+
+
+def test_misuse_is_not_mistaken_for_the_client() -> None:
+    server = SocksServer()
+    with pytest.raises(RuntimeError):
+        server.connected(None)
+    with pytest.raises(VersionError):
+        server.receive(b"\x04")
+    with pytest.raises(RuntimeError):
+        server.receive(b"\x05")
+    with pytest.raises(RuntimeError):
+        server.connected(None)
+
+
+def test_no_accounts_at_all_let_nobody_in() -> None:
+    outcome = feed(SocksServer({}), [b"\x05\x02\x00\x02\x01\x00\x00"])
+    assert outcome == Outcome(b"\x05\x02\x01\x01", "error AuthenticationError 02")
+
+
+def test_longest_messages() -> None:
+    greeting = b"\x05\xff" + bytes(255)
+    assert feed(SocksServer(), cut(greeting, 256)).outgoing == b"\x05\x00"
+    login = b"\x01\xff" + b"u" * 255 + b"\xff" + b"p" * 255
+    request = b"\x05\x01\x00\x03\xff" + b"a" * 255 + b"\x00\x50"
+    data = b"\x05\x01\x02" + login + request
+    event = f"request 01 {'a' * 255}:80 as {'u' * 255}"
+    assert feed(SocksServer(ACCOUNTS), cut(data, *range(len(data)))).event == event
+
+
+def test_other_commands_on_request() -> None:
+    server = SocksServer(commands=(CONNECT, BIND))
+    request = server.receive(b"\x05\x01\x00\x05\x02\x00\x01\xc0\x00\x02\x01\x00\x50")
+    assert request == Request(Address.of("192.0.2.1", 80), b"", None, BIND)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_nothing_refers_to_the_buffer(kind: Any) -> None:
+    server = SocksServer(ACCOUNTS)
+    memory = bytearray(600)
+    data = input_of(LOGIN_PLAYS["all at once"])
+    request = None
+    for piece in cut(data, 2, 7, 20):
+        memory[: len(piece)] = piece
+        view = memoryview(memory)[: len(piece)]
+        request = server.receive(view if kind is memoryview else kind(view))
+        view.release()
+        memory[:] = bytes(600)
+    memory.clear()
+    assert request == Request(Address.of("192.0.2.1", 80), b"early", "user", CONNECT)
+    assert type(request.early_data) is bytes
+
+
+def test_memory_is_bounded_by_one_message() -> None:
+    server = SocksServer(ACCOUNTS)
+    server.receive(b"\x05\x01\x02")
+    login = b"\x01\xff" + b"u" * 255 + b"\xff" + b"q" * 254
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for piece in cut(login, *range(len(login))):
+            assert server.receive(piece) is None
+        assert tracemalloc.get_traced_memory()[0] - before < 2048
+    finally:
+        tracemalloc.stop()
+
+
+def test_secrets_stay_out_of_text() -> None:
+    server = SocksServer({b"user": b"hunter2"})
+    server.receive(b"\x05\x01\x02")
+    with pytest.raises(Exception, match="wrong") as caught:
+        server.receive(b"\x01\x04user\x07hunter1")
+    for text in (repr(server), str(server), repr(caught.value)):
+        assert "hunter" not in text
+
+
+pieces = st.sampled_from(
+    [
+        b"\x05\x01\x00",
+        b"\x05\x02\x00\x02",
+        b"\x01\x04user\x04pass",
+        b"\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x50",
+        b"\x05\x01\x00\x03\x0bexample.com\x01\xbb",
+        b"\x05\x01\x00\x03",
+    ]
+)
+conversations = st.lists(pieces | st.binary(max_size=12), max_size=5).map(b"".join)
+
+
+@given(conversations, st.booleans(), st.data())
+def test_any_bytes_at_any_split(data: bytes, login: bool, cuts: st.DataObject) -> None:
+    accounts = ACCOUNTS if login else None
+    points = cuts.draw(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
+    assert feed(SocksServer(accounts), cut(data, *points)) == feed(SocksServer(accounts), [data])
