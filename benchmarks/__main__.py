@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure fastsocks against its peers, write JSON and Markdown."""
+"""Measure fastsocks and its peers through a real relay, side by side, and report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from .macro import report, session
+from .macro.load import LoadError
 from .macro.peers import PEERS, SOCKS5
+from .macro.perf import PerfError
 from .macro.scenarios import FULL, QUICK, SCENARIOS
 
 METHODS = ["aes-256-gcm", "2022-blake3-aes-128-gcm", SOCKS5]
@@ -30,48 +32,76 @@ def _parser() -> argparse.ArgumentParser:
         "--methods",
         type=_names,
         default=METHODS,
-        help=f"Shadowsocks methods, and {SOCKS5} for the plain proxies",
+        help=f"Shadowsocks methods, and {SOCKS5} for the plain proxies ({','.join(METHODS)})",
     )
     parser.add_argument("--scenarios", type=_names, default=_names(known), help=known)
     parser.add_argument("--bulk-bytes", type=int, help="bytes of a download or upload")
     parser.add_argument("--idle-connections", type=int, help="connections held open at once")
-    parser.add_argument("--json", type=Path, help="write every round's raw figures to this file")
-    parser.add_argument("--markdown", type=Path, help="write the report to this file")
+    parser.add_argument(
+        "--system-calls", action="store_true", help="count them, with perf (disturbs a little)"
+    )
+    parser.add_argument(
+        "--attach-perf", type=Path, metavar="FOLDER", help="profile every end under every load"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="STEM",
+        default=Path(".benchmarks/latest"),
+        help="write STEM.json (every round, raw) and STEM.md (%(default)s)",
+    )
     parser.add_argument(
         "--report", type=Path, metavar="JSON", help="measure nothing: report on this file"
     )
     return parser
 
 
+def _selection(parser: argparse.ArgumentParser, options: argparse.Namespace) -> session.Selection:
+    unknown = set(options.peers) - set(PEERS)
+    unknown |= set(options.scenarios) - {scenario.name for scenario in SCENARIOS}
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    sizes = QUICK if options.quick else FULL
+    if options.bulk_bytes:
+        sizes = replace(sizes, bulk_bytes=options.bulk_bytes)
+    if options.idle_connections:
+        sizes = replace(sizes, idle_connections=options.idle_connections)
+    if options.attach_perf:
+        options.attach_perf.mkdir(parents=True, exist_ok=True)
+    return session.Selection(
+        peers=[PEERS[name] for name in options.peers],
+        methods=options.methods,
+        scenarios=[scenario for scenario in SCENARIOS if scenario.name in options.scenarios],
+        sizes=sizes,
+        rounds=options.rounds or (2 if options.quick else 5),
+        system_calls=options.system_calls,
+        profiles=options.attach_perf,
+    )
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def main() -> int:
+    """Run the command; 0 done, 1 a measurement failed, 2 nothing could be measured."""
     parser = _parser()
     options = parser.parse_args()
+    # So that the peers are stopped; the default action would leave them running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.report:
         record = json.loads(options.report.read_text())
-    else:
-        unknown = set(options.peers) - set(PEERS)
-        unknown |= set(options.scenarios) - {scenario.name for scenario in SCENARIOS}
-        if unknown:
-            parser.error(f"unknown: {', '.join(sorted(unknown))}")
-        sizes = QUICK if options.quick else FULL
-        if options.bulk_bytes:
-            sizes = replace(sizes, bulk_bytes=options.bulk_bytes)
-        if options.idle_connections:
-            sizes = replace(sizes, idle_connections=options.idle_connections)
-        selection = session.Selection(
-            peers=[PEERS[name] for name in options.peers],
-            methods=options.methods,
-            scenarios=[scenario for scenario in SCENARIOS if scenario.name in options.scenarios],
-            sizes=sizes,
-            rounds=options.rounds or (2 if options.quick else 5),
-        )
-        record = session.measure(selection, lambda line: print(line, file=sys.stderr, flush=True))
-    if options.json:
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+        print(report.markdown(record))
+        return 0
+    try:
+        record = session.measure(_selection(parser, options), _tell)
+    except (LoadError, PerfError) as error:
+        _tell(str(error))
+        return 2
     text = report.markdown(record)
-    if options.markdown:
-        options.markdown.write_text(text)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+    options.output.with_suffix(".md").write_text(text)
     print(text)
     return 1 if any("error" in sample for sample in record["samples"]) else 0
 

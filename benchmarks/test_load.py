@@ -78,11 +78,18 @@ def test_holds_idle_connections() -> None:
 def test_runs_and_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "record.json"
-    arguments = ["--quick", "--rounds", "1", "--peers", "direct", "--json", str(path)]
+    arguments = [
+        "--quick",
+        "--rounds",
+        "1",
+        "--peers",
+        "direct",
+        "--output",
+        str(tmp_path / "record"),
+    ]
     monkeypatch.setattr("sys.argv", ["benchmarks", *arguments, "--bulk-bytes", "1000000"])
     assert main() == 0
     assert "no proxy" in capsys.readouterr().out
-    samples = json.loads(path.read_text())["samples"]
+    samples = json.loads((tmp_path / "record.json").read_text())["samples"]
     assert {sample["scenario"] for sample in samples} >= {"download", "upload", "short", "idle"}
     assert not [sample for sample in samples if "error" in sample]

@@ -123,8 +123,12 @@ def _idle(pair: Pair, sizes: Sizes) -> Sample:
 
 
 def _by_end(sample: Sample, figure: str, unit: float) -> dict[str, float]:
-    """``figure`` of every end and of all together, divided by ``unit``; empty without ends."""
-    each = {role: numbers[figure] / unit for role, numbers in sample["ends"].items()}
+    """``figure`` of every end and of all together, divided by ``unit``; empty where unknown."""
+    each = {
+        role: numbers[figure] / unit
+        for role, numbers in sample["ends"].items()
+        if figure in numbers
+    }
     return {**each, "all": sum(each.values())} if each else {}
 
 
@@ -137,6 +141,7 @@ def _bulk_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
     return {
         **_named("s/GB", _by_end(sample, "cpu_seconds", moved / GB)),
         **_named("peak MB", _by_end(sample, "peak_resident", MB)),
+        **_named("calls", _by_end(sample, "system_calls", moved / MB)),
         "MB/s": moved / MB / sample["load"]["seconds"],
         "load s/GB": sample["load"]["cpu_seconds"] / (moved / GB),
     }
@@ -146,6 +151,7 @@ def _short_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
     count = sample["load"]["completed"]
     return {
         **_named("us", _by_end(sample, "cpu_seconds", count / 1e6)),
+        **_named("calls", _by_end(sample, "system_calls", count)),
         "per second": count / sample["load"]["seconds"],
         "p50": sample["load"]["first_byte_us"]["p50"],
         "p99": sample["load"]["first_byte_us"]["p99"],
@@ -157,6 +163,7 @@ def _exchange_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
     latency = sample["load"]["exchange_us"]
     return {
         **_named("us", _by_end(sample, "cpu_seconds", latency["count"] / 1e6)),
+        **_named("calls", _by_end(sample, "system_calls", latency["count"])),
         "p50": latency["p50"],
         "p99": latency["p99"],
     }
@@ -185,12 +192,14 @@ _BULK_COLUMNS = [
     Column("MB/s", "MB/s", 0),
     *_each("peak MB", "peak MB", 1),
     Column("load s/GB", "generator s/GB"),
+    *_each("calls", "system calls/MB", 1),
 ]
 _SHORT_COLUMNS = [
     *_each("us", "CPU us", 0),
     Column("p50", "first byte p50, us", 0),
     Column("p99", "first byte p99, us", 0),
     Column("per second", "connections/s", 0),
+    *_each("calls", "system calls", 1),
     Column("load us", "generator us", 0),
 ]
 
@@ -249,6 +258,7 @@ SCENARIOS = [
             Column("p50", "p50, us", 0),
             Column("p99", "p99, us", 0),
             *_each("us", "CPU us", 1),
+            *_each("calls", "system calls", 1),
         ],
     ),
     Scenario(

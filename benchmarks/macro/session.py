@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import load, machine
+from . import load, machine, perf
 from .peers import HOST, MissingPeerError, Peer, make_link
 from .process import Process, StartError
 from .scenarios import Pair, Scenario, Sizes
@@ -29,6 +29,8 @@ class Selection:
     scenarios: Sequence[Scenario]
     sizes: Sizes
     rounds: int
+    system_calls: bool = False  # count them, which costs the ends a little
+    profiles: Path | None = None  # folder for a profile of every end under every load
 
 
 @contextmanager
@@ -106,12 +108,12 @@ def _one_round(
                 yield from _not_started(peer, shared, error, tell)
         for scenario in shared:
             for name, pair in pairs.items():
-                yield _sample(scenario, name, pair, selection.sizes, tell)
+                yield _sample(scenario, name, pair, method, selection, tell)
     for scenario in selection.scenarios:
         for peer in peers if scenario.own_pair else []:
             try:
                 with running(peer, method) as pair:
-                    yield _sample(scenario, peer.name, pair, selection.sizes, tell)
+                    yield _sample(scenario, peer.name, pair, method, selection, tell)
             except StartError as error:
                 yield from _not_started(peer, [scenario], error, tell)
 
@@ -125,16 +127,30 @@ def _not_started(
 
 
 def _sample(
-    scenario: Scenario, name: str, pair: Pair, sizes: Sizes, tell: Callable[[str], None]
+    scenario: Scenario,
+    name: str,
+    pair: Pair,
+    method: str,
+    selection: Selection,
+    tell: Callable[[str], None],
 ) -> Record:
     sample: Record = {"scenario": scenario.name, "peer": name}
+    calls: dict[str, int] = {}
     try:
-        sample.update(scenario.run(pair, sizes))
+        with ExitStack() as stack:
+            if selection.system_calls:
+                calls = stack.enter_context(perf.system_calls(pair.ends))
+            if selection.profiles:
+                profile = f"{method}-{scenario.name}-{name}".replace(" ", "-")
+                stack.enter_context(perf.profiles(pair.ends, selection.profiles, profile))
+            sample.update(scenario.run(pair, selection.sizes))
     except load.LoadError as error:
         sample["error"] = str(error)
         tell(f"{scenario.name}, {name}: {error}")
     else:
-        figures = scenario.figures(sample, sizes)
+        for role, count in calls.items():
+            sample["ends"][role]["system_calls"] = count
+        figures = scenario.figures(sample, selection.sizes)
         first = scenario.columns[0]
         shown = f"{figures[first.key]:.{first.decimals}f}" if first.key in figures else "-"
         tell(f"  {scenario.name:17} {name:20} {shown} {first.title}")
