@@ -137,7 +137,7 @@ def test_families_alternate(run: Any) -> None:
 
 def test_refused(run: Any) -> None:
     async def scenario(address: Address) -> None:
-        with pytest.raises(DialError, match="Connect") as caught:
+        with pytest.raises(DialError, match="Connection refused") as caught:
             await dialer().dial(address)
         assert caught.value.reply == 5
         assert isinstance(caught.value.__cause__, ConnectionRefusedError)
