@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import twins
+from fastsocks.cli.commands import fastsocks as cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "fastsocks"
@@ -131,6 +132,25 @@ def test_build_stops_and_names_the_remedy(
     assert result.returncode != 0
     assert all(part in result.stdout for part in named), result.stdout
     assert "Traceback" not in result.stdout
+
+
+def test_readme_names_the_commands_and_flags_that_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"fastsocks ([a-z]+)(?= -|`| [A-Z]| 2022)", text))
+    assert named == set(cli.commands)
+    flags = {
+        flag
+        for row in re.findall(r"^\| (`-.*?) \|", text, re.MULTILINE)
+        for flag in re.findall(r"(?<=`)--?[a-z]+", row)
+    }
+    existing = {
+        option
+        for command in cli.commands.values()
+        for parameter in command.params
+        for option in parameter.opts
+    }
+    assert flags
+    assert flags <= existing
 
 
 @pytest.mark.parametrize("document", ["README.md", ".ci/run", ".github/workflows/ci.yml"])
