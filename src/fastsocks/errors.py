@@ -7,6 +7,7 @@ Each carries a machine-readable ``status`` for logs and counters, and in
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 
@@ -193,7 +194,8 @@ def dial_error(cause: OSError | TimeoutError) -> DialError:
         error = DialError("connect timed out")
         error.reply = 0x06
     else:
-        error = DialError(cause.strerror or str(cause))
+        # asyncio puts words of its own in strerror.
+        error = DialError(os.strerror(cause.errno) if cause.errno else str(cause))
         if cause.errno is not None:
             error.reply = _REPLY_OF_ERRNO.get(cause.errno, 0x01)
     error.__cause__ = cause

@@ -87,7 +87,7 @@ cdef class Endpoint(_Base, asyncio.BufferedProtocol):
     def connection_made(self, transport):
         self.transport = transport
         if self.relay._over:
-            transport.abort()
+            self.reset()
             return
         # pause_writing must mean that the transport holds bytes, however few.
         transport.set_write_buffer_limits(0)
@@ -325,12 +325,15 @@ cdef class Engine:
             relay = following
 
     cdef int _attach(self, Endpoint endpoint, object sock) except -1:
-        coroutine = self._loop.connect_accepted_socket(endpoint, sock)
         # Driven by hand: a task for each connection costs more than everything else here.
         try:
+            coroutine = self._loop.connect_accepted_socket(endpoint, sock)
             coroutine.send(None)
         except StopIteration:
             return 0
+        except Exception as error:
+            sock.close()
+            return endpoint.vanish(error)
         endpoint.attaching = coroutine
         return 0
 

@@ -259,6 +259,10 @@ class _Endpoint(asyncio.BufferedProtocol):
             coroutine.send(None)
         except StopIteration:
             return
+        except Exception as error:  # noqa: BLE001 - whatever it is ends this connection
+            self._socket.close()
+            self.connection_lost(error)
+            return
         self._attaching = coroutine
 
     def settle(self) -> None:
@@ -277,7 +281,7 @@ class _Endpoint(asyncio.BufferedProtocol):
         # uvloop's transports are asyncio's in all but name.
         self.transport = transport = cast("asyncio.Transport", transport)
         if self._relay.over:
-            transport.abort()
+            self.reset()
             return
         # pause_writing must mean that the transport holds bytes, however few.
         transport.set_write_buffer_limits(0)
