@@ -32,7 +32,7 @@ cdef class Aead:
     cdef ExtendedNonce *_extended
     cdef uint8_t _key[32]
 
-    # Writes n + 16 bytes to dst. `src` and `dst` are equal or do not overlap; n < 2**31 - 16.
+    # Writes n + 16 bytes to dst. `src` and `dst` do not overlap; n < 2**31 - 16.
     # Returns 0, or -1 if libcrypto fails (out of memory).
     cdef int seal_raw(
         self, const uint8_t *nonce, const uint8_t *src, size_t n, uint8_t *dst
@@ -49,7 +49,7 @@ cdef class StreamCipher:
     # Owned.
     cdef EVP_CIPHER_CTX *_context
 
-    # Writes n bytes to dst. `src` and `dst` are equal or do not overlap.
+    # Writes n bytes to dst. `src` and `dst` do not overlap.
     # Returns 0, or -1 if libcrypto fails.
     cdef int update_raw(self, const uint8_t *src, size_t n, uint8_t *dst) noexcept nogil
 
@@ -64,6 +64,7 @@ cdef class BlockCipher:
     # Both write 16 bytes to dst, and return 0, or -1 if libcrypto fails.
     cdef int encrypt_raw(self, const uint8_t *src, uint8_t *dst) noexcept nogil
     cdef int decrypt_raw(self, const uint8_t *src, uint8_t *dst) noexcept nogil
+    cdef bytes _convert(self, block, bint encrypt)
 
 # HKDF-SHA1 of 1 to 5100 bytes into out; returns 0, or -1 if libcrypto fails.
 # With the GIL only: it works in one context of the process.

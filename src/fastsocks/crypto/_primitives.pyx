@@ -183,7 +183,7 @@ cdef class Aead:
                 view.len,
                 <uint8_t *>PyBytes_AS_STRING(out),
             ):
-                raise MemoryError("libcrypto failed")
+                failed()
             return out
         finally:
             PyBuffer_Release(&nonce_view)
@@ -318,10 +318,8 @@ cdef class Aead:
         return 0
 
 
-cdef inline uint32_t read_word(const uint8_t *at) noexcept nogil:
-    return (
-        <uint32_t>at[0] | <uint32_t>at[1] << 8 | <uint32_t>at[2] << 16 | <uint32_t>at[3] << 24
-    )
+cdef uint32_t read_word(const uint8_t *at) noexcept nogil:
+    return at[0] | at[1] << 8 | at[2] << 16 | <uint32_t>at[3] << 24
 
 
 cdef void subtract_words(uint8_t *out, const uint8_t *left, const uint8_t *right) noexcept nogil:
@@ -390,7 +388,7 @@ cdef class StreamCipher:
             if self.update_raw(
                 <const uint8_t *>view.buf, view.len, <uint8_t *>PyBytes_AS_STRING(out)
             ):
-                raise MemoryError("libcrypto failed")
+                failed()
             return out
         finally:
             PyBuffer_Release(&view)
@@ -436,26 +434,24 @@ cdef class BlockCipher:
 
     def encrypt(self, block):
         """Encrypt one block of 16 bytes."""
-        cdef Py_buffer view
-        cdef uint8_t out[16]
-        PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
-        try:
-            check_size("a block", view.len, 16)
-            if self.encrypt_raw(<const uint8_t *>view.buf, out):
-                raise MemoryError("libcrypto failed")
-        finally:
-            PyBuffer_Release(&view)
-        return PyBytes_FromStringAndSize(<char *>out, 16)
+        return self._convert(block, True)
 
     def decrypt(self, block):
         """Decrypt one block of 16 bytes."""
+        return self._convert(block, False)
+
+    cdef bytes _convert(self, block, bint encrypt):
         cdef Py_buffer view
+        cdef const uint8_t *src
         cdef uint8_t out[16]
+        cdef int result
         PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
         try:
             check_size("a block", view.len, 16)
-            if self.decrypt_raw(<const uint8_t *>view.buf, out):
-                raise MemoryError("libcrypto failed")
+            src = <const uint8_t *>view.buf
+            result = self.encrypt_raw(src, out) if encrypt else self.decrypt_raw(src, out)
+            if result:
+                failed()
         finally:
             PyBuffer_Release(&view)
         return PyBytes_FromStringAndSize(<char *>out, 16)
@@ -503,7 +499,7 @@ def hkdf_sha1(key, salt, info, Py_ssize_t length):
             <uint8_t *>PyBytes_AS_STRING(out),
             length,
         ):
-            raise MemoryError("libcrypto failed")
+            failed()
         return out
     finally:
         PyBuffer_Release(&key_view)

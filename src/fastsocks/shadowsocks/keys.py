@@ -114,6 +114,19 @@ def server_key(
     return ServerKey(method, _psk(method, password), table)
 
 
+def password_to_key(password: bytes, size: int) -> bytes:
+    """Make a key as all peers do: EVP_BytesToKey with MD5, no salt and one round.
+
+    :param password: of any size.
+    :param size: of the key in bytes.
+    """
+    digest = key = b""
+    while len(key) < size:
+        digest = hashlib.md5(digest + password, usedforsecurity=False).digest()
+        key += digest
+    return key[:size]
+
+
 def generate_key(method: str | Method) -> str:
     """Make a key at random, as it is written in configurations.
 
@@ -139,7 +152,6 @@ def _usable(method: str | Method) -> Method:
 
 
 def _password_key(method: Method, password: str) -> bytes:
-    """EVP_BytesToKey with MD5, no salt, one round, which all peers use."""
     if not method.key_size:
         return b""
     if not password:
@@ -150,11 +162,7 @@ def _password_key(method: Method, password: str) -> bytes:
     except UnicodeEncodeError:
         # Not its cause: that holds the password.
         raise ConfigError("the password is not text that UTF-8 can write") from None
-    digest = derived = b""
-    while len(derived) < method.key_size:
-        digest = hashlib.md5(digest + encoded, usedforsecurity=False).digest()
-        derived += digest
-    return derived[: method.key_size]
+    return password_to_key(encoded, method.key_size)
 
 
 def _psk(method: Method, text: str, whose: str = "") -> bytes:
