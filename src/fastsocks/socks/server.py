@@ -188,7 +188,7 @@ class SocksServer:
             method, stage = USERNAME_PASSWORD, _CREDENTIALS
         if method not in methods:
             raise AuthenticationError(f"the client does not offer method {method:#04x}")
-        self._outgoing += _CHOICES[method]
+        self._outgoing = _CHOICES[method]
         self._stage = stage
 
     def _log_in(self, username: bytes, password: bytes) -> None:
