@@ -1,37 +1,5 @@
-"""Loops to run the tests of this directory on."""
+"""The fixture of either event loop."""
 
-from __future__ import annotations
+from harness.loops import run
 
-import asyncio
-import importlib
-import importlib.util
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
-
-import pytest
-
-T = TypeVar("T")
-
-Run = Callable[[Coroutine[Any, Any, T]], T]
-
-#: Seconds after which a coroutine under test has hung.
-DEADLINE = 20.0
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run[Any]:
-    """Run a coroutine to its end, within a deadline, on either event loop."""
-    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-    if request.param == "uvloop":
-        if importlib.util.find_spec("uvloop") is None:
-            pytest.skip("uvloop is missing: pip install uvloop")
-        factory = cast(
-            "Callable[[], asyncio.AbstractEventLoop]",
-            importlib.import_module("uvloop").new_event_loop,
-        )
-
-    def run_within_deadline(coroutine: Coroutine[Any, Any, T]) -> T:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(asyncio.wait_for(coroutine, DEADLINE))
-
-    return run_within_deadline
+__all__ = ["run"]

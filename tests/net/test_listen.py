@@ -70,6 +70,12 @@ def test_a_name_is_all_its_addresses(stack: ExitStack) -> None:
     assert len({sock.getsockname()[1] for sock in sockets}) == 1
 
 
+def test_several_addresses_are_at_one_port(stack: ExitStack) -> None:
+    sockets = [stack.enter_context(sock) for sock in listen(("::1", "127.0.0.1", "::1"), 0)]
+    assert [sock.getsockname()[0] for sock in sockets] == ["::1", "127.0.0.1"]
+    assert len({sock.getsockname()[1] for sock in sockets}) == 1
+
+
 def test_a_port_in_use(stack: ExitStack) -> None:
     (sock,) = open_sockets(stack, "127.0.0.1")
     port = sock.getsockname()[1]
@@ -78,7 +84,7 @@ def test_a_port_in_use(stack: ExitStack) -> None:
     # Everywhere includes it; the sockets that could be had are closed again.
     with pytest.raises(ListenError, match=rf"cannot listen on 0\.0\.0\.0:{port}: .*in use"):
         listen("", port)
-    open_sockets(stack, "::1", port)
+    open_sockets(stack, "127.0.0.77", port)
 
 
 def test_an_address_of_another_host() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,15 +48,6 @@ def _rank(cause: OSError) -> int:
     return _RANKS.get(cause.errno or 0, len(_TELLING))
 
 
-def _in_words_of_the_system(cause: OSError) -> OSError:
-    # The loops say "Connect call failed" and the address, and leave the reason out.
-    if cause.errno is None:
-        return cause
-    plain = OSError(cause.errno, os.strerror(cause.errno))
-    plain.__cause__ = cause
-    return plain
-
-
 class _ConnectLoop:
     """The part of a loop that aiohappyeyeballs uses; notes why each attempt failed.
 
@@ -73,7 +63,7 @@ class _ConnectLoop:
         try:
             await self._loop.sock_connect(sock, address)
         except OSError as cause:
-            self.causes.append(_in_words_of_the_system(cause))
+            self.causes.append(cause)
             raise
 
     def new_socket(self, info: AddrInfo) -> socket.socket:

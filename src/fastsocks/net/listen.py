@@ -32,19 +32,21 @@ _LACKING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _SockAddr = tuple[Any, ...]
 
 
-def listen(host: str, port: int, *, backlog: int = BACKLOG) -> list[socket.socket]:
+def listen(
+    host: str | tuple[str, ...], port: int, *, backlog: int = BACKLOG
+) -> list[socket.socket]:
     """Open listening sockets, non-blocking, set up for what they accept to inherit.
 
     A name is looked up in this call, which takes its time.
 
     :param host: an IP address, a name, which stands for all addresses it has on this host,
-        or "" for every address, IPv6 and IPv4.
+        or "" for every address, IPv6 and IPv4; or several of these.
     :param port: 0..65535; with 0 the kernel chooses one, the same for all addresses.
     :param backlog: how many connections may wait to be accepted.
     :return: one socket or more.
     :raises ListenError: names the address and the cause.
     """
-    targets = _targets(host, port)
+    targets = _targets((host,) if isinstance(host, str) else host, port)
     attempts = 1 if port or len(targets) == 1 else _ATTEMPTS_AT_ONE_PORT
     while True:
         attempts -= 1
@@ -56,19 +58,20 @@ def listen(host: str, port: int, *, backlog: int = BACKLOG) -> list[socket.socke
                 raise
 
 
-def _targets(host: str, port: int) -> list[tuple[int, _SockAddr]]:
+def _targets(hosts: tuple[str, ...], port: int) -> list[tuple[int, _SockAddr]]:
     targets: dict[tuple[int, _SockAddr], None] = {}
-    for one in [host] if host else _EVERYWHERE:
-        try:
-            found = socket.getaddrinfo(one, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except (OSError, UnicodeError) as cause:
-            reason = getattr(cause, "strerror", None) or str(cause)
-            raise _listen_error((one, port), reason, getattr(cause, "errno", None)) from cause
-        for family, _, _, _, sockaddr in found:
-            if family in (socket.AF_INET, socket.AF_INET6):
-                targets[family, sockaddr] = None
-    if not targets:
-        raise _listen_error((host, port), "the name has no address", None)
+    for host in hosts:
+        for one in (host,) if host else _EVERYWHERE:
+            try:
+                found = socket.getaddrinfo(
+                    one, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                )
+            except (OSError, UnicodeError) as cause:
+                reason = getattr(cause, "strerror", None) or str(cause)
+                raise _listen_error((one, port), reason, getattr(cause, "errno", None)) from cause
+            for family, _, _, _, sockaddr in found:
+                if family in (socket.AF_INET, socket.AF_INET6):
+                    targets[family, sockaddr] = None
     return list(targets)
 
 

@@ -57,15 +57,8 @@ class Running:
             raise RuntimeError("the service was started before")
         loop = asyncio.get_running_loop()
         options = self._options
-        sockets = []
-        try:
-            for address in options.addresses:
-                # Looking a name up would hold up the loop.
-                sockets += await asyncio.to_thread(listen, address, options.port)
-        except BaseException:
-            for sock in sockets:
-                sock.close()
-            raise
+        # In a thread, because looking a name up would hold up the loop.
+        sockets = await asyncio.to_thread(listen, options.addresses, options.port)
         self._resolver = Resolver(loop)
         self._acceptor = Acceptor(
             loop,

@@ -1,0 +1,100 @@
+"""What SIGTERM and SIGINT do."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from harness.deadline import wait_until
+from harness.listener import SocketAddress
+from harness.services import Implementation, Service, start_proxy
+from harness.socks import Socks5Client, open_connection
+from harness.targets import Target
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def loop(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def start(implementation: str, loop: str, *extra: str) -> Service:
+    chosen: Implementation = implementation  # type: ignore[assignment]
+    return start_proxy(*extra, implementation=chosen, FASTSOCKS_LOOP=loop)
+
+
+def listens(address: SocketAddress) -> bool:
+    try:
+        Socks5Client(address).connection.close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_with_nothing_to_finish_the_first_one_ends_it(
+    implementation: str, loop: str, number: signal.Signals
+) -> None:
+    service = start(implementation, loop, "--grace", "3600")
+    service.process.send_signal(number)
+    assert service.process.wait() == 0
+    assert "Traceback" not in service.process.output
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_one_lets_relays_finish(
+    implementation: str, loop: str, number: signal.Signals
+) -> None:
+    service = start(implementation, loop, "--grace", "3600")
+    with Target() as target, open_connection(service.address, target.address) as client:
+        accepted = target.accept()
+        service.process.send_signal(number)
+        service.process.wait_for_line("stopping: 1 connection")
+        wait_until(lambda: not listens(service.address), "the port is closed")
+        client.send(b"up")
+        assert accepted.recv(2) == b"up"
+        accepted.sendall(b"down")
+        assert client.read(4) == b"down"
+        accepted.close()
+        assert client.read_to_end() == b""
+        client.finish()
+        assert service.process.wait() == 0
+
+
+@pytest.mark.parametrize("second", SIGNALS)
+def test_the_second_one_ends_relays_at_once(
+    implementation: str, loop: str, second: signal.Signals
+) -> None:
+    service = start(implementation, loop, "--grace", "3600")
+    with Target() as target, open_connection(service.address, target.address) as client:
+        accepted = target.accept()
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait_for_line("stopping: 1 connection")
+        service.process.send_signal(second)
+        assert service.process.wait() == 0
+        for end in (client.connection, accepted):
+            with pytest.raises(ConnectionResetError):
+                end.recv(1)
+    assert "ending 1 connection" in service.process.output
+    assert "Traceback" not in service.process.output
+
+
+def test_grace_ends(implementation: str, loop: str) -> None:
+    service = start(implementation, loop, "--grace", "0.1")
+    with Target() as target, open_connection(service.address, target.address) as client:
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait() == 0
+        with pytest.raises(ConnectionResetError):
+            client.read(1)
+
+
+def test_unfinished_handshakes_end_with_the_second_one(implementation: str, loop: str) -> None:
+    service = start(implementation, loop, "--grace", "3600")
+    with Socks5Client(service.address) as client:
+        client.negotiate()
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait_for_line("stopping: 1 connection")
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait() == 0

@@ -1,0 +1,172 @@
+"""The life of services in a loop of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastsocks.config import LocalOptions, ProxyOptions, ServerOptions
+from fastsocks.errors import ConfigError, ListenError, MethodError
+from fastsocks.service import Local, Proxy, Running, Server
+from harness.listener import SocketAddress
+from harness.pattern import pattern
+from harness.socks import open_connection
+from harness.targets import ServingTarget, Target, echo
+
+KEY = "AAECAwQFBgcICQoLDA0ODw=="
+METHOD = "2022-blake3-aes-128-gcm"
+
+
+def local_proxy(**changes: Any) -> Proxy:
+    return Proxy(ProxyOptions(**{"port": 0, **changes}))
+
+
+def exchange(entrance: tuple[str, int], target: SocketAddress, size: int = 100_000) -> None:
+    """Send bytes through a SOCKS5 server to an echo target and compare them."""
+    with open_connection(SocketAddress(*entrance), target) as client:
+        client.send(pattern(size))
+        client.finish()
+        assert client.read_to_end() == pattern(size)
+
+
+async def with_deadline(call: Callable[..., None], *arguments: Any) -> None:
+    await asyncio.wait_for(asyncio.to_thread(call, *arguments), 20)
+
+
+def test_several_services_share_a_loop(run: Any) -> None:
+    async def scenario(target: SocketAddress) -> None:
+        async with (
+            Server(
+                ServerOptions(addresses=("127.0.0.1",), port=0, method=METHOD, password=KEY)
+            ) as server,
+            local_proxy() as proxy,
+        ):
+            ((host, port),) = server.addresses
+            options = LocalOptions(
+                port=0, server=host, server_port=port, method=METHOD, password=KEY
+            )
+            async with Local(options) as local:
+                for service in (proxy, local):
+                    await with_deadline(exchange, service.addresses[0], target)
+                assert local.acceptor.accepted == 1
+                assert server.acceptor.accepted == 1
+
+    with ServingTarget(echo) as target:
+        run(scenario(target.address))
+
+
+def test_addresses_are_those_of_the_sockets(run: Any) -> None:
+    async def scenario() -> None:
+        service = local_proxy(addresses=("127.0.0.1", "::1"))
+        assert service.addresses == []
+        async with service:
+            assert [host for host, _ in service.addresses] == ["127.0.0.1", "::1"]
+            for address in service.addresses:
+                socket.create_connection(address, timeout=10).close()
+
+    run(scenario())
+
+
+def test_a_port_in_use_leaves_nothing_open(run: Any) -> None:
+    async def scenario() -> None:
+        async with local_proxy(addresses=("::1",)) as first:
+            port = first.addresses[0][1]
+            # An address at which no connection of another test can have this port.
+            second = local_proxy(addresses=("127.0.0.77", "::1"), port=port)
+            with pytest.raises(ListenError, match=rf"\[::1\]:{port}"):
+                await second.start()
+            await second.close()
+            gc.collect()  # a socket that was forgotten fails the test
+            async with local_proxy(addresses=("127.0.0.77",), port=port):
+                pass
+
+    run(scenario())
+
+
+def test_a_service_starts_once(run: Any) -> None:
+    async def scenario() -> None:
+        service = local_proxy()
+        with pytest.raises(RuntimeError, match="not started"):
+            await service.drain()
+        async with service:
+            with pytest.raises(RuntimeError, match="started before"):
+                await service.start()
+        await service.close()
+
+    run(scenario())
+
+
+def test_draining_lets_relays_finish(run: Any) -> None:
+    async def scenario(target: SocketAddress) -> None:
+        async with local_proxy() as service:
+            entrance = SocketAddress(*service.addresses[0])
+            client = await asyncio.to_thread(open_connection, entrance, target)
+            with client:
+                assert service.acceptor.active == 1
+                draining = asyncio.ensure_future(service.drain(grace=20))
+                await refused(entrance)
+                assert not await service.drain(grace=0)
+                client.send(b"late")
+                assert await asyncio.to_thread(client.read, 4) == b"late"
+                client.finish()
+                assert await asyncio.to_thread(client.read_to_end) == b""
+            assert await draining
+            assert service.acceptor.active == 0
+
+    with ServingTarget(echo) as target:
+        run(scenario(target.address))
+
+
+def test_closing_resets_both_ends_of_relays(run: Any) -> None:
+    async def scenario(target: Target) -> None:
+        service = local_proxy()
+        await service.start()
+        entrance = SocketAddress(*service.addresses[0])
+        client = await asyncio.to_thread(open_connection, entrance, target.address)
+        with client:
+            accepted = target.accept()
+            await service.close()
+            assert service.acceptor.active == 0
+            for end in (client.connection, accepted):
+                with pytest.raises(ConnectionResetError):
+                    await asyncio.to_thread(end.recv, 1)
+
+    with Target() as target:
+        run(scenario(target))
+
+
+async def refused(address: SocketAddress) -> None:
+    """Wait until nothing listens at `address` any more."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(*address)
+        except ConnectionRefusedError:
+            return
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda: Server(ServerOptions(method="rot13", password="x")), MethodError),
+        (lambda: Server(ServerOptions(method=METHOD, password="x")), ConfigError),
+        (lambda: Server(ServerOptions(method="aes-256-gcm")), ConfigError),
+        (
+            lambda: Server(ServerOptions(method="aes-256-gcm", password="x", users={"a": KEY})),
+            ConfigError,
+        ),
+        (lambda: Local(LocalOptions(server="x", method="rot13", password="x")), MethodError),
+        (lambda: Local(LocalOptions(server="a\0b", method="none")), ConfigError),
+        (lambda: Local(LocalOptions(server="x" * 256, method="none")), ConfigError),
+    ],
+)
+def test_a_wrong_configuration_does_not_start(
+    make: Callable[[], Running], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        make()
