@@ -31,8 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--methods",
         type=_names,
-        default=METHODS,
-        help=f"Shadowsocks methods, and {SOCKS5} for the plain proxies ({','.join(METHODS)})",
+        help=f"Shadowsocks methods, and {SOCKS5} for the plain proxies ({','.join(METHODS)}; "
+        f"with --quick not {SOCKS5})",
     )
     parser.add_argument("--scenarios", type=_names, default=_names(known), help=known)
     parser.add_argument("--bulk-bytes", type=int, help="bytes of a download or upload")
@@ -70,7 +70,7 @@ def _selection(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
         options.attach_perf.mkdir(parents=True, exist_ok=True)
     return session.Selection(
         peers=[PEERS[name] for name in options.peers],
-        methods=options.methods,
+        methods=options.methods or (METHODS[:2] if options.quick else METHODS),
         scenarios=[scenario for scenario in SCENARIOS if scenario.name in options.scenarios],
         sizes=sizes,
         rounds=options.rounds or (2 if options.quick else 5),
