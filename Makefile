@@ -58,7 +58,7 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 # Tests and checks
 
-.PHONY: test test-slow lint format types layers check bench
+.PHONY: test test-slow lint format types layers check bench bench-micro
 test: setup build ## Run the tests on both implementations
 	$(python) -m pytest $(ARGS)
 
@@ -82,8 +82,11 @@ layers: setup ## Check that imports and cimports point down the layers
 
 check: lint types layers ## lint, types and layers
 
-bench: setup build ## Run the benchmarks
+bench: setup build ## Measure fastsocks and its peers side by side (ARGS=--quick: a minute)
 	$(python) -m benchmarks $(ARGS)
+
+bench-micro: setup build ## Measure single functions in both implementations
+	$(python) -m pytest benchmarks/micro $(ARGS)
 
 # Distributions
 
