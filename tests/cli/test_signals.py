@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import pytest
 
 from harness.deadline import wait_until
 from harness.listener import SocketAddress
-from harness.services import Implementation, Service, start_proxy
-from harness.socks import Socks5Client, open_connection
+from harness.process import Process
+from harness.services import Implementation, Service, environment, start_proxy
+from harness.socks import Socks5Client, open_connection, request
 from harness.targets import Target
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -98,3 +100,38 @@ def test_unfinished_handshakes_end_with_the_second_one(implementation: str, loop
         service.process.wait_for_line("stopping: 1 connection")
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait() == 0
+
+
+ENDLESS_LOOK_UP = """
+import socket, threading
+
+system = socket.getaddrinfo
+
+def getaddrinfo(host, *arguments, **options):
+    if host == b"endless.example":
+        print("looking up", flush=True)
+        threading.Event().wait()
+    return system(host, *arguments, **options)
+
+socket.getaddrinfo = getaddrinfo
+from fastsocks.cli import main
+main()
+"""
+
+
+def test_a_look_up_without_an_end_does_not_hold_the_process_up() -> None:
+    process = Process(
+        "fastsocks proxy",
+        [sys.executable, "-c", ENDLESS_LOOK_UP, "proxy", "-l", "0"],
+        environment(FASTSOCKS_LOOP="asyncio"),
+    )
+    found = process.wait_for_line(r"listening on (\S+):(\d+)")
+    with Socks5Client(SocketAddress(found[1], int(found[2]))) as client:
+        client.negotiate()
+        client.send(request(SocketAddress("endless.example", 80)))
+        process.wait_for_line("looking up")
+        process.send_signal(signal.SIGTERM)
+        process.wait_for_line("stopping: 1 connection")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert "stopped" in process.output

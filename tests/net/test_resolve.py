@@ -142,8 +142,9 @@ def test_close_ends_look_ups(run: Any) -> None:
         loop.answering.clear()
         asking = asyncio.ensure_future(resolver.resolve("a", 1))
         await loop.asking.wait()
-        await resolver.close()
+        assert await resolver.close() == 1
         with pytest.raises(asyncio.CancelledError):
             await asking
+        assert await resolver.close() == 0
 
     run(scenario())

@@ -37,6 +37,10 @@ def run(make: Callable[[], Running], *, verbose: bool) -> None:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         _log.info("fastsocks %s (%s, %s)", fastsocks.__version__, fastsocks.__impl__, loop_name())
         runner.run(_serve(service))
+        if service.unfinished_lookups:
+            # Their threads end when the resolver gives up, which can take minutes.
+            logging.shutdown()
+            os._exit(0)
 
 
 def _set_up_log(*, verbose: bool) -> None:
@@ -97,10 +101,14 @@ async def _serve(service: Running) -> None:
         await service.close()
 
 
+def _connections(count: int) -> str:
+    return "1 connection" if count == 1 else f"{count} connections"
+
+
 async def _drain(service: Running, signals: _Signals) -> None:
     active = service.acceptor.active
     if active:
-        _log.info("stopping: %d connections may finish; signal again to end them now", active)
+        _log.info("stopping: %s may finish; signal again to end now", _connections(active))
     draining = asyncio.ensure_future(service.drain())
     ending = asyncio.ensure_future(signals.end.wait())
     await asyncio.wait((draining, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -108,5 +116,5 @@ async def _drain(service: Running, signals: _Signals) -> None:
         task.cancel()
     await asyncio.gather(draining, ending, return_exceptions=True)
     if left := service.acceptor.active:
-        _log.warning("ending %d connections", left)
+        _log.warning("ending %s", _connections(left))
     _log.info("stopped")

@@ -142,9 +142,14 @@ class Resolver:
             del self._entries[next(iter(self._entries))]
         self._entries[name] = entry
 
-    async def close(self) -> None:
-        """End the look-ups under way; their callers get a CancelledError."""
+    async def close(self) -> int:
+        """End the look-ups under way; their callers get a CancelledError.
+
+        :return: how many they were. The system cannot be made to give one up: its thread
+            runs on until there is an answer, and closing the loop waits for it.
+        """
         lookups = list(self._lookups.values())
         for task in lookups:
             task.cancel()
         await asyncio.gather(*lookups, return_exceptions=True)
+        return len(lookups)

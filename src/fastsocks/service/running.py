@@ -35,6 +35,8 @@ class Running:
         self._acceptor: Acceptor | None = None
         self._resolver: Resolver | None = None
         self._addresses: list[tuple[str, int]] = []
+        #: Look-ups that did not end with :meth:`close`, and for which closing the loop waits.
+        self.unfinished_lookups = 0
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -91,7 +93,7 @@ class Running:
             return
         self._acceptor.stop_listening()
         self._acceptor.abort()
-        await self._resolver.close()
+        self.unfinished_lookups += await self._resolver.close()
         await self._acceptor.wait_idle()
         self._service.end_reports()
 
