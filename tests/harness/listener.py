@@ -5,7 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
+
+_LISTENING = "0A"
+"""The state of a listening socket in /proc/net/tcp."""
 
 
 class SocketAddress(NamedTuple):
@@ -24,6 +28,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def accept_queue(address: SocketAddress) -> int | None:
+    """Return how many connections wait to be accepted at an IPv4 address.
+
+    :return: their number; None where nobody listens.
+    """
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, local, _, state, queues, *_ = line.split()
+        if state == _LISTENING and int(local.partition(":")[2], 16) == address.port:
+            return int(queues.partition(":")[2], 16)
+    return None
 
 
 @contextmanager

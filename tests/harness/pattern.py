@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 # A prime period: no shift by a whole number of records or buffers maps the pattern on itself.
 _PERIOD = 1_048_583
 _BLOCK = 262_144
+_STALLED_SECONDS = 0.5
 _ONCE = random.Random(1928).randbytes(_PERIOD)
 _PATTERN = _ONCE + _ONCE[:_BLOCK]
 
@@ -33,6 +35,31 @@ def send_pattern(connection: socket.socket, size: int, start: int = 0) -> None:
     """Send `size` bytes of the pattern and leave the connection open."""
     for block in blocks(size, start):
         connection.sendall(block)
+
+
+def fill(connection: socket.socket, limit: int) -> int:
+    """Send the pattern until no more is taken, because every buffer on the way is full.
+
+    :param limit: what buffers can never hold.
+    :return: how many bytes were taken.
+    :raises AssertionError: `limit` bytes were taken.
+    """
+    patience = connection.gettimeout()
+    connection.setblocking(False)
+    sent = 0
+    while select.select([], [connection], [], _STALLED_SECONDS)[1]:
+        assert sent < limit, "the sender is never slowed down"
+        sent += connection.send(pattern(min(_BLOCK, limit - sent), start=sent))
+    connection.settimeout(patience)
+    return sent
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Read up to the end of the stream and return all of it."""
+    data = bytearray()
+    while more := connection.recv(_BLOCK):
+        data += more
+    return bytes(data)
 
 
 class SendingThread:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, ClassVar
 
-from .deadline import DEADLINE
+from .deadline import DEADLINE, wait_until
 
 
 class ProcessEndedError(RuntimeError):
@@ -35,6 +36,7 @@ class Process:
         self.name = name
         self.lines: list[str] = []
         self.error_lines: list[str] = []
+        self.was_killed = False
         self._start = 0
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
@@ -171,5 +173,21 @@ class Process:
 
     def kill(self) -> int:
         """End it by SIGKILL."""
+        self.was_killed = True
         self._process.kill()
         return self.wait()
+
+
+def wait_for_sockets(process: Process, least: int, most: int) -> None:
+    """Wait until a process holds at least `least` and at most `most` sockets."""
+    wait_until(
+        lambda: least <= process.sockets <= most,
+        f"{process.name} holds {least} to {most} sockets",
+    )
+
+
+@atexit.register
+def _kill_what_is_left() -> None:
+    for process in Process.known:
+        if process.alive:
+            process.kill()

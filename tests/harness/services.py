@@ -5,19 +5,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 import pytest
 
 import twins
 
-from .listener import SocketAddress, free_port
+from .deadline import wait_until
+from .listener import SocketAddress, accept_queue, free_port
 from .process import Process, ProcessEndedError
 
 Implementation = Literal["cython", "python"]
@@ -36,10 +37,29 @@ _PORT_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Service:
-    """A process and the address on which it listens."""
+    """A process and the address on which it listens.
+
+    Leaving its context ends it, and checks that one of ours ends as it should.
+    """
 
     process: Process
     address: SocketAddress
+    ours: bool = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.was_killed:
+            return
+        code = self.stop()
+        if error is None and self.ours:
+            assert code == 0, f"{self.process.name} ended with {code}"
 
     def stop(self) -> int:
         """End the process and return its exit code."""
@@ -95,7 +115,7 @@ def start_fastsocks(
     except BaseException:
         process.kill()
         raise
-    return Service(process, SocketAddress(found[1], int(found[2])))
+    return Service(process, SocketAddress(found[1], int(found[2])), ours=True)
 
 
 def start_server(
@@ -141,20 +161,23 @@ def start_proxy(
     )
 
 
-def peer_program(peer: PeerName, role: Literal["server", "local"]) -> str:
-    """Return the path of a peer's program; skip or fail where it is missing."""
-    program = _PROGRAMS[peer][role]
+def find_program(program: str, remedy: str) -> str:
+    """Return the path of a program; skip, or fail with FASTSOCKS_REQUIRE_PEERS=1, without it."""
     prefix = os.environ.get("FASTSOCKS_PEERS")
-    cached = Path(prefix) if prefix else Path.home() / ".cache" / "fastsocks-peers"
-    found = shutil.which(
-        program, path=os.pathsep.join((str(cached / "bin"), os.environ.get("PATH", os.defpath)))
-    )
+    peers = Path(prefix) if prefix else Path.home() / ".cache" / "fastsocks-peers"
+    path = os.pathsep.join((str(peers / "bin"), os.environ.get("PATH", os.defpath)))
+    found = shutil.which(program, path=path)
     if found is None:
-        reason = f"{program} is missing; {_REMEDY[peer]}"
+        reason = f"{program} is missing; {remedy}"
         if os.environ.get("FASTSOCKS_REQUIRE_PEERS") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     return found
+
+
+def peer_program(peer: PeerName, role: Literal["server", "local"]) -> str:
+    """Return the path of a peer's program; skip or fail where it is missing."""
+    return find_program(_PROGRAMS[peer][role], _REMEDY[peer])
 
 
 def start_peer_server(peer: PeerName, method: str, key: str) -> Service:
@@ -218,18 +241,27 @@ def _rust_cipher(method: str, key: str) -> Sequence[str]:
 
 def _start_on_free_port(name: str, command: Callable[[int], list[str]]) -> Service:
     for attempt in range(_PORT_ATTEMPTS):
-        port = free_port()
-        process = Process(name, command(port))
         try:
-            process.wait_for_line(rf"listening (?:at|on) 127\.0\.0\.1:{port}\b")
+            return _start_on_port(name, command, free_port())
         except ProcessEndedError as error:
-            process.kill()
-            taken = re.search(r"in use", str(error)) is not None
-            if not taken or attempt == _PORT_ATTEMPTS - 1:
+            if "in use" not in str(error) or attempt == _PORT_ATTEMPTS - 1:
                 raise
-        except BaseException:
-            process.kill()
-            raise
-        else:
-            return Service(process, SocketAddress("127.0.0.1", port))
     raise AssertionError("unreachable")
+
+
+def _start_on_port(name: str, command: Callable[[int], list[str]], port: int) -> Service:
+    address = SocketAddress("127.0.0.1", port)
+    process = Process(name, command(port))
+    try:
+        process.wait_for_line(rf"listening (?:at|on) 127\.0\.0\.1:{port}\b")
+        # shadowsocks-libev says so before it does so.
+        wait_until(
+            lambda: accept_queue(address) is not None or not process.alive, f"{name} listens"
+        )
+        if not process.alive:
+            process.wait()
+            raise ProcessEndedError(f"{name} ended:\n{process.output}")
+    except BaseException:
+        process.kill()
+        raise
+    return Service(process, address)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 from .deadline import DEADLINE
 from .listener import SocketAddress
+from .pattern import read_to_end
 
 CONNECT, BIND, UDP_ASSOCIATE = 1, 2, 3
 NO_AUTHENTICATION, USER_PASSWORD, NONE_ACCEPTABLE = 0x00, 0x02, 0xFF
@@ -108,10 +109,7 @@ class Socks5Client:
 
     def read_to_end(self) -> bytes:
         """Read up to the end of the stream."""
-        data = bytearray()
-        while more := self.connection.recv(65536):
-            data += more
-        return bytes(data)
+        return read_to_end(self.connection)
 
     def read_choice(self) -> int:
         """Read the server's choice of method."""

@@ -26,39 +26,29 @@ def peer_local_to_our_server(case: Case) -> Iterator[SocketAddress]:
     """Run the peer's local in front of fastsocks server."""
     key = case.generate_key()
     peer_program(case.peer, "local")
-    server = _start_ours(
-        case, lambda: start_server(case.method, key, implementation=case.implementation)
-    )
-    try:
-        local = start_peer_local(case.peer, server.address, case.method, key)
-        try:
-            yield local.address
-        finally:
-            local.stop()
-    finally:
-        code = server.stop()
-    assert code == 0, f"fastsocks server ended with {code}"
+    with (
+        _start_ours(
+            case, lambda: start_server(case.method, key, implementation=case.implementation)
+        ) as server,
+        start_peer_local(case.peer, server.address, case.method, key) as local,
+    ):
+        yield local.address
 
 
 @contextmanager
 def our_local_to_peer_server(case: Case) -> Iterator[SocketAddress]:
     """Run fastsocks local in front of the peer's server."""
     key = case.generate_key()
-    server = start_peer_server(case.peer, case.method, key)
-    try:
-        local = _start_ours(
+    with (
+        start_peer_server(case.peer, case.method, key) as server,
+        _start_ours(
             case,
             lambda: start_local(
                 server.address, case.method, key, implementation=case.implementation
             ),
-        )
-        try:
-            yield local.address
-        finally:
-            code = local.stop()
-        assert code == 0, f"fastsocks local ended with {code}"
-    finally:
-        server.stop()
+        ) as local,
+    ):
+        yield local.address
 
 
 Pair = Callable[[Case], AbstractContextManager[SocketAddress]]

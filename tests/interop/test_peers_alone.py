@@ -12,15 +12,11 @@ from harness.transfer import both_ways, download, upload
 @pytest.mark.parametrize(("server", "local"), [("libev", "rust"), ("rust", "libev")])
 def test_the_exchange_works_between_peers(server: PeerName, local: PeerName) -> None:
     key = generate_key("aes-256-gcm")
-    far = start_peer_server(server, "aes-256-gcm", key)
-    try:
-        near = start_peer_local(local, far.address, "aes-256-gcm", key)
-        try:
-            for size in (1, 16384, 1_000_000):
-                upload(near.address, size)
-                download(near.address, size)
-            both_ways(near.address, 1_000_000)
-        finally:
-            near.stop()
-    finally:
-        far.stop()
+    with (
+        start_peer_server(server, "aes-256-gcm", key) as far,
+        start_peer_local(local, far.address, "aes-256-gcm", key) as near,
+    ):
+        for size in (1, 16384, 1_000_000):
+            upload(near.address, size)
+            download(near.address, size)
+        both_ways(near.address, 1_000_000)

@@ -32,19 +32,12 @@ def test_rust_clients_as_users_of_our_server(method: str, implementation: Implem
     key = generate_key(method)
     users = {name: generate_key(method) for name in _USERS}
     flags = [flag for name, psk in users.items() for flag in ("--user", f"{name}:{psk}")]
-    server = start_server(method, key, *flags, implementation=implementation)
-    try:
+    with start_server(method, key, *flags, implementation=implementation) as server:
         for psk in users.values():
-            local = start_peer_local("rust", server.address, method, f"{key}:{psk}")
-            try:
+            with start_peer_local("rust", server.address, method, f"{key}:{psk}") as local:
                 upload(local.address, _SIZE)
                 download(local.address, _SIZE)
                 both_ways(local.address, _SIZE)
-            finally:
-                local.stop()
-    finally:
-        code = server.stop()
-    assert code == 0
 
 
 def test_our_clients_as_users_of_rust_server(
@@ -53,18 +46,11 @@ def test_our_clients_as_users_of_rust_server(
     require_implementation(implementation)
     key = generate_key(method)
     users = {name: generate_key(method) for name in _USERS}
-    server = start_rust_server_with_users(method, key, users, tmp_path)
-    try:
+    with start_rust_server_with_users(method, key, users, tmp_path) as server:
         for psk in users.values():
-            local = start_local(
+            with start_local(
                 server.address, method, f"{key}:{psk}", implementation=implementation
-            )
-            try:
+            ) as local:
                 upload(local.address, _SIZE)
                 download(local.address, _SIZE)
                 both_ways(local.address, _SIZE)
-            finally:
-                code = local.stop()
-            assert code == 0
-    finally:
-        server.stop()

@@ -256,12 +256,17 @@ class Acceptor:
             deadline = self._loop.time() + LINGER
             await self._drain(client, deadline, reply)
         elif isinstance(error, ProtocolError):
-            await self._drain(client, deadline, b"")
+            await self._drain(client, deadline)
         else:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
-    async def _drain(self, client: socket.socket, deadline: float, reply: bytes) -> None:
+    async def _drain(
+        self, client: socket.socket, deadline: float, reply: bytes | None = None
+    ) -> None:
         """Discard what the client sends until it ends or the deadline comes.
+
+        :param reply: what to send before the end of our direction; None says nothing at all,
+            not even that end.
 
         Closing with bytes unread would send a reset: that would take the reply with it, and
         tell a prober that bytes were left.
@@ -270,6 +275,7 @@ class Acceptor:
             async with asyncio.timeout_at(deadline):
                 if reply:
                     await self._loop.sock_sendall(client, reply)
+                if reply is not None:
                     client.shutdown(socket.SHUT_WR)
                 while await self._loop.sock_recv(client, _READ_SIZE):
                     pass

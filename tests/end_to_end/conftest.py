@@ -1,0 +1,74 @@
+"""End-to-end tests run real processes of fastsocks, of both implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from end_to_end.entrances import AUTHENTICATED_METHODS, METHODS, PROXY, Entrance, find_entrance
+from harness.pool import ServicePool
+from harness.reporting import pytest_runtest_makereport, pytest_runtest_setup
+from harness.services import Implementation, require_implementation
+
+__all__ = ["pytest_runtest_makereport", "pytest_runtest_setup"]
+
+
+@pytest.fixture(scope="session", params=["cython", "python"])
+def implementation(request: pytest.FixtureRequest) -> Implementation:
+    """Both implementations in turn."""
+    chosen = cast("Implementation", request.param)
+    require_implementation(chosen)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[ServicePool]:
+    """The processes that tests share; each must end with 0 when it is asked to."""
+    shared = ServicePool()
+    yield shared
+    assert shared.close() == {}
+
+
+@pytest.fixture(autouse=True)
+def _healthy(pool: ServicePool) -> Iterator[None]:
+    """Fail a test that ended a shared process or made it log a traceback."""
+    yield
+    assert pool.problems() == []
+
+
+@pytest.fixture(params=[PROXY, *METHODS])
+def entrance(
+    request: pytest.FixtureRequest, implementation: Implementation, pool: ServicePool
+) -> Entrance:
+    """The plain proxy, then local and server at each method."""
+    return find_entrance(pool, implementation, request.param)
+
+
+@pytest.fixture(params=METHODS)
+def tunnel(
+    request: pytest.FixtureRequest, implementation: Implementation, pool: ServicePool
+) -> Entrance:
+    """Local and server at each method."""
+    return find_entrance(pool, implementation, request.param)
+
+
+@pytest.fixture(params=AUTHENTICATED_METHODS)
+def authenticated_tunnel(
+    request: pytest.FixtureRequest, implementation: Implementation, pool: ServicePool
+) -> Entrance:
+    """Local and server at each method that notices tampering."""
+    return find_entrance(pool, implementation, request.param)
+
+
+@pytest.fixture
+def proxy(implementation: Implementation, pool: ServicePool) -> Entrance:
+    """The plain proxy."""
+    return find_entrance(pool, implementation, PROXY)
+
+
+@pytest.fixture
+def tunnel_2022(implementation: Implementation, pool: ServicePool) -> Entrance:
+    """Local and server at 2022-blake3-aes-128-gcm."""
+    return find_entrance(pool, implementation, "2022-blake3-aes-128-gcm")

@@ -1,0 +1,61 @@
+"""Who reads slowly slows the sender down, and costs the relay no memory."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from end_to_end.entrances import PROXY, Entrance, find_entrance
+from harness.pattern import SendingThread, Verifier, blocks, fill
+from harness.pool import ServicePool
+from harness.services import Implementation
+from harness.socks import open_connection
+from harness.targets import Target
+
+_TOTAL = 128_000_000
+_MAX_GROWTH = 16 << 20
+
+
+@pytest.fixture(params=[PROXY, "aes-256-gcm", "2022-blake3-aes-128-gcm"])
+def entrance(
+    request: pytest.FixtureRequest, implementation: Implementation, pool: ServicePool
+) -> Entrance:
+    """The plain proxy and a tunnel of each record size."""
+    return find_entrance(pool, implementation, request.param)
+
+
+def _send_rest(connection: socket.socket, sent: int) -> None:
+    for block in blocks(_TOTAL - sent, start=sent):
+        connection.sendall(block)
+    connection.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("reader", ["client", "target"])
+def test_who_never_reads(entrance: Entrance, reader: str) -> None:
+    before = [service.process.resident_bytes for service in entrance.services]
+    with (
+        Target(receive_buffer=65536) as target,
+        open_connection(entrance.address, target.address, receive_buffer=65536) as client,
+    ):
+        ends = {"client": client.connection, "target": target.accept()}
+        slow = ends.pop(reader)
+        (fast,) = ends.values()
+        sent = fill(fast, limit=_TOTAL)
+        for service, start in zip(entrance.services, before, strict=True):
+            growth = service.process.resident_bytes - start
+            assert growth < _MAX_GROWTH, f"{service.process.name} grew by {growth} bytes"
+        sender = threading.Thread(target=_send_rest, args=(fast, sent), daemon=True)
+        sender.start()
+        assert Verifier().read_to_end(slow) == _TOTAL
+        sender.join()
+
+
+def test_a_stalled_direction_does_not_stall_the_other(entrance: Entrance) -> None:
+    with Target() as target, open_connection(entrance.address, target.address) as client:
+        accepted = target.accept()
+        fill(accepted, limit=_TOTAL)
+        sender = SendingThread(client.connection, 1_000_000, finish=False)
+        Verifier().read(accepted, 1_000_000)
+        sender.join()
