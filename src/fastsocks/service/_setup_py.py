@@ -169,8 +169,8 @@ class Acceptor:
             self._report(error, peer, request.address if request else None)
             await self._refuse(client, inbound, error, deadline)
         except OSError as cause:
-            error = ResetError(cause.strerror or str(cause))
-            self._report(error, peer, request.address if request else None)
+            broken = ResetError(cause.strerror or str(cause))
+            self._report(broken, peer, request.address if request else None)
         finally:
             if not handed_over:
                 client.close()
