@@ -17,6 +17,9 @@ SOURCE = Path("src")
 #: The one module that links libcrypto; the others reach it by cimport.
 LIBCRYPTO_MODULE = "fastsocks.crypto._primitives"
 
+#: They wait with epoll; elsewhere their pure-Python twin serves, over the other modules.
+LINUX_MODULES = ("fastsocks.service._connection", "fastsocks.service._setup")
+
 #: For every .pyx; a hot file adds its own (boundscheck, wraparound) in its head.
 #: The warnings are those of `cython -Wextra`.
 DIRECTIVES = {
@@ -32,9 +35,14 @@ C_FLAGS = ["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compar
 
 def find_extensions() -> list[Extension]:
     """Return one unbuilt extension module for every .pyx file below src/."""
-    return [
-        Extension(".".join(path.relative_to(SOURCE).with_suffix("").parts), [path.as_posix()])
+    paths = {
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts): path.as_posix()
         for path in sorted(SOURCE.glob("fastsocks/**/*.pyx"))
+    }
+    return [
+        Extension(name, [path])
+        for name, path in paths.items()
+        if sys.platform == "linux" or name not in LINUX_MODULES
     ]
 
 

@@ -1,0 +1,87 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+cdef enum:
+    READ_SIZE = 64 * 1024
+    MOST_OPTIONS = 8
+
+ctypedef enum State:
+    # Reading the client's request; DIALING waits for a task, CONNECTING for the kernel.
+    HANDSHAKE
+    DIALING
+    CONNECTING
+    # Waiting for a first payload that is to travel with the outbound's first bytes.
+    PAYLOAD
+    DRAINING
+    OVER
+
+cdef struct SocketOption:
+    int level
+    int name
+    int value
+
+
+# What a connection needs of the Acceptor that took it.
+cdef class AcceptorBase:
+    cdef object loop
+    cdef object service
+    cdef object dialer
+    cdef object engine
+    cdef double timeout
+    # By serial number rather than descriptor: an event may outlive its descriptor.
+    cdef dict connections
+    cdef int epoll
+    cdef SocketOption options[MOST_OPTIONS]
+    cdef int option_count
+    # Filled and used up within one callback. Owner: this object.
+    cdef uint8_t buffer[READ_SIZE]
+
+    cdef int await_payload(self, Connection connection, double seconds) except -1
+    cdef int run(self, Connection connection, int end) except -1
+    cdef int report(self, object error, object peer, object target) except -1
+    cdef int check_idle(self) except -1
+
+
+cdef class Connection:
+    cdef AcceptorBase acceptor
+    cdef uint64_t serial
+    # Descriptors; owned here until hand_over, -1 where there is none.
+    cdef int client
+    cdef int target
+    cdef int client_family
+    cdef int target_family
+    cdef bint client_watched
+    cdef State state
+    cdef double deadline
+    # Whether the client has sent anything at all.
+    cdef bint begun
+    cdef bint silent
+    # What the target must get before the relay's bytes; None while the outbound's first
+    # bytes wait for a payload.
+    cdef bytes to_target
+    cdef object inbound
+    cdef object request
+    cdef object route
+    cdef object peer
+    cdef object task
+
+    cdef int begin(self) except -1
+    cdef int ready(self, int end) except -1
+    cdef int expire(self) except -1
+    cdef int read_handshake(self) except -1
+    cdef int dial(self) except -1
+    cdef int connect(self, bytes wire) except -1
+    cdef int connected(self, bint settled) except -1
+    cdef bint send_reply(self) except -1
+    cdef int read_payload(self) except -1
+    cdef int send_request(self, bytes payload) except -1
+    cdef int hand_over(self) except -1
+    cdef int dial_failed(self, int error) except -1
+    cdef bint send_client(self, bytes data) except -1
+    cdef int client_lost(self, Py_ssize_t result) except -1
+    cdef int refuse(self, object error) except -1
+    cdef int read_waste(self, int reads) except -1
+    cdef int watch_client(self, unsigned int flags) except -1
+    cdef int watch_target(self) except -1
+    cdef int watched(self, int result) except -1
+    cdef int close(self, bint reset=*) except -1
+    cdef int forget(self) except -1

@@ -1,0 +1,397 @@
+# cython: boundscheck=False, wraparound=False
+"""One connection's steps from accept to relay, on bare descriptors (Linux).
+
+Part of ``_setup.pyx``, which accepts connections and tells them when to go on.
+"""
+
+import os
+import random
+import socket
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.errno cimport EAGAIN, EINPROGRESS
+from libc.stdint cimport uint8_t
+
+from fastsocks.net._epoll cimport (
+    AF_INET,
+    AF_INET6,
+    EPOLL_CTL_ADD,
+    EPOLL_CTL_MOD,
+    EPOLLIN,
+    EPOLLONESHOT,
+    EPOLLOUT,
+    SHUT_WR,
+    close,
+    connect_to,
+    local_address,
+    open_socket,
+    pending_error,
+    setsockopt,
+    shutdown,
+    watch,
+)
+from fastsocks.net._sockets cimport now, receive, reset_on_close, send
+
+from fastsocks.address import Address
+from fastsocks.errors import (
+    FastsocksError,
+    HandshakeTimeoutError,
+    ProtocolError,
+    ResetError,
+    TruncatedError,
+    dial_error,
+)
+from fastsocks.service.limits import LINGER
+
+# Reads that may empty the receive queue of a connection before it is closed.
+cdef enum:
+    LAST_READS = 16
+
+cdef int _NON_BLOCKING_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+
+
+cdef class AcceptorBase:
+    """What a connection needs of the Acceptor that took it."""
+
+    cdef int await_payload(self, Connection connection, double seconds) except -1:
+        """Send the request without payload if none comes within `seconds`."""
+        raise NotImplementedError
+
+    cdef int run(self, Connection connection, int end) except -1:
+        """Move a connection on; see the Acceptor."""
+        raise NotImplementedError
+
+    cdef int report(self, object error, object peer, object target) except -1:
+        """Count a failure, and have the service log it."""
+        raise NotImplementedError
+
+    cdef int check_idle(self) except -1:
+        """Wake those who wait for the end of the last connection, if this was it."""
+        raise NotImplementedError
+
+
+cdef class Connection:
+    """One accepted connection, from accept until its relay begins."""
+
+    cdef int begin(self) except -1:
+        cdef AcceptorBase acceptor = self.acceptor
+        cdef double seconds = acceptor.timeout
+        self.inbound = acceptor.service.inbound(self.peer)
+        self.silent = self.inbound.silent
+        if self.silent:
+            seconds *= 1 + random.random()
+        self.deadline = now() + seconds
+        self.state = State.HANDSHAKE
+        return self.read_handshake()
+
+    cdef int ready(self, int end) except -1:
+        if self.state == State.CONNECTING:
+            return self.connected(True) if end == 1 else 0
+        if end == 1:
+            return 0
+        if self.state == State.HANDSHAKE:
+            return self.read_handshake()
+        if self.state == State.PAYLOAD:
+            return self.read_payload()
+        if self.state == State.DRAINING:
+            return self.read_waste(1)
+        return 0
+
+    cdef int expire(self) except -1:
+        """Act on a deadline that has passed."""
+        if self.state == State.HANDSHAKE:
+            error = HandshakeTimeoutError("no complete request in time")
+            self.acceptor.report(error, self.peer, None)
+            self.close()
+        elif self.state == State.CONNECTING:
+            self.refuse(dial_error(TimeoutError("connect timed out")))
+        elif self.state == State.DRAINING:
+            self.read_waste(LAST_READS)
+            self.close()
+        return 0
+
+    cdef int read_handshake(self) except -1:
+        cdef AcceptorBase acceptor = self.acceptor
+        cdef Py_ssize_t size = receive(self.client, acceptor.buffer, READ_SIZE)
+        if size == -EAGAIN:
+            return self.watch_client(EPOLLONESHOT)
+        if size == 0 and self.begun:
+            return self.refuse(TruncatedError("the client left during its handshake"))
+        if size <= 0:
+            return self.client_lost(size)
+        self.begun = True
+        try:
+            request = self.inbound.receive(
+                PyBytes_FromStringAndSize(<char*>acceptor.buffer, size)
+            )
+        except ProtocolError as error:
+            return self.refuse(error)
+        outgoing = self.inbound.take_outgoing()
+        if outgoing and not self.send_client(outgoing):
+            return 0
+        if request is None:
+            return self.watch_client(EPOLLONESHOT)
+        self.request = request
+        return self.dial()
+
+    cdef int dial(self) except -1:
+        cdef bytes wire
+        try:
+            self.route = self.acceptor.service.route(self.request, self.peer)
+            address, codec = self.route.address, self.route.codec
+            payload = self.request.early_data
+            if codec is None:
+                self.to_target = payload
+            elif payload or not self.route.payload_wait:
+                self.to_target = codec.request(self.request.address, payload)
+            ready = self.acceptor.dialer.literal(address)
+        except FastsocksError as error:
+            return self.refuse(error)
+        if ready is None:
+            self.state = State.DIALING
+            # The dialer has a time limit of its own.
+            self.deadline = float("inf")
+            self.task = self.acceptor.loop.create_task(_dial(self, address))
+            return 0
+        if address.is_name:
+            address = Address.of(ready[1][0], address.port)
+        wire = address.wire
+        return self.connect(wire)
+
+    cdef int connect(self, bytes wire) except -1:
+        cdef AcceptorBase acceptor = self.acceptor
+        cdef const uint8_t* address = <const uint8_t*>PyBytes_AS_STRING(wire)
+        cdef int result, i
+        self.target_family = AF_INET if address[0] == 1 else AF_INET6
+        result = open_socket(self.target_family)
+        if result >= 0:
+            self.target = result
+            for i in range(acceptor.option_count):
+                setsockopt(
+                    self.target,
+                    acceptor.options[i].level,
+                    acceptor.options[i].name,
+                    &acceptor.options[i].value,
+                    sizeof(int),
+                )
+            result = connect_to(self.target, address)
+        if result < 0 and result != -EINPROGRESS:
+            return self.dial_failed(-result)
+        self.state = State.CONNECTING
+        self.deadline = now() + acceptor.timeout
+        return self.connected(result == 0)
+
+    cdef int connected(self, bint settled) except -1:
+        """Go on if the target is connected.
+
+        :param settled: whether the kernel says that connecting is over, one way or the other.
+        """
+        cdef Py_ssize_t sent
+        cdef int error
+        if self.to_target:
+            # Sending tells whether the connection stands, and saves the question.
+            sent = send(self.target, PyBytes_AS_STRING(self.to_target), len(self.to_target))
+            if sent == -EAGAIN:
+                if not settled:
+                    return self.watch_target()
+                sent = 0
+            if sent < 0:
+                return self.dial_failed(<int>-sent)
+            self.to_target = self.to_target[sent:]
+        elif not settled:
+            return self.watch_target()
+        else:
+            error = pending_error(self.target)
+            if error:
+                return self.dial_failed(error)
+        if not self.send_reply():
+            return 0
+        if self.to_target is not None:
+            return self.hand_over()
+        self.state = State.PAYLOAD
+        self.deadline = float("inf")
+        self.acceptor.await_payload(self, self.route.payload_wait)
+        return self.watch_client(EPOLLONESHOT)
+
+    cdef bint send_reply(self) except -1:
+        cdef uint8_t wire[19]
+        cdef int size
+        bound = None
+        if self.route.codec is None and not self.silent:
+            size = local_address(self.target, wire)
+            if size > 0:
+                bound = Address(PyBytes_FromStringAndSize(<char*>wire, size))
+        reply = self.inbound.connected(bound)
+        return not reply or self.send_client(reply)
+
+    cdef int read_payload(self) except -1:
+        cdef AcceptorBase acceptor = self.acceptor
+        cdef Py_ssize_t size = receive(self.client, acceptor.buffer, READ_SIZE)
+        if size == -EAGAIN:
+            return self.watch_client(EPOLLONESHOT)
+        if size < 0:
+            return self.client_lost(size)
+        # At the end of its stream the relay will meet that end again, and carry it on.
+        return self.send_request(PyBytes_FromStringAndSize(<char*>acceptor.buffer, size))
+
+    cdef int send_request(self, bytes payload) except -1:
+        """Send the outbound's first bytes, with `payload` in them, and relay."""
+        cdef Py_ssize_t sent
+        self.to_target = self.route.codec.request(self.request.address, payload)
+        sent = send(self.target, PyBytes_AS_STRING(self.to_target), len(self.to_target))
+        if sent == -EAGAIN:
+            sent = 0
+        if sent < 0:
+            error = ResetError(os.strerror(<int>-sent))
+            self.acceptor.report(error, self.peer, self.request.address)
+            return self.close(reset=True)
+        self.to_target = self.to_target[sent:]
+        return self.hand_over()
+
+    cdef int hand_over(self) except -1:
+        """Give both sockets to the relay."""
+        cdef AcceptorBase acceptor = self.acceptor
+        client = socket.socket(
+            self.client_family, _NON_BLOCKING_STREAM, socket.IPPROTO_TCP, self.client
+        )
+        self.client = -1
+        target = socket.socket(
+            self.target_family, _NON_BLOCKING_STREAM, socket.IPPROTO_TCP, self.target
+        )
+        self.target = -1
+        client_codec, target_codec = self.inbound.codec, self.route.codec
+        to_target, self.to_target = self.to_target, None
+        self.forget()
+        acceptor.engine.start(
+            client, client_codec, target, target_codec, self.relay_ended, to_target=to_target
+        )
+        return 0
+
+    def relay_ended(self, relay):
+        if relay.error is not None:
+            self.acceptor.report(relay.error, self.peer, self.request.address)
+        self.acceptor.check_idle()
+
+    def dialed(self, sock):
+        """Take the socket of the dialer."""
+        self.task = None
+        if self.state != State.DIALING:
+            sock.close()
+            return
+        self.target_family = sock.family
+        self.target = sock.detach()
+        self.state = State.CONNECTING
+        self.acceptor.run(self, 1)
+
+    def not_dialed(self, error):
+        """Take the failure of the dialer."""
+        self.task = None
+        if self.state == State.DIALING:
+            self.refuse(error)
+
+    cdef int dial_failed(self, int error) except -1:
+        return self.refuse(dial_error(OSError(error, os.strerror(error))))
+
+    cdef bint send_client(self, bytes data) except -1:
+        """Send some bytes; False if the connection is over because they do not fit."""
+        cdef Py_ssize_t sent = send(self.client, PyBytes_AS_STRING(data), len(data))
+        if sent == len(data):
+            return True
+        # A receive window that has no room for a reply is not an honest client's.
+        self.client_lost(sent if sent < 0 else -EAGAIN)
+        return False
+
+    cdef int client_lost(self, Py_ssize_t result) except -1:
+        """Close because of what receive or send returned: 0 for an end, or -errno."""
+        if result < 0:
+            target = self.request.address if self.request is not None else None
+            self.acceptor.report(ResetError(os.strerror(<int>-result)), self.peer, target)
+        return self.close(reset=result < 0)
+
+    cdef int refuse(self, object error) except -1:
+        """End because of `error`, as the inbound wants it."""
+        target = self.request.address if self.request is not None else None
+        self.acceptor.report(error, self.peer, target)
+        if not self.silent:
+            reply = self.inbound.failed(error)
+            if reply:
+                send(self.client, PyBytes_AS_STRING(reply), len(reply))
+            shutdown(self.client, SHUT_WR)
+            self.deadline = now() + LINGER
+        elif not isinstance(error, ProtocolError):
+            return self.close(reset=True)
+        if self.target >= 0:
+            close(self.target)
+            self.target = -1
+        # Closing with bytes unread would send a reset: that would take the reply with it,
+        # and tell a prober that bytes were left.
+        self.state = State.DRAINING
+        return self.watch_client(0)
+
+    cdef int read_waste(self, int reads) except -1:
+        cdef Py_ssize_t size
+        for _ in range(reads):
+            size = receive(self.client, self.acceptor.buffer, READ_SIZE)
+            if size == -EAGAIN:
+                return 0
+            if size <= 0:
+                return self.close()
+        return 0
+
+    cdef int watch_client(self, unsigned int flags) except -1:
+        cdef int operation = EPOLL_CTL_MOD if self.client_watched else EPOLL_CTL_ADD
+        self.client_watched = True
+        return self.watched(
+            watch(
+                self.acceptor.epoll, operation, self.client, EPOLLIN | flags, self.serial << 1
+            )
+        )
+
+    cdef int watch_target(self) except -1:
+        return self.watched(
+            watch(
+                self.acceptor.epoll,
+                EPOLL_CTL_ADD,
+                self.target,
+                EPOLLOUT | EPOLLONESHOT,
+                (self.serial << 1) | 1,
+            )
+        )
+
+    cdef int watched(self, int result) except -1:
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+        return 0
+
+    cdef int close(self, bint reset=False) except -1:
+        """Close what this object still owns."""
+        if self.state == State.OVER:
+            return 0
+        if self.client >= 0:
+            if reset:
+                reset_on_close(self.client)
+            close(self.client)
+            self.client = -1
+        if self.target >= 0:
+            close(self.target)
+            self.target = -1
+        self.forget()
+        return self.acceptor.check_idle()
+
+    cdef int forget(self) except -1:
+        """Leave set-up; what the relay's end will be reported with stays."""
+        self.state = State.OVER
+        self.acceptor.connections.pop(self.serial, None)
+        self.inbound = self.route = self.task = None
+        if self.request is not None and self.request.early_data:
+            self.request = self.request._replace(early_data=b"")
+        return 0
+
+
+async def _dial(Connection connection, address):
+    try:
+        sock = await connection.acceptor.dialer.dial(address)
+    except FastsocksError as error:
+        connection.not_dialed(error)
+    else:
+        connection.dialed(sock)
