@@ -18,6 +18,7 @@ cdef enum:
     _TAG_SIZE = 16
     _LENGTH_SIZE = 2 + _TAG_SIZE
     _LARGEST_NONCE = 24
+    _LARGEST_RECORD = 0xFFFF
     # The longest salt and the longest response header with its tag.
     _LARGEST_PREAMBLE = 32 + 43 + _TAG_SIZE
     _BEGIN_SIZE = 128
@@ -38,6 +39,19 @@ cdef inline void _write_nonce(uint8_t* nonce, uint64_t counter) noexcept nogil:
     for i in range(_LARGEST_NONCE):
         nonce[i] = <uint8_t>(counter & 0xFF)
         counter >>= 8
+
+
+cdef int check_limit(Py_ssize_t limit) except -1:
+    if not 1 <= limit <= _LARGEST_RECORD:
+        raise ValueError(f"a limit of {limit} bytes: a record has 1 to 65535")
+    return 0
+
+
+# `bound` counts on it.
+cdef int check_preamble(bytes preamble) except -1:
+    if len(preamble) > _LARGEST_PREAMBLE:
+        raise ValueError(f"a preamble of {len(preamble)} bytes, more than any method has")
+    return 0
 
 
 cdef class Sealer:
@@ -71,16 +85,18 @@ cdef class RecordSealer(Sealer):
     The parameters are those of the twin in ``_framing_py.py``.
     """
 
-    def __init__(
+    def __cinit__(
         self,
         Aead aead not None,
         Py_ssize_t nonce_size,
         Py_ssize_t limit,
         *,
         uint64_t counter=0,
-        bytes preamble=b"",
+        bytes preamble not None=b"",
         opening=None,
     ):
+        check_limit(limit)
+        check_preamble(preamble)
         self._aead = aead
         self._nonce_size = nonce_size
         self._limit = limit
@@ -104,8 +120,7 @@ cdef class RecordSealer(Sealer):
             preamble = self._opening(min(size, self._limit))
             self._opening = None
             bare = True
-            if len(preamble) > _LARGEST_PREAMBLE:
-                raise HeaderError("a response header that is too long")
+            check_preamble(preamble)
         if preamble is not None:
             start = len(preamble)
             memcpy(target, PyBytes_AS_STRING(preamble), start)
@@ -147,7 +162,8 @@ cdef class RecordSealer(Sealer):
 cdef class StreamSealer(Sealer):
     """Encrypts one direction with a running stream cipher."""
 
-    def __init__(self, StreamCipher cipher not None, bytes preamble=b""):
+    def __cinit__(self, StreamCipher cipher not None, bytes preamble not None=b""):
+        check_preamble(preamble)
         self._cipher = cipher
         self._preamble = preamble
 
@@ -217,7 +233,7 @@ cdef class RecordOpener(Opener):
     The parameters are those of the twin in ``_framing_py.py``.
     """
 
-    def __init__(
+    def __cinit__(
         self,
         Aead aead not None,
         Py_ssize_t nonce_size,
@@ -227,6 +243,7 @@ cdef class RecordOpener(Opener):
         Py_ssize_t length=-1,
         int empty_records=0,
     ):
+        check_limit(limit)
         self._aead = aead
         self._nonce_size = nonce_size
         self._limit = limit
@@ -305,7 +322,7 @@ cdef class RecordOpener(Opener):
 cdef class StreamOpener(Opener):
     """Decrypts one direction with a running stream cipher."""
 
-    def __init__(self, StreamCipher cipher not None):
+    def __cinit__(self, StreamCipher cipher not None):
         self._cipher = cipher
 
     cdef Py_ssize_t open_into(
@@ -333,6 +350,10 @@ cdef class Codec:
 
     def __dealloc__(self):
         self._drop_kept()
+
+    # The one that Cython would make reads `_kept` as text with a NUL at its end.
+    def __reduce__(self):
+        raise TypeError("a codec can be neither copied nor pickled")
 
     def begin(self, head):
         """Make the opener from the peer's first bytes; see the twin."""

@@ -6,6 +6,7 @@ The twin of ``_framing.pyx``; see there for the same classes on libcrypto.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from ..crypto._primitives_py import Aead, Buffer, StreamCipher
 from ..errors import HeaderError
@@ -17,6 +18,20 @@ LENGTH_SIZE = 2 + TAG_SIZE
 #: shadowsocks-rust never send any): enough for the clumsy, too few to burn CPU with.
 EMPTY_RECORDS = 16
 
+_LARGEST_RECORD = 0xFFFF
+#: The longest salt and the longest response header with its tag.
+_LARGEST_PREAMBLE = 32 + 43 + TAG_SIZE
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= _LARGEST_RECORD:
+        raise ValueError(f"a limit of {limit} bytes: a record has 1 to 65535")
+
+
+def _check_preamble(preamble: bytes) -> None:
+    if len(preamble) > _LARGEST_PREAMBLE:
+        raise ValueError(f"a preamble of {len(preamble)} bytes, more than any method has")
+
 
 class RecordSealer:
     """Seals one direction into length-prefixed AEAD records (SIP004, SIP022).
@@ -25,10 +40,11 @@ class RecordSealer:
     :param nonce_size: nonce length in bytes, 12 or 24.
     :param limit: longest payload of a record in bytes: 0x3FFF (SIP004) or 0xFFFF (SIP022).
     :param counter: the next nonce.
-    :param preamble: bytes that go out once, before the first record (the salt).
+    :param preamble: bytes that go out once, before the first record (the salt), 91 at most.
     :param opening: called once with the size of the first payload in bytes; what it returns
         goes out first, and that payload follows without a length of its own (the response
-        header of SIP022).
+        header of SIP022); 91 bytes at most.
+    :raises ValueError: a limit or a preamble out of bounds.
     """
 
     __slots__ = ("_aead", "_counter", "_limit", "_nonce_size", "_opening", "_preamble")
@@ -43,6 +59,8 @@ class RecordSealer:
         preamble: bytes = b"",
         opening: Callable[[int], bytes] | None = None,
     ) -> None:
+        _check_limit(limit)
+        _check_preamble(preamble)
         self._aead = aead
         self._nonce_size = nonce_size
         self._limit = limit
@@ -64,6 +82,7 @@ class RecordSealer:
         if self._opening is not None:
             bare = min(size, limit)
             preamble = self._opening(bare)
+            _check_preamble(preamble)
             self._opening = None
         self._preamble = b""
         records = -(-size // limit)
@@ -108,6 +127,7 @@ class RecordOpener:
     :param counter: the next nonce.
     :param length: size in bytes of a first payload that comes without a length of its own.
     :param empty_records: how many empty records are let pass before they are an error.
+    :raises ValueError: a limit out of bounds.
     """
 
     __slots__ = ("_aead", "_empty_records", "_length", "_limit", "_nonce_size", "counter")
@@ -122,6 +142,7 @@ class RecordOpener:
         length: int = -1,
         empty_records: int = 0,
     ) -> None:
+        _check_limit(limit)
         self._aead = aead
         self._nonce_size = nonce_size
         self._limit = limit
@@ -191,12 +212,14 @@ class StreamSealer:
     """Encrypts one direction with a running stream cipher.
 
     :param cipher: the cipher; it keeps its position.
-    :param preamble: bytes that go out once, before the first ciphertext (the IV).
+    :param preamble: bytes that go out once, before the first ciphertext (the IV), 91 at most.
+    :raises ValueError: a longer preamble.
     """
 
     __slots__ = ("_cipher", "_preamble")
 
     def __init__(self, cipher: StreamCipher, preamble: bytes = b"") -> None:
+        _check_preamble(preamble)
         self._cipher = cipher
         self._preamble = preamble
 
@@ -248,6 +271,10 @@ class Codec:
         self.transparent = False
         self._kept = bytearray()
 
+    # A copy would use nonces a second time.
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a codec can be neither copied nor pickled")
+
     def begin(self, head: bytes) -> tuple[Opener, int] | None:
         """Make the opener from the peer's first bytes.
 
@@ -275,7 +302,7 @@ class Codec:
         :return: the plaintext of every complete record, possibly none.
         :raises ProtocolError: a tag, length or header that does not hold.
         """
-        if self.transparent:
+        if self.transparent or not len(ciphertext):
             return bytes(ciphertext)
         if self._kept:
             self._kept += ciphertext

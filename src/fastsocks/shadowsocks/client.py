@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..address import Address
 from ..crypto import random_bytes
-from ..errors import HeaderError
+from ..errors import HeaderError, ReplayError
 from . import headers
 from .framing import TAG_SIZE, Codec, Opener
 from .keys import ClientKey
@@ -62,11 +62,14 @@ class ClientCodec(Codec):
         :param payload: what the client has to say already; of any size.
         :param salt: the salt or IV, ``method.salt_size`` bytes; at random by default.
         :param padding: of the 2022 header; by default what SIP022 asks for.
+        :raises ValueError: a salt of the wrong size, or more padding than 900 bytes.
         """
         method = self._key.method
         if method.family is Family.PLAIN:
             return address.wire + bytes(payload)
         self._salt = random_bytes(method.salt_size) if salt is None else salt
+        if len(self._salt) != method.salt_size:
+            raise ValueError(f"a salt of {len(self._salt)} bytes for {method.name}")
         if method.family is Family.AEAD_2022:
             return self._request_2022(address, memoryview(payload), padding)
         if method.family is Family.AEAD:
@@ -99,6 +102,8 @@ class ClientCodec(Codec):
 
         :raises HeaderError: the header breaks a rule of SIP022, the echo of our salt among them.
         :raises TagError: the header does not open.
+        :raises ReplayError: the answer is our own request (AEAD and stream, which have no
+            type byte).
         """
         key, method = self._key, self._key.method
         salt_size = method.salt_size
@@ -107,6 +112,8 @@ class ClientCodec(Codec):
         if len(head) < salt_size:
             return None
         salt = head[:salt_size]
+        if salt == self._salt:
+            raise ReplayError("our own request, sent back to us")
         if method.family is Family.AEAD:
             return record_opener(method, session_aead(method, key.key, salt)), salt_size
         return stream_opener(method, key.key, salt), salt_size

@@ -24,9 +24,7 @@ class ReplayGuard:
     def __init__(self, method: Method) -> None:
         exact = method.family is Family.AEAD_2022
         self._store = SaltStore() if exact else None
-        self._filter = (
-            SaltFilter() if not exact and method.salt_size >= _SHORTEST_IV else None
-        )
+        self._filter = SaltFilter() if not exact and method.salt_size >= _SHORTEST_IV else None
 
     def check(self, salt: bytes) -> None:
         """Look before anything is decrypted.

@@ -72,9 +72,12 @@ def build_request_headers(
         else 1 to 900 at random (SIP022 3.1.3).
     :return: the fixed header (11 bytes), the variable header, and how many bytes of `payload`
         went into it.
+    :raises ValueError: more padding than 900 bytes.
     """
     if padding is None:
         padding = b"" if payload else bytes(1 + secrets.randbelow(LARGEST_PADDING))
+    elif len(padding) > LARGEST_PADDING:
+        raise ValueError(f"{len(padding)} bytes of padding, more than {LARGEST_PADDING}")
     head = address.wire + len(padding).to_bytes(2, "big") + padding
     taken = min(len(payload), 0xFFFF - len(head))
     variable = head + payload[:taken]

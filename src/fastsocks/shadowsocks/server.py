@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from ..address import Address, read_address
 from ..crypto import Aead, random_bytes
@@ -13,7 +14,7 @@ from . import headers
 from .framing import TAG_SIZE, Codec
 from .guard import ReplayGuard
 from .keys import ServerKey
-from .methods import Family
+from .methods import Family, Method
 from .session_ciphers import (
     record_opener,
     record_sealer,
@@ -74,7 +75,16 @@ class ServerCodec(Codec):
         raise NotImplementedError
 
     def _new_salt(self) -> bytes:
-        return self._answer_salt or random_bytes(self._key.method.salt_size)
+        salt = self._answer_salt or random_bytes(self._key.method.salt_size)
+        if len(salt) != self._key.method.salt_size:
+            raise ValueError(f"a salt of {len(salt)} bytes for {self._key.method.name}")
+        return salt
+
+    def _new_remembered_salt(self) -> bytes:
+        """Make a salt that opens no request: without a type byte our answer looks like one."""
+        salt = self._new_salt()
+        self._guard.add(salt)
+        return salt
 
     def _request(self, plaintext: bytes | bytearray) -> Request | None:
         self._received += plaintext
@@ -123,7 +133,7 @@ class StreamServerCodec(ServerCodec):
         request = self._request(self.open(data))
         if request is not None:
             self._guard.add(self._salt)
-            self.sealer = stream_sealer(method, key, self._new_salt())
+            self.sealer = stream_sealer(method, key, self._new_remembered_salt())
         return request
 
 
@@ -149,7 +159,7 @@ class AeadServerCodec(ServerCodec):
             self._guard.add(self._salt)
         request = self._request(plaintext)
         if request is not None:
-            salt = self._new_salt()
+            salt = self._new_remembered_salt()
             aead = session_aead(method, key, salt)
             self.sealer = record_sealer(method, aead, preamble=salt)
         return request
@@ -202,9 +212,8 @@ class Aead2022ServerCodec(ServerCodec):
         received.clear()
         salt = self._new_salt()
         answer = session_aead(method, self._session_key, salt)
-        self.sealer = record_sealer(
-            method, answer, counter=1, opening=lambda length: self._answer(answer, salt, length)
-        )
+        opening = partial(_open_answer, answer, method, self._clock, self._salt, salt)
+        self.sealer = record_sealer(method, answer, counter=1, opening=opening)
         return Request(header.address, header.payload + self.open(rest), self._user)
 
     def _open_fixed_header(self) -> Aead | None:
@@ -230,9 +239,19 @@ class Aead2022ServerCodec(ServerCodec):
         del received[:end]
         return aead
 
-    def _answer(self, aead: Aead, salt: bytes, length: int) -> bytes:
-        header = headers.build_response_header(int(self._clock()), self._salt, length)
-        return salt + aead.seal(bytes(self._key.method.nonce_size), header)
+
+# Not a method: a codec that its own sealer refers to would outlive its connection until the
+# garbage collector comes by.
+def _open_answer(
+    aead: Aead,
+    method: Method,
+    clock: Callable[[], float],
+    request_salt: bytes,
+    salt: bytes,
+    length: int,
+) -> bytes:
+    header = headers.build_response_header(int(clock()), request_salt, length)
+    return salt + aead.seal(bytes(method.nonce_size), header)
 
 
 _CODECS: dict[Family, type[ServerCodec]] = {
