@@ -1,0 +1,444 @@
+"""What a server takes for a request and what it refuses, on both twins."""
+
+from __future__ import annotations
+
+import gc
+import random
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from fastsocks.address import Address
+from fastsocks.errors import (
+    AddressError,
+    AddressTypeError,
+    HeaderError,
+    ProtocolError,
+    ReplayError,
+    TagError,
+    TimestampError,
+    UserError,
+)
+from shadowsocks_ends import (
+    AEAD,
+    AEAD_2022,
+    AUTHENTICATED,
+    NAMES,
+    NOW,
+    PASSWORD,
+    STREAM,
+    WITH_USERS,
+    Clock,
+    halves,
+    new_client,
+    new_server,
+    open_all,
+    psk,
+    serve,
+)
+
+TARGET = Address.of("127.0.0.1", 18080)
+NAME = Address.of("example.com", 443)
+
+
+def sealed(shadowsocks: Any, method: str, payloads: Iterable[bytes], salt: bytes = b"") -> bytes:
+    """Seal one SIP004 record per payload behind a salt, as no client of ours would."""
+    own = shadowsocks.METHODS[method]
+    salt = salt or random.Random(method).randbytes(own.salt_size)
+    key = shadowsocks.client_key(method, PASSWORD).key
+    aead = shadowsocks.session_ciphers.session_aead(own, key, salt)
+    wire, counter = salt, 0
+    for payload in payloads:
+        for text in (len(payload).to_bytes(2, "big"), payload):
+            wire += aead.seal(counter.to_bytes(own.nonce_size, "little"), text)
+            counter += 1
+    return wire
+
+
+def sealed_2022(
+    shadowsocks: Any,
+    method: str,
+    variable: bytes,
+    *,
+    fixed: bytes | None = None,
+    now: int = NOW,
+    records: Iterable[bytes] = (),
+) -> bytes:
+    """Seal a request with any header, as no client of ours would."""
+    own = shadowsocks.METHODS[method]
+    salt = random.Random(variable).randbytes(own.salt_size)
+    key = shadowsocks.client_key(method, psk(method)).key
+    aead = shadowsocks.session_ciphers.session_aead(own, key, salt)
+    if fixed is None:
+        fixed = b"\0" + now.to_bytes(8, "big") + len(variable).to_bytes(2, "big")
+    texts = [fixed, variable]
+    for record in records:
+        texts += [len(record).to_bytes(2, "big"), record]
+    return salt + b"".join(
+        aead.seal(counter.to_bytes(12, "little"), text) for counter, text in enumerate(texts)
+    )
+
+
+@pytest.mark.parametrize("method", AUTHENTICATED)
+def test_wrong_key(shadowsocks: Any, method: str) -> None:
+    wire = new_client(shadowsocks, method, psk(method, 7)).request(TARGET, b"payload")
+    with pytest.raises(TagError):
+        new_server(shadowsocks, method).receive(wire)
+
+
+@pytest.mark.parametrize("method", WITH_USERS)
+def test_users(shadowsocks: Any, method: str) -> None:
+    users = {"first": psk(method, 1), "second": psk(method, 2)}
+    for name, key in users.items():
+        client = new_client(shadowsocks, method, f"{psk(method)}:{key}")
+        server = new_server(shadowsocks, method, users=users)
+        request = server.receive(client.request(TARGET, b"payload"))
+        assert (request.user, request.early_data) == (name, b"payload")
+        assert client.open(server.seal(b"answer")) == b"answer"
+    stranger = new_client(shadowsocks, method, f"{psk(method)}:{psk(method, 3)}")
+    with pytest.raises(UserError):
+        new_server(shadowsocks, method, users=users).receive(stranger.request(TARGET, b"x"))
+    # Neither the server's own key nor another server's lets anybody in.
+    for key in (psk(method), f"{psk(method, 4)}:{psk(method, 1)}"):
+        client = new_client(shadowsocks, method, key)
+        with pytest.raises(UserError):
+            new_server(shadowsocks, method, users=users).receive(client.request(TARGET, b"x" * 60))
+    # Without users there is no identity header to be read.
+    client = new_client(shadowsocks, method, f"{psk(method)}:{psk(method, 1)}")
+    with pytest.raises(TagError):
+        new_server(shadowsocks, method).receive(client.request(TARGET, b"x"))
+    # A user's name says nothing about the key of another.
+    client = new_client(shadowsocks, method, f"{psk(method)}:{psk(method, 1)}")
+    own = client._key
+    forged = type(own)(own.method, own.key, own.identity_keys)
+    forged.identity_hashes = new_client(
+        shadowsocks, method, f"{psk(method)}:{psk(method, 2)}"
+    )._key.identity_hashes
+    client = shadowsocks.ClientCodec(forged, clock=Clock())
+    with pytest.raises(TagError):
+        new_server(shadowsocks, method, users=users).receive(client.request(TARGET, b"x"))
+
+
+@pytest.mark.parametrize("method", AEAD_2022)
+@pytest.mark.parametrize("skew", [-31, -30, 0, 30, 31])
+def test_request_timestamp(shadowsocks: Any, method: str, skew: int) -> None:
+    wire = new_client(shadowsocks, method, now=NOW + skew).request(TARGET, b"x")
+    # The clock's fraction of a second does not matter.
+    for fraction in (0, 0.999):
+        server = new_server(shadowsocks, method, clock=Clock(NOW + fraction))
+        if abs(skew) > 30:
+            with pytest.raises(TimestampError, match=f"31 s {'behind' if skew < 0 else 'ahead'}"):
+                server.receive(wire)
+        else:
+            assert server.receive(wire) is not None
+
+
+@pytest.mark.parametrize("method", AEAD_2022)
+def test_timestamps_at_the_ends(shadowsocks: Any, method: str) -> None:
+    for stamp in (0, 2**63, 2**64 - 1):
+        wire = sealed_2022(shadowsocks, method, TARGET.wire + b"\0\0x", now=stamp)
+        with pytest.raises(TimestampError):
+            new_server(shadowsocks, method).receive(wire)
+
+
+@pytest.mark.parametrize("method", AEAD_2022)
+def test_reflected_answer_2022(shadowsocks: Any, method: str) -> None:
+    """With another type byte nothing passes for a request; nor does an answer as it is."""
+    server = new_server(shadowsocks, method)
+    serve(server, [new_client(shadowsocks, method).request(TARGET, b"x")])
+    with pytest.raises(TagError):
+        new_server(shadowsocks, method).receive(server.seal(TARGET.wire * 20))
+    for kind in (1, 2, 255):
+        fixed = bytes([kind]) + NOW.to_bytes(8, "big") + b"\0\x0a"
+        wire = sealed_2022(shadowsocks, method, TARGET.wire + b"\0\0x", fixed=fixed)
+        with pytest.raises(HeaderError, match=f"type {kind} where 0"):
+            new_server(shadowsocks, method).receive(wire)
+
+
+@pytest.mark.parametrize("method", [*AEAD, *STREAM])
+def test_reflected_answer(shadowsocks: Any, method: str) -> None:
+    """An answer that reads like a request is none where its salt is known as our own."""
+    own = shadowsocks.METHODS[method]
+    guard = shadowsocks.ReplayGuard(own)
+    server = new_server(shadowsocks, method, guard=guard)
+    serve(server, [new_client(shadowsocks, method).request(TARGET, b"x")])
+    answer = server.seal(NAME.wire + b"payload")
+    assert new_server(shadowsocks, method).receive(answer).address == NAME
+    with pytest.raises(ReplayError):
+        new_server(shadowsocks, method, guard=guard).receive(answer)
+
+
+@pytest.mark.parametrize("method", [name for name in NAMES if name != "none"])
+def test_replay(shadowsocks: Any, method: str) -> None:
+    own = shadowsocks.METHODS[method]
+    guard = shadowsocks.ReplayGuard(own)
+    wire = new_client(shadowsocks, method).request(TARGET, b"payload")
+    assert new_server(shadowsocks, method, guard=guard).receive(wire) is not None
+    for replay in (wire, wire + b"more"):
+        with pytest.raises(ReplayError):
+            new_server(shadowsocks, method, guard=guard).receive(replay)
+    if method not in AEAD_2022:
+        # Seen by its salt alone, before anything is decrypted.
+        with pytest.raises(ReplayError):
+            new_server(shadowsocks, method, guard=guard).receive(wire[: own.salt_size])
+    other = new_client(shadowsocks, method).request(TARGET, b"payload")
+    assert new_server(shadowsocks, method, guard=guard).receive(other) is not None
+
+
+def test_none_remembers_nothing(shadowsocks: Any) -> None:
+    guard = shadowsocks.ReplayGuard(shadowsocks.METHODS["none"])
+    for _ in range(3):
+        wire = new_client(shadowsocks, "none").request(TARGET, b"payload")
+        assert new_server(shadowsocks, "none", guard=guard).receive(wire) is not None
+
+
+@pytest.mark.parametrize("method", [name for name in NAMES if name != "none"])
+def test_what_did_not_open_is_not_remembered(shadowsocks: Any, method: str) -> None:
+    """Or anybody could fill the memory, and spoil an honest request by its salt."""
+    own = shadowsocks.METHODS[method]
+    guard = shadowsocks.ReplayGuard(own)
+    memory = guard._store if guard._store is not None else guard._filter
+    wire = new_client(shadowsocks, method).request(TARGET, b"payload")
+    server = new_server(shadowsocks, method, guard=guard)
+    if method in AEAD:
+        # The record's length has opened, but not yet its payload.
+        assert server.receive(wire[:-1]) is None
+        assert server.incomplete
+    elif method in STREAM:
+        assert server.receive(wire[: own.salt_size + 6]) is None
+    spoiled = bytearray(wire)
+    spoiled[own.salt_size] ^= 0xFF  # ATYP of the stream ciphers, ciphertext of the others
+    with pytest.raises(ProtocolError):
+        new_server(shadowsocks, method, guard=guard).receive(spoiled)
+    if method in AEAD_2022:
+        late = new_server(shadowsocks, method, guard=guard, clock=Clock(NOW + 31))
+        with pytest.raises(TimestampError):
+            late.receive(wire)
+    assert len(memory) == 0
+    assert new_server(shadowsocks, method, guard=guard).receive(wire) is not None
+    # AEAD and stream: its own salt too.
+    assert len(memory) == (1 if method in AEAD_2022 else 2)
+    if method not in AEAD_2022:
+        # Two at once: the one that comes to its end first has it.
+        with pytest.raises(ReplayError):
+            server.receive(wire[-1:] if method in AEAD else wire[own.salt_size + 6 :])
+
+
+@pytest.mark.parametrize("method", AEAD)
+def test_remembered_from_the_first_record_on(shadowsocks: Any, method: str) -> None:
+    """Even where the address is not complete, or wrong: the key is known to be right."""
+    own = shadowsocks.METHODS[method]
+    for first in (TARGET.wire[:3], b"\2bad"):
+        guard = shadowsocks.ReplayGuard(own)
+        wire = sealed(shadowsocks, method, [first])
+        server = new_server(shadowsocks, method, guard=guard)
+        if first[0] == 2:
+            with pytest.raises(AddressTypeError):
+                server.receive(wire)
+        else:
+            assert server.receive(wire) is None
+        with pytest.raises(ReplayError):
+            new_server(shadowsocks, method, guard=guard).receive(wire)
+
+
+@pytest.mark.parametrize("method", AEAD)
+def test_address_in_pieces(shadowsocks: Any, method: str) -> None:
+    text = NAME.wire + b"payload"
+    for sizes in ([1] * len(text), [4, len(text) - 4], [len(NAME.wire), 7], [len(NAME.wire)]):
+        parts, start = [], 0
+        for size in sizes:
+            parts.append(text[start : start + size])
+            start += size
+        for wire in (
+            sealed(shadowsocks, method, parts),
+            sealed(shadowsocks, method, [b"", *parts, b""]),
+        ):
+            for pieces in ((wire,), [wire[i : i + 1] for i in range(len(wire))]):
+                server = new_server(shadowsocks, method)
+                request, received = serve(server, pieces)
+                assert request is not None
+                assert request.address == NAME
+                assert received == text[len(NAME.wire) : start]
+
+
+@pytest.mark.parametrize("method", AEAD)
+def test_empty_records(shadowsocks: Any, method: str) -> None:
+    request, _ = serve(
+        new_server(shadowsocks, method), [sealed(shadowsocks, method, [b""] * 16 + [TARGET.wire])]
+    )
+    assert request is not None
+    with pytest.raises(HeaderError, match="empty"):
+        serve(new_server(shadowsocks, method), [sealed(shadowsocks, method, [b""] * 17)])
+    # Counted over the whole connection, before the request and after.
+    server = new_server(shadowsocks, method)
+    wire = sealed(shadowsocks, method, [b""] * 8 + [TARGET.wire] + [b""] * 8 + [b"last", b""])
+    end = len(wire) - 34
+    assert serve(server, [wire[:end]])[1] == b"last"
+    with pytest.raises(HeaderError, match="empty"):
+        server.open(wire[end:])
+
+
+@pytest.mark.parametrize("method", AEAD_2022)
+def test_no_empty_records_2022(shadowsocks: Any, method: str) -> None:
+    for records in ([b""], [b"one", b""]):
+        wire = sealed_2022(shadowsocks, method, TARGET.wire + b"\0\0x", records=records)
+        with pytest.raises(HeaderError, match="empty"):
+            new_server(shadowsocks, method).receive(wire)
+
+
+BAD_VARIABLE_HEADERS: dict[str, tuple[bytes, type[ProtocolError]]] = {
+    "empty": (b"", HeaderError),
+    "ATYP alone": (b"\1", HeaderError),
+    "address past the end": (TARGET.wire[:-1], HeaderError),
+    "name past the end": (b"\3\xff" + b"a" * 200, HeaderError),
+    "no padding length": (TARGET.wire, HeaderError),
+    "half a padding length": (TARGET.wire + b"\0", HeaderError),
+    "neither payload nor padding": (TARGET.wire + b"\0\0", HeaderError),
+    "padding past the end": (TARGET.wire + b"\0\5" + bytes(4), HeaderError),
+    "all the padding there can be": (TARGET.wire + b"\xff\xff", HeaderError),
+    "ATYP 0": (b"\0" + TARGET.wire[1:] + b"\0\0x", AddressTypeError),
+    "ATYP of OTA": (b"\x11" + TARGET.wire[1:] + b"\0\0x", AddressTypeError),
+    "empty name": (b"\3\0\0\x50\0\0x", AddressError),
+    "NUL in a name": (b"\3\2a\0\0\x50\0\0x", AddressError),
+}
+
+
+@pytest.mark.parametrize("method", AEAD_2022)
+@pytest.mark.parametrize("name", BAD_VARIABLE_HEADERS)
+def test_bad_variable_header(shadowsocks: Any, method: str, name: str) -> None:
+    variable, error = BAD_VARIABLE_HEADERS[name]
+    # What follows in records cannot complete it.
+    wire = sealed_2022(shadowsocks, method, variable, records=[b"\0\0payload"])
+    for pieces in halves(wire):
+        server = new_server(shadowsocks, method, strict=False)
+        with pytest.raises(error) as caught:
+            serve(server, pieces)
+        assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("method", AEAD_2022)
+def test_odd_but_good_variable_headers(shadowsocks: Any, method: str) -> None:
+    most = 0xFFFF - len(NAME.wire) - 2
+    for padding, payload in ((0, 1), (901, 0), (901, 5), (most, 0), (0, most), (1, most - 1)):
+        variable = NAME.wire + padding.to_bytes(2, "big") + b"\xaa" * padding + b"b" * payload
+        wire = sealed_2022(shadowsocks, method, variable, records=[b"more"])
+        request = new_server(shadowsocks, method).receive(wire)
+        assert (request.address, request.early_data) == (NAME, b"b" * payload + b"more")
+
+
+@pytest.mark.parametrize("method", [*STREAM, *AEAD, "none"])
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        (b"\0", AddressTypeError),
+        (b"\2\x7f\0\0\1\0\x50", AddressTypeError),
+        (b"\x11\x7f\0\0\1\0\x50", AddressTypeError),
+        (b"\3\0\0\x50", AddressError),
+        (b"\3\2a\0\0\x50", AddressError),
+    ],
+)
+def test_bad_address(
+    shadowsocks: Any, method: str, header: bytes, error: type[ProtocolError]
+) -> None:
+    wire = new_client(shadowsocks, method).request(Address(header), b"")
+    for pieces in halves(wire):
+        server = new_server(shadowsocks, method)
+        with pytest.raises(error) as caught:
+            serve(server, pieces)
+        assert type(caught.value) is error
+        assert server.take_outgoing() == server.failed(caught.value) == b""
+        assert server.silent
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_silent_until_the_target_speaks(shadowsocks: Any, method: str) -> None:
+    server = new_server(shadowsocks, method)
+    assert server.silent
+    assert server.codec is server
+    if method != "none":
+        with pytest.raises(HeaderError):
+            server.seal(b"too early")
+    request = server.receive(new_client(shadowsocks, method).request(TARGET))
+    assert request.early_data == b""
+    assert server.take_outgoing() == server.connected(TARGET) == server.seal(b"") == b""
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_every_cut_waits(shadowsocks: Any, method: str) -> None:
+    """Whatever its length, the start of a request is neither refused nor taken for one."""
+    wire = new_client(shadowsocks, method).request(NAME, b"")
+    for cut in range(1, len(wire)):
+        server = new_server(shadowsocks, method, strict=False)
+        assert server.receive(wire[:cut]) is None
+        request = server.receive(wire[cut:])
+        assert request.address == NAME
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_incomplete_at_every_cut_behind_the_request(shadowsocks: Any, method: str) -> None:
+    client = new_client(shadowsocks, method)
+    first, records = client.request(NAME, b"payload"), [client.seal(b"one"), client.seal(b"two")]
+    wire = b"".join(records)
+    ends = {0, len(records[0]), len(wire)} if method in AUTHENTICATED else set(range(len(wire) + 1))
+    for cut in range(len(wire) + 1):
+        # The cut may fall into the very read that completes the request, too.
+        for pieces in ((first, wire[:cut]), (first + wire[:cut],)):
+            server = new_server(shadowsocks, method)
+            _, received = serve(server, pieces)
+            assert server.incomplete == (cut not in ends)
+            assert received + server.open(wire[cut:]) == b"payloadonetwo"
+            assert not server.incomplete
+
+
+@pytest.mark.parametrize("method", AUTHENTICATED)
+def test_every_flipped_byte_of_a_request_is_noticed(shadowsocks: Any, method: str) -> None:
+    users = {"user": psk(method, 1)} if method in WITH_USERS else {}
+    key = f"{psk(method)}:{psk(method, 1)}" if users else None
+    client = new_client(shadowsocks, method, key)
+    wire = client.request(TARGET, b"payload") + client.seal(b"more")
+    for place in range(len(wire)):
+        tampered = bytearray(wire)
+        tampered[place] ^= 1 << place % 8
+        with pytest.raises((TagError, UserError)):
+            new_server(shadowsocks, method, users=users).receive(tampered)
+    assert new_server(shadowsocks, method, users=users).receive(wire) is not None
+
+
+@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("answers", [False, True])
+def test_goes_with_its_connection(shadowsocks: Any, method: str, answers: bool) -> None:
+    """Reference counting alone frees a codec, also one that never answered."""
+    server = new_server(shadowsocks, method)
+    watched = type("Watched", (type(server),), {"__slots__": ("__weakref__",)})
+    options = {"clock": Clock()} if method in AEAD_2022 else {}
+    server = watched(server._key, server._guard, **options)
+    server.receive(new_client(shadowsocks, method).request(TARGET, b"x"))
+    if answers:
+        server.seal(b"answer")
+    watch = weakref.ref(server)
+    gc.disable()
+    try:
+        del server
+        assert watch() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("method", [name for name in NAMES if name != "none"])
+def test_unusable_answer_salt(shadowsocks: Any, method: str) -> None:
+    server = new_server(shadowsocks, method, answer_salt=bytes(1000))
+    with pytest.raises(ValueError, match="a salt of 1000 bytes"):
+        server.receive(new_client(shadowsocks, method).request(TARGET, b"x"))
+
+
+def test_client_and_server_both_open_all(shadowsocks: Any) -> None:
+    """The largest requests there are go through in one read."""
+    for method in NAMES:
+        client, payload = new_client(shadowsocks, method), bytes(1 << 20)
+        server = new_server(shadowsocks, method)
+        request, received = serve(server, [client.request(TARGET, payload)])
+        assert request is not None
+        assert received == payload
+        assert open_all(client, [server.seal(payload)]) == payload
