@@ -220,11 +220,14 @@ cdef class Endpoint(_Base, asyncio.BufferedProtocol):
             return 0
         self.lost = True
         self.transport = None
+        if relay is not None and (error is not None or not (self.ended and self.peer.ended)):
+            # The loop closes the socket behind this call.
+            if self.fd >= 0:
+                reset_on_close(self.fd)
+            relay._fail(_broken(error))
         self.fd = -1
         if relay is None:
             return 0
-        if error is not None or not (self.ended and self.peer.ended):
-            relay._fail(_broken(error))
         relay._lost()
         return 0
 
@@ -332,6 +335,8 @@ cdef class Engine:
         except StopIteration:
             return 0
         except Exception as error:
+            reset_on_close(endpoint.fd)
+            endpoint.fd = -1
             sock.close()
             return endpoint.vanish(error)
         endpoint.attaching = coroutine

@@ -260,6 +260,7 @@ class _Endpoint(asyncio.BufferedProtocol):
         except StopIteration:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is ends this connection
+            self._reset_on_close()
             self._socket.close()
             self.connection_lost(error)
             return
@@ -355,9 +356,12 @@ class _Endpoint(asyncio.BufferedProtocol):
     def reset(self) -> None:
         """Close at once, with a reset."""
         if self.transport is not None:
-            sock: socket.socket = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._reset_on_close()
             self.transport.abort()
+
+    def _reset_on_close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
     def draining(self) -> bool:
         """Whether the queue of this end has become shorter since the last call."""
@@ -374,6 +378,8 @@ class _Endpoint(asyncio.BufferedProtocol):
         self.lost = True
         self.transport = None
         if exc is not None or not (self.ended and self.peer.ended):
+            # The loop closes the socket behind this call.
+            self._reset_on_close()
             self._relay.fail(_broken(exc))
         self._relay.lost()
 
