@@ -11,7 +11,10 @@ from pathlib import Path
 
 
 def facts() -> dict[str, str]:
-    """Kernel, CPU, memory, compiler and the descriptor limit, as readable text."""
+    """Kernel, CPU, memory, compiler, source and limits, as readable text.
+
+    Taken before the measurement, so that the load average is that of others.
+    """
     model = _proc("cpuinfo", r"model name\s*:\s*(.+)")
     memory = int(_proc("meminfo", r"MemTotal:\s*(\d+)"))
     return {
@@ -21,6 +24,8 @@ def facts() -> dict[str, str]:
         "memory": f"{memory / 1e6:.0f} GB",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler of the load generator": _compiler(),
+        "source": _commit(),
+        "load average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "descriptor limit": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
     }
 
@@ -39,6 +44,15 @@ def _read(name: str) -> str:
 def _proc(name: str, pattern: str) -> str:
     found = re.search(pattern, _read(name))
     return found.group(1) if found else "0"
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return "not a git checkout"
+    return f"commit {done.stdout.strip()}"
 
 
 def _compiler() -> str:

@@ -98,7 +98,7 @@ def _fastsocks(implementation: str) -> Peer:
         if link.method == SOCKS5:
             return [End("proxy", [*command, "proxy", *listen], link.local_port, env)]
         return [
-            End("server", [*command, "server", *way], link.server_port, env),
+            End("server", [*command, "server", "--allow-private", *way], link.server_port, env),
             End("local", [*command, "local", *way, *listen], link.local_port, env),
         ]
 
@@ -156,6 +156,30 @@ def _microsocks_version() -> str:
     return "microsocks " + _output(["dpkg-query", "-W", "-f", "${Version}", "microsocks"])[1][0]
 
 
+_THREADS = Path(__file__).resolve().parents[1] / "threads"
+_THREADS_METHODS = {SOCKS5, "aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305"}
+
+
+def _threads_ends(link: Link) -> list[End]:
+    program, port = str(_THREADS / "relay"), str(link.local_port)
+    if link.method == SOCKS5:
+        return [End("proxy", [program, "proxy", port], link.local_port)]
+    way = [link.method, link.key]
+    server = str(link.server_port)
+    return [
+        End("server", [program, "server", server, *way], link.server_port),
+        End("local", [program, "local", port, *way, server], link.local_port),
+    ]
+
+
+def _threads_version() -> str:
+    # Always anew: make does not see that FASTSOCKS_OPENSSL_DIR is another one.
+    code, lines = _output(["make", "-s", "-B", "-C", str(_THREADS), "relay"])
+    if code:
+        raise MissingPeerError(f"benchmarks/threads does not build: {lines[-1]}")
+    return _output([str(_THREADS / "relay"), "version"])[1][0]
+
+
 BASELINE = "fastsocks (cython)"
 DIRECT = "no proxy"
 
@@ -171,6 +195,9 @@ PEERS = {
     ),
     "microsocks": Peer(
         "microsocks", _microsocks_ends, _microsocks_version, lambda method: method == SOCKS5
+    ),
+    "threads": Peer(
+        "C threads", _threads_ends, _threads_version, lambda method: method in _THREADS_METHODS
     ),
     "direct": Peer(
         DIRECT, lambda link: [], lambda: "the load generator alone", lambda method: True

@@ -66,6 +66,7 @@ def measure(selection: Selection, tell: Callable[[str], None]) -> Record:
     ``tell`` is called with a line of progress at a time.
     """
     machine.raise_descriptor_limit()
+    facts = machine.facts()
     load.build()
     found, missing = versions(selection.peers)
     for name, why in missing.items():
@@ -83,7 +84,7 @@ def measure(selection: Selection, tell: Callable[[str], None]) -> Record:
     return {
         "format": 1,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": machine.facts(),
+        "machine": facts,
         "versions": found,
         "missing": missing,
         "methods": list(selection.methods),
