@@ -7,7 +7,14 @@ from typing import cast
 
 import pytest
 
-from end_to_end.entrances import AUTHENTICATED_METHODS, METHODS, PROXY, Entrance, find_entrance
+from end_to_end.entrances import (
+    AUTHENTICATED_METHODS,
+    KEYS,
+    METHODS,
+    PROXY,
+    Entrance,
+    find_entrance,
+)
 from harness.pool import ServicePool
 from harness.reporting import pytest_runtest_makereport, pytest_runtest_setup
 from harness.services import Implementation, require_implementation
@@ -25,10 +32,15 @@ def implementation(request: pytest.FixtureRequest) -> Implementation:
 
 @pytest.fixture(scope="session")
 def pool() -> Iterator[ServicePool]:
-    """The processes that tests share; each must end with 0 when it is asked to."""
+    """The processes that tests share.
+
+    Each must end with 0 when it is asked to, and no log of all these tests may hold a key.
+    """
     shared = ServicePool()
     yield shared
     assert shared.close() == {}
+    for output in shared.outputs():
+        assert not any(key in output for key in KEYS.values())
 
 
 @pytest.fixture(autouse=True)

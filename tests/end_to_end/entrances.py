@@ -43,7 +43,7 @@ class Entrance:
 
 
 # One key for each method, so that a server which a test has ended can be started again.
-_KEYS = {method: generate_key(method) for method in METHODS}
+KEYS = {method: generate_key(method) for method in METHODS}
 
 
 def find_entrance(pool: ServicePool, implementation: Implementation, name: str) -> Entrance:
@@ -55,7 +55,7 @@ def find_entrance(pool: ServicePool, implementation: Implementation, name: str) 
         return Entrance(
             pool.get((implementation, PROXY), lambda: start_proxy(implementation=implementation))
         )
-    key = _KEYS[name]
+    key = KEYS[name]
     server = pool.get(
         (implementation, name, "server"),
         lambda: start_server(name, key, implementation=implementation),

@@ -16,10 +16,11 @@ from end_to_end.bad_peers import CANARY, BadFirstBytes, bad_first_bytes
 from end_to_end.entrances import AUTHENTICATED_METHODS
 from harness.deadline import DEADLINE
 from harness.listener import SocketAddress
-from harness.process import wait_for_sockets
-from harness.services import Implementation, Service, start_server
+from harness.process import Process, wait_for_sockets
+from harness.services import Implementation, Service, start_local, start_server
 from harness.shadowsocks import RequestWriter, address_header, generate_key
-from harness.targets import Target
+from harness.socks import open_connection
+from harness.targets import Target, reset
 
 _OBSERVED_SECONDS = 1.5
 # A listening socket and what an event loop has for itself.
@@ -50,12 +51,16 @@ def _connect(server: SocketAddress, source: str) -> socket.socket:
     return connection
 
 
-def _assert_served(target: Target, connection: socket.socket) -> None:
-    accepted = target.accept()
+def _read_canary(accepted: socket.socket) -> None:
     received = b""
     while len(received) < len(CANARY):
         received += accepted.recv(1000)
     assert received == CANARY
+
+
+def _assert_served(target: Target, connection: socket.socket) -> None:
+    accepted = target.accept()
+    _read_canary(accepted)
     accepted.sendall(b"answer")
     assert connection.recv(1000)
 
@@ -92,7 +97,7 @@ def test_silence(servers: list[_Server]) -> None:
             assert bad.recv(1000) == b"", f"{server.method}: {case.name}"
         assert not target.was_dialed
     for server in servers:
-        _assert_nothing_secret(server)
+        _assert_nothing_secret(server.service.process, server.key)
 
 
 def _assert_logged(observed: dict[socket.socket, tuple[_Server, BadFirstBytes]]) -> None:
@@ -108,11 +113,32 @@ def _assert_logged(observed: dict[socket.socket, tuple[_Server, BadFirstBytes]])
     assert problems == []
 
 
-def _assert_nothing_secret(server: _Server) -> None:
-    output = server.service.process.output
-    assert server.key not in output
+def _assert_nothing_secret(process: Process, key: str) -> None:
+    output = process.output
+    assert key not in output
     assert CANARY.decode() not in output
     assert CANARY.hex() not in output
+
+
+@pytest.mark.parametrize("method", AUTHENTICATED_METHODS)
+def test_verbose_log_holds_nothing_secret(implementation: Implementation, method: str) -> None:
+    key = generate_key(method)
+    with (
+        Target() as target,
+        start_server(method, key, "-v", implementation=implementation) as service,
+        start_local(service.address, method, key, "-v", implementation=implementation) as local,
+    ):
+        with open_connection(local.address, target.address) as client:
+            client.send(CANARY)
+            accepted = target.accept()
+            _read_canary(accepted)
+            reset(accepted)
+            with pytest.raises(ConnectionResetError):
+                client.read(1)
+        local.process.wait_for_line(re.escape(str(target.address)))
+        service.process.wait_for_line(re.escape(str(target.address)))
+    for process in (service.process, local.process):
+        _assert_nothing_secret(process, key)
 
 
 def test_good_clients_are_served_beside_bad_ones(servers: list[_Server]) -> None:

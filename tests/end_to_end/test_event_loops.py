@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.listener import SocketAddress
-from harness.services import Implementation, Service, start_local, start_proxy, start_server
+from harness.services import (
+    Implementation,
+    Service,
+    environment,
+    start_local,
+    start_proxy,
+    start_server,
+)
 from harness.shadowsocks import generate_key
 from harness.socks import open_connection
 from harness.targets import Target, reset
@@ -45,6 +54,15 @@ def socks_server(
         _assert_asyncio(server)
         _assert_asyncio(local)
         yield local.address
+
+
+def test_without_uvloop_installed(implementation: Implementation, tmp_path: Path) -> None:
+    missing = 'raise ModuleNotFoundError("hidden by a test", name="uvloop")'
+    (tmp_path / "uvloop.py").write_text(missing, encoding="ascii")
+    path = os.pathsep.join((str(tmp_path), environment()["PYTHONPATH"]))
+    with start_proxy(implementation=implementation, PYTHONPATH=path) as proxy:
+        _assert_asyncio(proxy)
+        both_ways(proxy.address, _SIZE)
 
 
 def _assert_asyncio(service: Service) -> None:

@@ -73,6 +73,20 @@ def test_local_whose_server_is_gone(implementation: Implementation) -> None:
         assert _code(service.address, target) == socks.CONNECTION_REFUSED
 
 
+@pytest.mark.parametrize("early_data", [b"", b"early"])
+def test_refused_behind_a_server(tunnel: Entrance, early_data: bytes) -> None:
+    assert tunnel.server is not None
+    tunnel.server.process.mark_start()
+    with refusing_address() as address, Socks5Client(tunnel.address) as client:
+        client.negotiate()
+        client.send(request(address) + early_data)
+        # The link to the server stands, and no Shadowsocks edition can tell more than that.
+        assert client.read_reply().code == socks.SUCCEEDED
+        with pytest.raises(ConnectionResetError):
+            client.read_to_end()
+        tunnel.server.process.wait_for_line(f"{address}.*refused")
+
+
 @pytest.mark.parametrize("command", [socks.BIND, socks.UDP_ASSOCIATE, 0, 0xF0])
 def test_command_not_supported(entrance: Entrance, command: int) -> None:
     with Socks5Client(entrance.address) as client:

@@ -29,6 +29,10 @@ class ServicePool:
             if (problem := _problem(service.process)) is not None
         ]
 
+    def outputs(self) -> list[str]:
+        """Return all that each of the processes wrote."""
+        return [service.process.output for service in self._services.values()]
+
     def close(self) -> dict[str, int]:
         """Stop all services and return the exit codes that are not 0."""
         codes = {service.process.name: service.stop() for service in self._services.values()}

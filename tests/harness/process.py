@@ -86,6 +86,12 @@ class Process:
         """Whether it still runs."""
         return self._process.poll() is None
 
+    def check_alive(self) -> None:
+        """Raise ProcessEndedError, with the whole log, unless it still runs."""
+        if not self.alive:
+            code = self.wait()
+            raise ProcessEndedError(f"{self.name} ended with {code}:\n{self.output}")
+
     @property
     def resident_bytes(self) -> int:
         """Its resident set size (VmRSS of /proc/PID/status)."""

@@ -125,9 +125,10 @@ def start_server(
     implementation: Implementation | None = None,
     **variables: str,
 ) -> Service:
-    """Start ``fastsocks server`` on a port of the kernel's choice."""
+    """Start ``fastsocks server`` on a port of the kernel's choice, for targets on loopback."""
     return start_fastsocks(
-        *("server", "-s", "127.0.0.1", "-p", "0", "-k", key, "-m", method, *extra),
+        *("server", "-s", "127.0.0.1", "-p", "0", "--allow-private"),
+        *("-k", key, "-m", method, *extra),
         implementation=implementation,
         **variables,
     )
@@ -258,9 +259,7 @@ def _start_on_port(name: str, command: Callable[[int], list[str]], port: int) ->
         wait_until(
             lambda: accept_queue(address) is not None or not process.alive, f"{name} listens"
         )
-        if not process.alive:
-            process.wait()
-            raise ProcessEndedError(f"{name} ended:\n{process.output}")
+        process.check_alive()
     except BaseException:
         process.kill()
         raise
