@@ -21,10 +21,12 @@ Change = Callable[[bytes], bytes]
 
 
 def _pass(source: socket.socket, sink: socket.socket, change: Change) -> None:
-    with source, sink, suppress(ConnectionError):  # the load generator left: a verdict was given
-        while data := source.recv(65536):
-            sink.sendall(change(data))
-        sink.shutdown(socket.SHUT_WR)
+    with source, sink:
+        with suppress(ConnectionError):  # the load generator left, having seen enough
+            while data := source.recv(65536):
+                sink.sendall(change(data))
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
 
 
 def _serve(listener: socket.socket, change: Change) -> None:
