@@ -76,7 +76,8 @@ def main() -> int:
     processes = []
     try:
         at_server = ("-s", HOST, "-p", str(server_port))
-        processes.append(start("server", *at_server, *secret, port=server_port))
+        private = "--allow-private"  # the page is on this machine
+        processes.append(start("server", *at_server, *secret, private, port=server_port))
         listen = ("-b", HOST, "-l", str(local_port))
         processes.append(start("local", *at_server, *listen, *secret, port=local_port))
         proxy = f"curl --socks5-hostname {HOST}:{local_port}"

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from fastsocks.address import Address
-from fastsocks.errors import DialError, ResolveError
+from fastsocks.errors import DialError, PolicyError, ResolveError
 from fastsocks.net import Dialer, Resolver
+from fastsocks.policy import is_public
 from harness.listener import refusing_address
 from net.scripted import ScriptedLoop, tcp
 
@@ -228,6 +229,72 @@ def test_the_most_telling_cause_is_reported(
         assert caught.value.__cause__.errno == telling
         assert caught.value.reply == reply
         assert str(caught.value) == os.strerror(telling)
+
+    run(scenario())
+
+
+def guarded(answer: list[str], *allowed: str) -> Dialer:
+    """Make a dialer that may dial `allowed` only, in front of a resolver that says `answer`."""
+    loop = ScriptedLoop({NAME.encode(): [tcp(host) for host in answer]})
+    resolver = Resolver(loop)  # type: ignore[arg-type]
+    may_dial = allowed.__contains__
+    return Dialer(loop, resolver, timeout=10, may_dial=may_dial)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_a_literal_that_may_not_be_dialed(run: Any, host: str) -> None:
+    async def scenario() -> None:
+        dialing = guarded([], "127.0.0.1")
+        with pytest.raises(PolicyError, match="--allow-private") as caught:
+            dialing.literal(Address.of(host, 80))
+        assert caught.value.reply == 2
+        with pytest.raises(PolicyError):
+            await dialing.dial(Address.of(host, 80))
+        assert dialing.literal(Address.of("127.0.0.1", 80)) is not None
+
+    run(scenario())
+
+
+def test_a_name_whose_addresses_may_not_be_dialed(run: Any) -> None:
+    async def scenario() -> None:
+        for answer in (["127.0.0.2"], ["127.0.0.2", "::1"]):
+            dialing = guarded(answer, "127.0.0.1")
+            for _ in range(2):  # by look-up, then from memory
+                with pytest.raises(PolicyError, match=r"stands for 127\.0\.0\.2.*--allow-private"):
+                    await dialing.dial(Address.of(NAME, 80))
+
+    run(scenario())
+
+
+def test_a_known_name_that_may_not_be_dialed(run: Any) -> None:
+    async def scenario() -> None:
+        dialing = guarded(["127.0.0.2"], "127.0.0.1")
+        with pytest.raises(PolicyError):
+            await dialing.dial(Address.of(NAME, 80))
+        with pytest.raises(PolicyError, match=r"127\.0\.0\.2"):
+            dialing.literal(Address.of(NAME, 80))
+
+    run(scenario())
+
+
+def test_of_the_addresses_of_a_name_those_that_may_be_dialed_are(run: Any) -> None:
+    async def scenario(port: int) -> None:
+        dialing = guarded(["127.0.0.2", "127.0.0.1", "::1"], "127.0.0.1")
+        with await dialing.dial(Address.of(NAME, port)) as sock:
+            assert sock.getpeername() == ("127.0.0.1", port)
+
+    with listening("127.0.0.1") as port, listening("127.0.0.2", port), listening("::1", port):
+        run(scenario(port))
+
+
+@pytest.mark.parametrize("name", ["127.1", "0x7f.1", "0177.0.0.1", "2130706433", "localhost"])
+def test_what_the_system_takes_for_loopback_is_caught(run: Any, name: str) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        dialing = Dialer(loop, Resolver(loop), timeout=10, may_dial=is_public)
+        assert dialing.literal(Address.of(name, 80)) is None
+        with pytest.raises(PolicyError, match="no public address"):
+            await dialing.dial(Address.of(name, 80))
 
     run(scenario())
 

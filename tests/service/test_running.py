@@ -42,7 +42,13 @@ def test_several_services_share_a_loop(run: Any) -> None:
     async def scenario(target: SocketAddress) -> None:
         async with (
             Server(
-                ServerOptions(addresses=("127.0.0.1",), port=0, method=METHOD, password=KEY)
+                ServerOptions(
+                    addresses=("127.0.0.1",),
+                    port=0,
+                    method=METHOD,
+                    password=KEY,
+                    allow_private=True,
+                )
             ) as server,
             local_proxy() as proxy,
         ):

@@ -133,6 +133,14 @@ def _listening(command: Command) -> Command:
     return command
 
 
+def _allow_private(command: Command) -> Command:
+    return click.option(
+        "--allow-private",
+        is_flag=True,
+        help="Let clients reach this host, its network and other addresses that are not public.",
+    )(command)
+
+
 def _users(metavar: str, text: str) -> Callable[[Command], Command]:
     return click.option("--user", "users", multiple=True, metavar=metavar, help=text)
 
@@ -174,6 +182,7 @@ def fastsocks() -> None:
 )
 @_key
 @_users("NAME:KEY", "A user and their key (2022 methods on AES); may be repeated.")
+@_allow_private
 @_common
 def server(
     addresses: tuple[str, ...],
@@ -181,6 +190,7 @@ def server(
     method: str,
     password: str,
     users: tuple[str, ...],
+    allow_private: bool,
     timeout: float,
     grace: float,
     verbose: bool,
@@ -198,6 +208,7 @@ def server(
                 method=method,
                 password=password,
                 users=read_accounts(users),
+                allow_private=allow_private,
                 timeout=timeout,
                 grace=grace,
             )
@@ -265,11 +276,13 @@ def local(
 @_users(
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
+@_allow_private
 @_common
 def proxy(
     local_address: str,
     local_port: int,
     users: tuple[str, ...],
+    allow_private: bool,
     timeout: float,
     grace: float,
     verbose: bool,
@@ -285,6 +298,7 @@ def proxy(
                 addresses=(local_address,),
                 port=local_port,
                 accounts=read_accounts(users),
+                allow_private=allow_private,
                 timeout=timeout,
                 grace=grace,
             )

@@ -55,6 +55,8 @@ class ServerOptions(Options):
     password: str = field(default="", repr=False)
     #: 2022 methods on AES: the PSK of each user, in base64 (SIP023).
     users: Accounts = field(default_factory=dict, repr=False)
+    #: Whether clients may reach addresses that are not public: this host, its network.
+    allow_private: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,6 +95,9 @@ class ProxyOptions(Options):
     port: int = 1080
     #: Who may use it; nobody named: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
+    #: Where it listens beyond loopback, whether clients may reach addresses that are not
+    #: public: this host, its network.
+    allow_private: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,11 +7,13 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
-from fastsocks.errors import DialError, ResolveError, dial_error
+from fastsocks.errors import DialError, PolicyError, ResolveError, dial_error
 
 from .tcp import configure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastsocks.address import Address
 
     from .resolve import AddrInfo, Resolver
@@ -84,6 +86,9 @@ class Dialer:
     :param timeout: seconds for a whole dial, look-up and all attempts together.
     :param attempt_delay: seconds until the next address of a name is tried beside the
         earlier ones (RFC 8305 section 5).
+    :param may_dial: is asked for each IP address about to be dialed, as text, whether it is
+        allowed; None allows all. That it is asked here, behind the look-up, is what keeps a
+        name from changing its address after it passed.
     """
 
     def __init__(
@@ -93,11 +98,13 @@ class Dialer:
         *,
         timeout: float,
         attempt_delay: float = ATTEMPT_DELAY,
+        may_dial: Callable[[str], bool] | None = None,
     ) -> None:
         self._loop = loop
         self._resolver = resolver
         self._timeout = timeout
         self._attempt_delay = attempt_delay
+        self._may_dial = may_dial
 
     def literal(self, address: Address) -> tuple[int, tuple[Any, ...]] | None:
         """Return what connect(2) needs, where no look-up and no choice stand in between.
@@ -105,6 +112,7 @@ class Dialer:
         :return: family and socket address if `address` is an IP address, or a name with
             exactly one address that the resolver remembers; else None.
         :raises DialError: the port is 0.
+        :raises PolicyError: the address may not be dialed.
         """
         port = address.port
         if port == 0:
@@ -114,10 +122,15 @@ class Dialer:
             if known is None or len(known) > 1:
                 return None
             family, _, _, _, sockaddr = known[0]
+            if self._may_dial is not None and not self._may_dial(sockaddr[0]):
+                raise _not_public(sockaddr[0])
             return family, (sockaddr[0], port, *sockaddr[2:])
+        host = address.host
+        if self._may_dial is not None and not self._may_dial(host):
+            raise _not_public()
         if len(address.wire) == 7:
-            return socket.AF_INET, (address.host, port)
-        return socket.AF_INET6, (address.host, port, 0, 0)
+            return socket.AF_INET, (host, port)
+        return socket.AF_INET6, (host, port, 0, 0)
 
     async def dial(self, address: Address) -> socket.socket:
         """Open a connection; several addresses of a name race by RFC 8305.
@@ -129,6 +142,7 @@ class Dialer:
         :return: a connected, non-blocking socket, set up by :func:`fastsocks.net.configure`.
         :raises ResolveError: the name has no address.
         :raises DialError: no address could be reached; ``reply`` says why.
+        :raises PolicyError: none of the addresses may be dialed.
         """
         from aiohappyeyeballs import start_connection
 
@@ -156,7 +170,18 @@ class Dialer:
 
     async def _addresses(self, address: Address) -> list[AddrInfo]:
         ready = self.literal(address)
-        if ready is None:
-            return await self._resolver.resolve(address.host, address.port)
-        family, sockaddr = ready
-        return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
+        if ready is not None:
+            family, sockaddr = ready
+            return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
+        found = await self._resolver.resolve(address.host, address.port)
+        if self._may_dial is None:
+            return found
+        allowed = [info for info in found if self._may_dial(info[4][0])]
+        if not allowed:
+            raise _not_public(found[0][4][0])
+        return allowed
+
+
+def _not_public(found: str = "") -> PolicyError:
+    what = f"the name stands for {found}, which is" if found else "this is"
+    return PolicyError(f"{what} no public address (--allow-private permits it)")

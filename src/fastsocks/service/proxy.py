@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.policy import check_request, encode_accounts
+from fastsocks.policy import check_request, encode_accounts, is_loopback, is_public
 from fastsocks.socks import SocksServer
 
 from .interfaces import Route
@@ -45,4 +45,7 @@ class Proxy(Running):
     """A plain SOCKS5 proxy."""
 
     def __init__(self, options: ProxyOptions) -> None:
-        super().__init__(ProxyService(options), options)
+        # What listens on loopback serves this machine, which reaches the same without it.
+        exposed = not all(is_loopback(address) for address in options.addresses)
+        may_dial = is_public if exposed and not options.allow_private else None
+        super().__init__(ProxyService(options), options, may_dial=may_dial)

@@ -11,6 +11,7 @@ from fastsocks.net import Dialer, Resolver, listen
 from .setup import Acceptor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from fastsocks.config import Options
@@ -27,11 +28,19 @@ class Running:
 
     :param service: what connections are for.
     :param options: where to listen, and time limits.
+    :param may_dial: see :class:`fastsocks.net.Dialer`.
     """
 
-    def __init__(self, service: ReportingService, options: Options) -> None:
+    def __init__(
+        self,
+        service: ReportingService,
+        options: Options,
+        *,
+        may_dial: Callable[[str], bool] | None = None,
+    ) -> None:
         self._service = service
         self._options = options
+        self._may_dial = may_dial
         self._acceptor: Acceptor | None = None
         self._resolver: Resolver | None = None
         self._addresses: list[tuple[str, int]] = []
@@ -65,7 +74,7 @@ class Running:
         self._acceptor = Acceptor(
             loop,
             self._service,
-            dialer=Dialer(loop, self._resolver, timeout=options.timeout),
+            dialer=Dialer(loop, self._resolver, timeout=options.timeout, may_dial=self._may_dial),
             timeout=options.timeout,
         )
         self._addresses = [sock.getsockname()[:2] for sock in sockets]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.policy import check_request, weakness_of
+from fastsocks.policy import check_request, is_public, weakness_of
 from fastsocks.shadowsocks import ReplayGuard, server_codec, server_key
 
 from .interfaces import Route
@@ -54,6 +54,7 @@ class Server(Running):
     """
 
     def __init__(self, options: ServerOptions) -> None:
-        super().__init__(ServerService(options), options)
+        may_dial = None if options.allow_private else is_public
+        super().__init__(ServerService(options), options, may_dial=may_dial)
         if weakness := weakness_of(options.method):
             _log.warning("%s", weakness)

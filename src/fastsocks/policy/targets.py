@@ -1,0 +1,80 @@
+"""Which addresses may be dialed for somebody else.
+
+A relay stands inside its host's network: what it dials, its clients reach. Unless told
+otherwise it therefore dials global addresses only, so that no client gets at what listens on
+loopback, in the private network or at a cloud's metadata address.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+#: IPv6 prefixes in which an IPv4 address stands, and the byte at which it does: mapped (RFC 4291
+#: section 2.5.5.2), NAT64 (RFC 6052 section 2.1) and 6to4 (RFC 3056 section 2).
+_EMBEDDING = (
+    (IPv6Network("::ffff:0:0/96"), 12),
+    (IPv6Network("64:ff9b::/96"), 12),
+    (IPv6Network("2002::/16"), 2),
+)
+
+#: All that IANA has allocated for global unicast. `is_global` is true of most of what lies
+#: outside, such as fec0::/10, which some networks still use as a private one.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+
+#: Never dialed, whatever `is_global` says: it is true of multicast, and of the rest it says
+#: one thing or another by the version of Python. Before 3.11.10 and 3.12.4 most of
+#: 192.0.0.0/24 was global; since then single anycast addresses in there (one's own NAT is
+#: among them) and parts of 2001::/23 are; 3fff::/20 is known to the newest only.
+_NEVER = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "100.64.0.0/10",
+        "192.0.0.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "2001::/23",
+        "3fff::/20",
+    )
+)
+
+#: How many addresses are remembered with their answer.
+MEMORY = 8192
+
+
+@lru_cache(MEMORY)
+def is_public(host: str) -> bool:
+    """Tell whether an address lies in the public Internet.
+
+    :param host: an IPv4 or IPv6 address, the latter with or without a scope.
+    :return: False also for what is no address.
+    """
+    try:
+        address = unmapped(ip_address(host))
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
+    return address.is_global and not any(address in network for network in _NEVER)
+
+
+def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that stands in an IPv6 one, or else the address itself."""
+    if isinstance(address, IPv6Address):
+        for network, start in _EMBEDDING:
+            if address in network:
+                return IPv4Address(address.packed[start : start + 4])
+    return address
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a listener at `host` is reached from this machine only.
+
+    :param host: an address, a name, or "" for every address.
+    :return: False for a name other than localhost (RFC 6761 section 6.3).
+    """
+    try:
+        return unmapped(ip_address(host)).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"

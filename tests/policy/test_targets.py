@@ -1,0 +1,140 @@
+"""Which addresses are public: the same on every version of Python."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from fastsocks.policy import is_loopback, is_public
+from fastsocks.policy.targets import unmapped
+
+PUBLIC = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "99.255.255.255",
+    "100.63.255.255",
+    "100.128.0.0",
+    "172.15.255.255",
+    "172.32.0.0",
+    "192.0.1.0",
+    "223.255.255.255",
+    "2000::",
+    "2001:200::1",
+    "2606:4700:4700::1111",
+    "3ffe:ffff::1",
+    "3fff:1000::",
+    # An IPv4 address in an IPv6 one counts as that.
+    "::ffff:1.1.1.1",
+    "64:ff9b::1.1.1.1",
+    "2002:101:101::1",
+]
+
+NOT_PUBLIC = [
+    "0.0.0.0",
+    "0.1.2.3",
+    "10.0.0.1",
+    "100.64.0.0",
+    "100.127.255.255",
+    "127.0.0.1",
+    "127.255.255.255",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.1",
+    # Private up to Python 3.11.9 only in parts, global from 3.11.10 on.
+    "192.0.0.8",
+    "192.0.0.9",
+    "192.0.0.10",
+    "192.0.0.200",
+    "192.0.2.1",
+    "192.168.1.1",
+    "198.18.0.1",
+    "198.19.255.255",
+    "198.51.100.1",
+    "203.0.113.1",
+    # Multicast, which is_global takes for global.
+    "224.0.0.1",
+    "224.0.1.1",
+    "232.1.1.1",
+    "239.255.255.255",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::127.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b:1::1.1.1.1",
+    "100::1",
+    "100:0:0:1::1",
+    # Teredo, benchmarking, ORCHIDv2; 2001:1::1 is the anycast address of one's own NAT.
+    "2001::1",
+    "2001:1::1",
+    "2001:2::1",
+    "2001:3::1",
+    "2001:4:112::1",
+    "2001:20::1",
+    "2001:30::1",
+    "2001:1ff:ffff::1",
+    "2001:db8::1",
+    "3fff::1",
+    "3fff:fff:ffff::1",
+    "4000::1",
+    "5f00::1",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "ff02::1",
+    "ff0e::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:224.0.1.1",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::100.64.0.1",
+    "2002:7f00:1::",
+    "2002:a00:1::1",
+    "2002:e000:101::1",
+    # What is no address never passes.
+    "",
+    "localhost",
+    "127.1",
+    "1.1.1.1.",
+    "1.1.1.1%eth0",
+]
+
+
+@pytest.mark.parametrize("host", PUBLIC)
+def test_public(host: str) -> None:
+    assert is_public(host)
+
+
+@pytest.mark.parametrize("host", NOT_PUBLIC)
+def test_not_public(host: str) -> None:
+    assert not is_public(host)
+
+
+@pytest.mark.parametrize("host", PUBLIC)
+def test_public_is_never_more_than_what_the_module_calls_global(host: str) -> None:
+    assert unmapped(ip_address(host)).is_global
+
+
+def test_memory_is_bounded() -> None:
+    limit = is_public.cache_info().maxsize
+    assert limit is not None
+    for number in range(limit + 10):
+        is_public(f"8.8.{number >> 8}.{number & 255}")
+    assert is_public.cache_info().currsize == limit
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "LocalHost."]
+)
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["", "::", "0.0.0.0", "192.168.1.1", "example.com", "127.1"])
+def test_beyond_loopback(host: str) -> None:
+    assert not is_loopback(host)
