@@ -141,7 +141,7 @@ def test_readme_names_the_commands_and_flags_that_exist() -> None:
     flags = {
         flag
         for row in re.findall(r"^\| (`-.*?) \|", text, re.MULTILINE)
-        for flag in re.findall(r"(?<=`)--?[a-z]+", row)
+        for flag in re.findall(r"(?<=`)--?[a-z][a-z-]*", row)
     }
     existing = {
         option
