@@ -346,3 +346,13 @@ def test_nothing_before_the_request(shadowsocks: Any) -> None:
 def test_only_none_is_transparent(shadowsocks: Any) -> None:
     for method in NAMES:
         assert new_client(shadowsocks, method).transparent == (method == "none")
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_an_empty_read_is_none(shadowsocks: Any, method: str) -> None:
+    """Nor is it the read that has to hold a whole header."""
+    client, answer = answered(shadowsocks, method, b"answer")
+    assert client.open(b"") == b""
+    assert not client.incomplete
+    assert client.open(answer) == b"answer"
+    assert client.open(b"") == b""

@@ -271,6 +271,29 @@ def test_kept_bytes_are_bounded(shadowsocks: Any) -> None:
     assert codec.open(wire[end:]) == b"next"
 
 
+def test_a_trickle_costs_no_attempts(shadowsocks_twins: Any) -> None:
+    """A record that comes byte by byte is not tried byte by byte: that is quadratic.
+
+    Only the Python opener can be counted; the Cython codec calls its own in C.
+    """
+    _, python = shadowsocks_twins
+    attempts = []
+
+    class Counting(python.framing.RecordOpener):  # type: ignore[misc, name-defined]
+        __slots__ = ()
+
+        def open(self, data: memoryview) -> Any:
+            attempts.append(len(data))
+            return super().open(data)
+
+    method = "2022-blake3-aes-256-gcm"
+    codec = new_codec(python, Counting(new_aead(python, method), 12, 0xFFFF))
+    wire = records(python, method, [bytes(5000)])
+    assert open_all(codec, pieces_of(wire, [1] * len(wire))) == bytes(5000)
+    # Once for each first byte, when nothing is kept yet, and once for each end.
+    assert attempts == [1, 18, 1, 5016]
+
+
 @pytest.mark.parametrize("limit", [0, -1, 0x10000])
 def test_unusable_limits(shadowsocks: Any, limit: int) -> None:
     framing, aead = shadowsocks.framing, new_aead(shadowsocks, "aes-128-gcm")
