@@ -32,7 +32,7 @@ def page() -> Iterator[SocketAddress]:
 
 
 def _curl(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    program = find_program("curl", "install the Debian package curl")
+    program = find_program("curl")
     # A no_proxy that names 127.0.0.1 would lead past the proxy.
     variables = {
         name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 _LISTENING = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 
@@ -21,6 +23,19 @@ class SocketAddress(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def require_loopback(host: str) -> None:
+    """Skip the test where this loopback address cannot be had, as ::1 in some containers."""
+    try:
+        with socket.create_server((host, 0), family=_family(host)):
+            return
+    except OSError as error:
+        pytest.skip(f"{host} cannot be had: {error}")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def free_port() -> int:
@@ -45,8 +60,8 @@ def accept_queue(address: SocketAddress) -> int | None:
 @contextmanager
 def refusing_address(host: str = "127.0.0.1") -> Iterator[SocketAddress]:
     """Hold a port that is bound and not listening, so that a connect to it is refused."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as holder:
+    require_loopback(host)
+    with socket.socket(_family(host)) as holder:
         holder.bind((host, 0))
         yield SocketAddress(*holder.getsockname()[:2])
 

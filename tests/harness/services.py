@@ -28,10 +28,6 @@ _PROGRAMS = {
     "libev": {"server": "ss-server", "local": "ss-local"},
     "rust": {"server": "ssserver", "local": "sslocal"},
 }
-_REMEDY = {
-    "libev": "install the Debian package shadowsocks-libev",
-    "rust": "run cargo install shadowsocks-rust, or set FASTSOCKS_PEERS to where bin/ssserver is",
-}
 _PORT_ATTEMPTS = 5
 
 
@@ -162,14 +158,14 @@ def start_proxy(
     )
 
 
-def find_program(program: str, remedy: str) -> str:
+def find_program(program: str) -> str:
     """Return the path of a program; skip, or fail with FASTSOCKS_REQUIRE_PEERS=1, without it."""
     prefix = os.environ.get("FASTSOCKS_PEERS")
     peers = Path(prefix) if prefix else Path.home() / ".cache" / "fastsocks-peers"
     path = os.pathsep.join((str(peers / "bin"), os.environ.get("PATH", os.defpath)))
     found = shutil.which(program, path=path)
     if found is None:
-        reason = f"{program} is missing; {remedy}"
+        reason = f"{program} is missing; install the peers: make peers"
         if os.environ.get("FASTSOCKS_REQUIRE_PEERS") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
@@ -178,7 +174,7 @@ def find_program(program: str, remedy: str) -> str:
 
 def peer_program(peer: PeerName, role: Literal["server", "local"]) -> str:
     """Return the path of a peer's program; skip or fail where it is missing."""
-    return find_program(_PROGRAMS[peer][role], _REMEDY[peer])
+    return find_program(_PROGRAMS[peer][role])
 
 
 def start_peer_server(peer: PeerName, method: str, key: str) -> Service:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from .deadline import DEADLINE
-from .listener import SocketAddress
+from .listener import SocketAddress, require_loopback
 from .pattern import SendingThread, Verifier, send_pattern
 
 Handler = Callable[[socket.socket], None]
@@ -41,6 +41,7 @@ class Target:
     """
 
     def __init__(self, host: str = "127.0.0.1", receive_buffer: int | None = None) -> None:
+        require_loopback(host)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.socket(family)
         if receive_buffer is not None:
