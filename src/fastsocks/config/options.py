@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
 from fastsocks.errors import ConfigError
@@ -17,8 +18,18 @@ from fastsocks.errors import ConfigError
 #: Passwords (or, on a 2022 server, keys) by user name.
 Accounts: TypeAlias = Mapping[str, str]
 
+MODES = ("tcp_only", "tcp_and_udp", "udp_only")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
+
 #: RFC 1929: ULEN and PLEN are one byte each.
 _LONGEST_CREDENTIAL = 255
+
+#: An IPv4 host has to take datagrams of this many bytes (RFC 791 section 3.1).
+_LOWEST_MTU = 576
+
+#: Methods that encrypt nothing, as configurations write them.
+_UNENCRYPTED = ("none", "plain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +42,77 @@ class Options:
     port: int
     #: Seconds for a client's handshake, and again for reaching its target.
     timeout: float = 30.0
+    #: Seconds without a byte after which an established relay ends.
+    tcp_idle_timeout: float = 86400.0
     #: Seconds for which relays may go on once the service is told to stop.
     grace: float = 10.0
+    #: ``tcp_only`` or ``tcp_and_udp``; UDP is not relayed yet, so ``udp_only`` is refused.
+    mode: str = "tcp_only"
+    #: TCP Fast Open (RFC 7413), listening and dialing, where the system has it.
+    fast_open: bool = False
+    #: SO_REUSEPORT on listening sockets, so that several processes can share a port.
+    reuse_port: bool = False
+    #: TCP_NODELAY on every connection.
+    no_delay: bool = True
+    #: Try the IPv6 addresses of a name before its IPv4 addresses.
+    ipv6_first: bool = False
+    #: Largest IP packet in bytes that UDP may make, 576..65535; None leaves it to the system.
+    mtu: int | None = None
+    #: Whether to log a line for every connection.
+    access_log: bool = False
+    #: Most connections at a time; 0 is as many as the limit of open files allows.
+    max_connections: int = 0
+    #: Most connections at a time from one client's address; 0 is no limit of its own.
+    max_connections_per_client: int = 4096
+    #: Most connections at a time whose handshake is not finished; 0 is no limit of its own.
+    max_handshakes: int = 4096
+    #: The same of one client's address; 0 is no limit of its own.
+    max_handshakes_per_client: int = 1024
+    #: Most connections that are drained at a time after a failed handshake; further ones are
+    #: closed at once. 0 is no limit of its own.
+    max_drains: int = 4096
+    #: The same of one client's address; 0 is no limit of its own.
+    max_drains_per_client: int = 64
+    #: Most names that are looked up at a time for one client's address; further ones wait for
+    #: their turn. 0 is no limit of its own.
+    max_lookups_per_client: int = 8
 
     def __post_init__(self) -> None:
         if not self.addresses:
             raise ConfigError("address: none to listen on")
         _check_port("port", self.port, lowest=0)
-        if not (math.isfinite(self.timeout) and self.timeout > 0):
-            raise ConfigError(f"timeout: {self.timeout} is not a number of seconds above 0")
+        for key in ("timeout", "tcp_idle_timeout"):
+            seconds = getattr(self, key)
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise ConfigError(f"{key}: {seconds} is not a number of seconds above 0")
         if not self.grace >= 0:
             raise ConfigError(f"grace: {self.grace} is not a number of seconds, 0 or more")
+        if self.mode not in MODES:
+            raise ConfigError(f"mode: it is one of {', '.join(MODES)}")
+        if self.mode == "udp_only":
+            raise ConfigError("mode: udp_only is not supported yet, UDP is to come; use tcp_only")
+        if self.mtu is not None and not _LOWEST_MTU <= self.mtu <= 0xFFFF:
+            raise ConfigError(f"mtu: {self.mtu} is not in {_LOWEST_MTU}..65535")
+        for key, lowest in LIMITS.items():
+            if (count := getattr(self, key)) < lowest:
+                raise ConfigError(f"{key}: {count} is below {lowest}")
+
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether other hosts can reach it, as far as its addresses tell."""
+        return not all(map(is_loopback, self.addresses))
+
+
+#: Options that cap something, and the lowest value of each.
+LIMITS = {
+    "max_connections": 0,
+    "max_connections_per_client": 0,
+    "max_handshakes": 0,
+    "max_handshakes_per_client": 0,
+    "max_drains": 0,
+    "max_drains_per_client": 0,
+    "max_lookups_per_client": 0,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +124,33 @@ class ServerOptions(Options):
     method: str
     #: Text, or for a 2022 method its PSK in base64; with users this is the iPSK.
     password: str = field(default="", repr=False)
+    #: In the place of a password the key itself: URL-safe base64 of at least as many bytes as
+    #: the method's key has, of which that many count. Not for 2022 methods.
+    key: str = field(default="", repr=False)
     #: 2022 methods on AES: the PSK of each user, in base64 (SIP023).
     users: Accounts = field(default_factory=dict, repr=False)
+    #: IP addresses to dial from, one of each family at most; none leaves it to the system.
+    outbound_addresses: tuple[str, ...] = ()
     #: Whether clients may reach addresses that are not public: this host, its network.
     allow_private: bool = False
+    #: Whether a method that encrypts nothing may listen beyond loopback.
+    allow_unencrypted: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_method(self.method)
+        _check_key(self.password, self.key)
+        _check_outbound(self.outbound_addresses)
+        if (
+            self.method.lower() in _UNENCRYPTED
+            and self.beyond_loopback
+            and not self.allow_unencrypted
+        ):
+            raise ConfigError(
+                f"method: {self.method} encrypts nothing and asks for no password, so that anyone "
+                "who finds the port can use it; choose another, listen on 127.0.0.1, or insist "
+                "with allow_unencrypted"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +165,8 @@ class LocalOptions(Options):
     method: str
     #: As on the server, or for a user of a 2022 server ``iPSK:uPSK``.
     password: str = field(default="", repr=False)
+    #: As on the server.
+    key: str = field(default="", repr=False)
     #: Who may use it; nobody named: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
 
@@ -84,6 +176,7 @@ class LocalOptions(Options):
             raise ConfigError("server: its address is missing")
         _check_port("server port", self.server_port, lowest=1)
         _check_method(self.method)
+        _check_key(self.password, self.key)
         _check_accounts(self.accounts)
 
 
@@ -102,6 +195,43 @@ class ProxyOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_accounts(self.accounts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessOptions:
+    """What concerns the process, for the command line to act on."""
+
+    #: Name or number of the user to run as once it listens; "" stays who it is.
+    user: str = ""
+    #: Limit of open files to set; None raises it to the hard limit.
+    nofile: int | None = None
+    #: The least that is logged: ``debug``, ``info``, ``warning`` or ``error``.
+    log_level: str = "info"
+    #: ``text`` or ``json``.
+    log_format: str = "text"
+    #: Address or name under which clients reach this server; "" is that of the default route.
+    public_address: str = ""
+
+    def __post_init__(self) -> None:
+        for key, known in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
+            if getattr(self, key) not in known:
+                raise ConfigError(f"{key}: it is one of {', '.join(known)}")
+        if self.nofile is not None and self.nofile < 1:
+            raise ConfigError(f"nofile: {self.nofile} is below 1")
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether only this host can reach what listens on `address`.
+
+    :param address: an IP address, a name or "". Of names only ``localhost`` counts.
+    """
+    try:
+        ip: IPv4Address | IPv6Address = ip_address(address)
+    except ValueError:
+        return address.lower() == "localhost"
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_loopback
 
 
 def read_accounts(texts: Iterable[str]) -> Accounts:
@@ -128,6 +258,22 @@ def _check_port(key: str, port: int, lowest: int) -> None:
 def _check_method(method: str) -> None:
     if not method:
         raise ConfigError("method: none given; a good one is 2022-blake3-aes-128-gcm")
+
+
+def _check_key(password: str, key: str) -> None:
+    if password and key:
+        raise ConfigError("key: there is a password too; give one of the two")
+
+
+def _check_outbound(addresses: tuple[str, ...]) -> None:
+    versions = []
+    for address in addresses:
+        try:
+            versions.append(ip_address(address).version)
+        except ValueError:
+            raise ConfigError("outbound address: it has to be an IP address") from None
+    if len(set(versions)) < len(versions):
+        raise ConfigError("outbound address: one IPv4 and one IPv6 address at most")
 
 
 def _check_accounts(accounts: Accounts) -> None:

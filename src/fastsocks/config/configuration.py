@@ -1,0 +1,357 @@
+"""Options put together from flags, environment, file and defaults, in this order."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from fastsocks.errors import ConfigError
+
+from .environment import read_environment
+from .file import Entry, FileSettings, read_file
+from .keys import KEYS, PASSWORDS, Place, Side
+from .options import LocalOptions, Options, ProcessOptions, ProxyOptions, ServerOptions
+from .secrets import check_keys, expand_url, password_of
+from .settings import Layer, Setting, read_flags
+from .values import Hosts
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+_OPTIONS: dict[Side, type[Options]] = {
+    Side.SERVER: ServerOptions,
+    Side.LOCAL: LocalOptions,
+    Side.PROXY: ProxyOptions,
+}
+
+#: Top-level keys that make a server of their own beside those of ``servers``.
+_MAKE_A_SERVER = ("server", "server_port", "users", *PASSWORDS)
+_MAKE_A_LISTENER = ("local_address", "local_port")
+
+_EMPTY: Layer = {}
+
+
+@dataclass(frozen=True)
+class Configured(Generic[O]):
+    """The options of one service, and where each was given."""
+
+    #: ``servers[1]`` or ``locals[0]`` of the file; "" for its top level, or without a file.
+    name: str
+    options: O
+    #: By the name of the option: ``--method``, ``FASTSOCKS_METHOD``,
+    #: ``config.json: servers[1].method`` or ``default``.
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Configuration(Generic[O]):
+    """All that flags, environment and file say."""
+
+    #: One or more.
+    services: tuple[Configured[O], ...]
+    process: ProcessOptions
+    #: As in :class:`Configured`, for the options of the process.
+    process_sources: Mapping[str, str]
+    #: For the log; none repeats a secret.
+    warnings: tuple[str, ...] = field(default=())
+
+
+def configure_server(
+    flags: Mapping[str, object] | None = None,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    defaults: Mapping[str, object] | None = None,
+) -> Configuration[ServerOptions]:
+    """Put the options of Shadowsocks servers together.
+
+    :param flags: values by the key of a file (``server_port``); None and empty tuples are flags
+        that were not given.
+    :param file: what ``-c`` names.
+    :param environ: by default that of the process.
+    :param defaults: what holds where nothing else was given, by key.
+    :return: one server, or those of the file.
+    :raises ConfigError: anything is missing, malformed, unknown or not supported; names the place
+        and what to write, and repeats no secret.
+    """
+    return _Reading(Side.SERVER, flags, file, environ, defaults).configuration()
+
+
+def configure_local(
+    flags: Mapping[str, object] | None = None,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    defaults: Mapping[str, object] | None = None,
+) -> Configuration[LocalOptions]:
+    """Put the options of SOCKS5 servers that lead to a Shadowsocks server together.
+
+    The parameters are those of :func:`configure_server`; an ``ss://`` URL is the flag ``url``.
+
+    :return: one listener, or those of the file, all to the first server that is named.
+    :raises ConfigError: as there.
+    """
+    return _Reading(Side.LOCAL, flags, file, environ, defaults).configuration()
+
+
+def configure_proxy(
+    flags: Mapping[str, object] | None = None,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    defaults: Mapping[str, object] | None = None,
+) -> Configuration[ProxyOptions]:
+    """Put the options of plain SOCKS5 proxies together.
+
+    The parameters are those of :func:`configure_server`.
+
+    :return: one listener, or those of the file.
+    :raises ConfigError: as there.
+    """
+    return _Reading(Side.PROXY, flags, file, environ, defaults).configuration()
+
+
+def is_first_run(
+    flags: Mapping[str, object],
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> bool:
+    """Tell whether nobody has said anything about a server's method and key.
+
+    :raises ConfigError: the environment is malformed.
+    """
+    layer, _ = read_environment(os.environ if environ is None else environ, Side.SERVER)
+    given = {**layer, **read_flags(flags, Side.SERVER)}
+    return file is None and given.keys().isdisjoint({"method", "users", *PASSWORDS})
+
+
+class _Reading:
+    """One run through all places."""
+
+    def __init__(
+        self,
+        side: Side,
+        flags: Mapping[str, object] | None,
+        file: str | os.PathLike[str] | None,
+        environ: Mapping[str, str] | None,
+        defaults: Mapping[str, object] | None,
+    ) -> None:
+        environ = os.environ if environ is None else environ
+        self._side = side
+        self._flags = self._prepare(read_flags(flags or {}, side))
+        layer, self._warnings = read_environment(environ, side)
+        self._environment = self._prepare(layer)
+        self._file: FileSettings | None = None
+        if file is not None:
+            self._file = read_file(file, side, environ)
+            self._warnings += self._file.warnings
+        self._top = self._prepare(self._file.top) if self._file else _EMPTY
+        self._defaults = {
+            name: Setting(setting.value, "default")
+            for name, setting in read_flags(defaults or {}, side).items()
+        }
+
+    def configuration(self) -> Configuration[Any]:
+        services = tuple(self._configured(*instance) for instance in self._instances())
+        layers = (self._flags, self._environment, self._top, self._defaults)
+        chosen = {
+            name: setting
+            for name, setting in _first_of_each(layers).items()
+            if KEYS[Place.TOP][name].process
+        }
+        process = self._make(ProcessOptions, {n: s.value for n, s in chosen.items()}, chosen, "")
+        return Configuration(
+            services,
+            process,
+            _sources(ProcessOptions, chosen),
+            tuple(dict.fromkeys(self._warnings)),
+        )
+
+    def _prepare(self, layer: Layer) -> dict[str, Setting]:
+        """Take ports and URLs apart."""
+        prepared = expand_url(layer)
+        self._split_port(prepared, "server", "server_port")
+        if self._side is not Side.SERVER:
+            self._split_port(prepared, "local_address", "local_port")
+        return prepared
+
+    def _split_port(self, layer: dict[str, Setting], name: str, port_name: str) -> None:
+        if name not in layer:
+            return
+        setting = layer[name]
+        hosts: Hosts = setting.value
+        considered = hosts.hosts
+        if name == "server" and self._side is Side.LOCAL:
+            considered = considered[:1]
+            if len(hosts.hosts) > 1:
+                self._warnings.append(f"{setting.source}: only the first of several is used")
+        ports = {host.port for host in considered}
+        if len(ports) > 1:
+            raise ConfigError(
+                f"{setting.source}: addresses with different ports; write an entry of `servers` "
+                "for each"
+            )
+        port = ports.pop()
+        if port is not None:
+            layer[port_name] = Setting(port, setting.source)
+
+    def _instances(self) -> list[tuple[str, list[Layer]]]:
+        """Return the name of each service, and what it is put together from."""
+        servers = self._entries(self._file.servers if self._file else None, _MAKE_A_SERVER)
+        if self._side is Side.SERVER:
+            self._check_shared("server_port", [name for name, _ in servers])
+            return servers
+        listeners = self._entries(self._file.locals if self._file else None, _MAKE_A_LISTENER)
+        self._check_shared("local_port", [name for name, _ in listeners])
+        if self._side is Side.PROXY:
+            return listeners
+        if len(servers) > 1:
+            used = servers[0][0] or "its top level"
+            self._warn(f"only one server is used, that of {used}")
+        # Keys of the server stand in no listener, so that the order of the two does not matter.
+        server = servers[0][1]
+        return [(name, [*layers, *server]) for name, layers in listeners]
+
+    def _entries(
+        self, entries: Sequence[Entry] | None, making: Sequence[str]
+    ) -> list[tuple[str, list[Layer]]]:
+        by_itself = entries is None or not self._top.keys().isdisjoint(making)
+        found: list[tuple[str, list[Layer]]] = [("", [self._top])] if by_itself else []
+        inherited = {
+            name: setting for name, setting in self._top.items() if KEYS[Place.TOP][name].inherited
+        }
+        found += [
+            (entry.name, [self._prepare(entry.settings), inherited]) for entry in entries or ()
+        ]
+        if not found:
+            kind = "servers" if making is _MAKE_A_SERVER else "locals"
+            raise ConfigError(f"{self._where('')}{kind}: it has no entry that is not disabled")
+        return found
+
+    def _check_shared(self, port: str, names: Sequence[str]) -> None:
+        for layer in (self._flags, self._environment):
+            if len(names) > 1 and port in layer and layer[port].value:
+                raise ConfigError(
+                    f"{layer[port].source}: {len(names)} of the file cannot listen on one port; "
+                    "change the ports there"
+                )
+
+    def _configured(self, name: str, layers: Sequence[Layer]) -> Configured[Any]:
+        all_layers = (self._flags, self._environment, *layers, self._defaults)
+        chosen = {
+            key: setting
+            for key, setting in _first_of_each(all_layers).items()
+            if not KEYS[Place.TOP][key].process
+        }
+        where = self._where(name)
+        if self._side is not Side.PROXY:
+            for key in PASSWORDS:
+                chosen.pop(key, None)
+            chosen.update(password_of(all_layers))
+            check_keys(self._side, chosen, where)
+        settings = self._by_option(chosen)
+        values = {option: setting.value for option, setting in settings.items()}
+        if self._side is Side.LOCAL:
+            values.setdefault("server", "")
+        options = self._make(_OPTIONS[self._side], values, settings, where)
+        self._advise(options, settings)
+        return Configured(name, options, _sources(type(options), settings))
+
+    def _by_option(self, chosen: Layer) -> dict[str, Setting]:
+        settings: dict[str, Setting] = {}
+        for name, setting in chosen.items():
+            option = KEYS[Place.TOP][name].meaning(self._side).text
+            value = setting.value
+            if option == "addresses":
+                ipv6_only = "ipv6_only" in chosen and chosen["ipv6_only"].value
+                value = value.listening(ipv6_only=ipv6_only)
+            elif option == "server":
+                value = value.names[0]
+            elif option in {"outbound_addresses", "ipv6_only"}:
+                continue
+            settings[option] = Setting(value, setting.source)
+        outbound = self._outbound(chosen) if self._side is Side.SERVER else None
+        if outbound:
+            settings["outbound_addresses"] = outbound
+        return settings
+
+    def _outbound(self, chosen: Layer) -> Setting | None:
+        """Gather what a server dials from: an address of each family at most."""
+        from ipaddress import ip_address
+
+        found: dict[int, str] = {}
+        sources: list[str] = []
+        for key in ("local_address", "local_ipv4_address", "local_ipv6_address"):
+            if key not in chosen:
+                continue
+            setting = chosen[key]
+            names = setting.value.names if key == "local_address" else setting.value
+            for name in names:
+                try:
+                    address = ip_address(name)
+                except ValueError:
+                    raise ConfigError(
+                        f"{setting.source}: on a server this is what it dials from, and has to be "
+                        "an IP address"
+                    ) from None
+                if address.is_unspecified:
+                    continue
+                allowed = "allow_private" in chosen and chosen["allow_private"].value
+                if key == "local_address" and address.is_loopback and not allowed:
+                    self._warnings.append(
+                        f"{setting.source}: ignored: on a server this is what it dials from, and "
+                        "from loopback it would reach nobody; `server` is where it listens"
+                    )
+                    continue
+                found[address.version] = name
+                sources.append(setting.source)
+        if not found:
+            return None
+        return Setting(tuple(found.values()), ", ".join(dict.fromkeys(sources)))
+
+    def _make(self, kind: type[Any], values: Mapping[str, Any], settings: Layer, where: str) -> Any:
+        try:
+            return kind(**values)
+        except ConfigError as error:
+            option, colon, text = str(error).partition(": ")
+            if colon and option in settings:
+                raise ConfigError(f"{settings[option].source}: {text}") from None
+            raise ConfigError(f"{where}{error}") from None
+
+    def _advise(self, options: Options, settings: Layer) -> None:
+        if options.mode != "tcp_only":
+            self._warnings.append(
+                f"{settings['mode'].source}: {options.mode}: only TCP is relayed yet"
+            )
+        if options.mtu is not None:
+            self._warnings.append(f"{settings['mtu'].source}: nothing to limit: {_NO_UDP}")
+        if isinstance(options, ProxyOptions) and options.beyond_loopback and not options.accounts:
+            self._warnings.append(
+                "anyone who can reach this proxy can use it: it listens beyond 127.0.0.1 and has "
+                "no accounts"
+            )
+
+    def _where(self, name: str) -> str:
+        if self._file is None:
+            return ""
+        return f"{self._file.name}: {name}." if name else f"{self._file.name}: "
+
+    def _warn(self, text: str) -> None:
+        self._warnings.append(f"{self._where('')}{text}")
+
+
+_NO_UDP = "UDP is not relayed yet"
+
+
+def _first_of_each(layers: Sequence[Layer]) -> dict[str, Setting]:
+    found: dict[str, Setting] = {}
+    for layer in layers:
+        for name, setting in layer.items():
+            found.setdefault(name, setting)
+    return found
+
+
+def _sources(kind: type[Any], settings: Layer) -> dict[str, str]:
+    return {
+        option.name: settings[option.name].source if option.name in settings else "default"
+        for option in dataclasses.fields(kind)
+    }

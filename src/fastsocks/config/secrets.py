@@ -1,0 +1,129 @@
+"""Where a password comes from, and whether it suits its method."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastsocks.errors import ConfigError
+
+from .keys import PASSWORDS, Side
+from .settings import Layer, Setting
+from .url import ServerURL
+from .values import Host, Hosts
+
+#: Largest password file in bytes.
+_LARGEST_FILE = 4096
+
+
+def expand_url(layer: Layer) -> dict[str, Setting]:
+    """Put what a URL says beside the other settings of its layer, which beat it.
+
+    :raises ConfigError: it cannot be read, or asks for a plugin.
+    """
+    expanded = dict(layer)
+    url = expanded.pop("url", None)
+    if url is None:
+        return expanded
+    try:
+        settings = ServerURL.parse(url.value).settings()
+    except ConfigError as error:
+        raise ConfigError(f"{url.source}: {error}") from None
+    if not layer.keys().isdisjoint(PASSWORDS):
+        del settings["password"]
+    settings["server"] = Hosts((Host(str(settings["server"])),), single=True)
+    for name, value in settings.items():
+        expanded.setdefault(name, Setting(value, url.source))
+    return expanded
+
+
+def password_of(layers: Sequence[Layer]) -> dict[str, Setting]:
+    """Return the password or the key of the first layer that has one, read from its file.
+
+    :return: with ``password``, with ``key``, or empty.
+    :raises ConfigError: a layer has several, or the file cannot be read.
+    """
+    for layer in layers:
+        given = [name for name in PASSWORDS if name in layer]
+        if not given:
+            continue
+        setting = layer[given[0]]
+        if len(given) > 1:
+            raise ConfigError(
+                f"{layer[given[1]].source}: there is {setting.source} too; give one of the two"
+            )
+        if given == ["password_file"]:
+            return {"password": Setting(_read_file(setting), setting.source)}
+        return {given[0]: setting}
+    return {}
+
+
+def _read_file(setting: Setting) -> str:
+    try:
+        with Path(setting.value).open("rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "this is not a path"
+        raise ConfigError(f"{setting.source}: {setting.value}: {reason}") from None
+    if len(data) > _LARGEST_FILE:
+        raise ConfigError(f"{setting.source}: the file is larger than {_LARGEST_FILE} bytes")
+    line, _, rest = data.partition(b"\n")
+    if rest.strip():
+        raise ConfigError(f"{setting.source}: the file has more than one line")
+    if not line.strip():
+        raise ConfigError(f"{setting.source}: the file is empty")
+    return line.rstrip(b"\r").decode("utf-8", "surrogateescape")
+
+
+def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
+    """Check that password, key and users suit the method.
+
+    A key of a 2022 method is a password in another alphabet, and becomes one.
+
+    :param where: what precedes the name of a key that is missing.
+    :raises ConfigError: they do not, or something is missing.
+    """
+    from fastsocks.shadowsocks import Family, client_key, lookup, server_key
+
+    method = chosen.get("method")
+    if method is None or not method.value:
+        raise ConfigError(f"{where}method: none given; a good one is 2022-blake3-aes-128-gcm")
+    try:
+        found = lookup(method.value)
+    except ConfigError as error:
+        raise ConfigError(f"{method.source}: {error}") from None
+    if found.family is Family.AEAD_2022 and "key" in chosen:
+        key = chosen.pop("key")
+        password = key.value.replace("-", "+").replace("_", "/")
+        chosen["password"] = Setting(password, key.source)
+    if "key" in chosen and found.key_size:
+        _check_raw_key(chosen["key"], found.key_size)
+        # The rest of the check does not depend on what the password is.
+        password = "key"  # noqa: S105
+        source = chosen["key"].source
+    else:
+        password = chosen["password"].value if "password" in chosen else ""
+        source = chosen["password"].source if "password" in chosen else f"{where}password"
+    users = chosen.get("users")
+    try:
+        if side is Side.LOCAL:
+            client_key(found, password)
+        else:
+            server_key(found, password)
+            if users:
+                source = users.source
+                server_key(found, password, users.value)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def _check_raw_key(setting: Setting, size: int) -> None:
+    text = setting.value.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ConfigError(f"{setting.source}: it is not base64") from None
+    if len(key) < size:
+        raise ConfigError(f"{setting.source}: {len(key)} bytes; the method's key has {size}")

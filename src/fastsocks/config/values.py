@@ -1,0 +1,276 @@
+"""Readers of single values, from files, the environment and flags alike.
+
+Each takes what JSON, TOML or the command line gave, or the text of a variable, and returns
+what the options hold. Their errors say what to write, not where it stands; none repeats a
+text, since a secret may have got into the wrong place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple
+
+from fastsocks.address import Address
+from fastsocks.errors import AddressError, ConfigError
+
+from .options import Accounts
+
+_BOOLEANS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+_NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,9})?", re.ASCII)
+
+#: Every address of this host, IPv6 alone where the system is asked for just that.
+_UNSPECIFIED_IPV6 = IPv6Address(0)
+
+
+class Host(NamedTuple):
+    """A host, and the port where one is written with it."""
+
+    name: str
+    port: int | None = None
+
+
+class Hosts(NamedTuple):
+    """One host or several."""
+
+    hosts: tuple[Host, ...]
+    #: Whether it was a text, not a list of one.
+    single: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts without their ports."""
+        return tuple(host.name for host in self.hosts)
+
+    def listening(self, *, ipv6_only: bool) -> tuple[str, ...]:
+        """Return the hosts as addresses to listen on.
+
+        ``::`` by itself is every address, as in shadowsocks-rust; in a list, as
+        shadowsocks-libev has it, or with `ipv6_only` it is IPv6 alone.
+        """
+        names = self.names
+        if self.single and not ipv6_only and _is_unspecified_ipv6(names[0]):
+            return ("",)
+        return names
+
+
+def _is_unspecified_ipv6(name: str) -> bool:
+    try:
+        return ip_address(name) == _UNSPECIFIED_IPV6
+    except ValueError:
+        return False
+
+
+def read_text(value: object) -> str:
+    """Read a text."""
+    if not isinstance(value, str):
+        raise ConfigError("it has to be a text")
+    return value
+
+
+def read_password(value: object) -> str:
+    """Read a password; shadowsocks-libev takes one of digits without quotes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Longer ones Python does not turn back into text (sys.set_int_max_str_digits).
+        if abs(value) < 10**1000:
+            return str(value)
+        raise ConfigError("write it in quotes")
+    return read_text(value)
+
+
+def read_lowercase(value: object) -> str:
+    """Read one of a few words, in either letter case."""
+    return read_text(value).strip().lower()
+
+
+def read_flag(value: object) -> bool:
+    """Read true or false."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | str):
+        known = _BOOLEANS.get(str(value).strip().lower())
+        if known is not None:
+            return known
+    raise ConfigError("it has to be true or false")
+
+
+def read_integer(value: object) -> int:
+    """Read a whole number, also one in quotes."""
+    number = _read_number(value)
+    if number != int(number):
+        raise ConfigError("it has to be a whole number")
+    return int(number)
+
+
+def read_seconds(value: object) -> float:
+    """Read a number of seconds above 0, also one in quotes."""
+    seconds = _read_number(value)
+    if seconds <= 0:
+        raise ConfigError("it has to be a number of seconds above 0")
+    return seconds
+
+
+def read_grace(value: object) -> float:
+    """Read a number of seconds, 0 and infinity included."""
+    if value in ("inf", math.inf):
+        return math.inf
+    seconds = _read_number(value)
+    if seconds < 0:
+        raise ConfigError("it has to be a number of seconds, 0 or more")
+    return seconds
+
+
+def _read_number(value: object) -> float:
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        text = value.strip()
+        value = float(text) if "." in text else int(text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError("it has to be a number")
+    if not math.isfinite(value) or abs(value) > 10**18:
+        raise ConfigError("it has to be a finite number of no more than 18 digits")
+    return value
+
+
+def read_listening_port(value: object) -> int:
+    """Read a port; 0 lets the kernel choose."""
+    port = read_integer(value)
+    if not 0 <= port <= 0xFFFF:
+        raise ConfigError(f"{port} is not in 0..65535")
+    return port
+
+
+def read_mtu(value: object) -> int | None:
+    """Read a size in bytes; 0 is that of the system."""
+    return read_integer(value) or None
+
+
+def read_hosts(value: object) -> Hosts:
+    """Read an address or a list of addresses, each with a port or without.
+
+    In the environment commas stand between several.
+    """
+    single = isinstance(value, str) and "," not in value
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list | tuple) or not value:
+        raise ConfigError("it has to be an address, or a list of addresses")
+    hosts = []
+    for item in value:
+        if not isinstance(item, str):
+            raise ConfigError("an address has to be a text")
+        hosts.append(split_host(item.strip()))
+    return Hosts(tuple(hosts), single)
+
+
+def split_host(text: str) -> Host:
+    """Take ``HOST``, ``HOST:PORT``, ``IPv6`` or ``[IPv6]:PORT`` apart; "" is a host too."""
+    if "://" in text:
+        raise ConfigError("it has to be an address, not a URL")
+    host, port = text, None
+    if text.startswith("["):
+        host, bracket, port_text = text[1:].partition("]")
+        if not bracket or (port_text and not port_text.startswith(":")):
+            raise ConfigError("write an IPv6 address with a port as [ADDRESS]:PORT")
+        if not _is_ip(host, version=6):
+            raise ConfigError("only an IPv6 address stands in brackets")
+        if port_text:
+            port = read_listening_port(port_text[1:])
+    elif text.count(":") == 1:
+        host, _, port_text = text.partition(":")
+        port = read_listening_port(port_text)
+    elif ":" in text and not _is_ip(text, version=6):
+        raise ConfigError("it has colons, but is not an IPv6 address")
+    if host:
+        if not host.isprintable() or any(char in " /?#@" for char in host):
+            raise ConfigError("it has a character that no address has")
+        try:
+            Address.of(host, 0)
+        except AddressError as error:
+            raise ConfigError(str(error)) from None
+    return Host(host, port)
+
+
+def _is_ip(text: str, *, version: int) -> bool:
+    try:
+        return ip_address(text).version == version
+    except ValueError:
+        return False
+
+
+def read_ip_addresses(value: object) -> tuple[str, ...]:
+    """Read an IP address or several, without ports."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list | tuple):
+        raise ConfigError("it has to be an IP address")
+    addresses = []
+    for item in value:
+        try:
+            addresses.append(str(ip_address(read_text(item).strip())))
+        except ValueError:
+            raise ConfigError("it has to be an IP address") from None
+    return tuple(addresses)
+
+
+def read_accounts(value: object) -> Accounts:
+    """Read names and passwords, in any of these forms.
+
+    A list of objects with ``name`` and ``password``, as shadowsocks-rust has it; an object of
+    passwords by name; a list of texts ``NAME:PASSWORD``; or a text with such lines, or with such
+    an object in JSON, as a variable holds them.
+    """
+    accounts: dict[str, str] = {}
+    for name, password in _named_passwords(value):
+        if not isinstance(name, str) or not isinstance(password, str) or not name:
+            raise ConfigError("a name and its password have to be texts, the name not empty")
+        if name in accounts:
+            raise ConfigError(f"{_shown(name)} is there twice")
+        accounts[name] = password
+    return accounts
+
+
+def _named_passwords(value: object) -> Iterator[tuple[object, object]]:
+    if isinstance(value, str):
+        value = _accounts_in_text(value)
+    if isinstance(value, Mapping):
+        yield from value.items()
+        return
+    if not isinstance(value, list | tuple):
+        raise ConfigError("it has to be a list of {name, password}")
+    for item in value:
+        if isinstance(item, str):
+            name, colon, password = item.partition(":")
+            if not colon:
+                raise ConfigError("write NAME:PASSWORD")
+            yield name, password
+        elif isinstance(item, Mapping) and {"name", "password"} <= item.keys():
+            yield item["name"], item["password"]
+        else:
+            raise ConfigError("each one has a name and a password")
+
+
+def _accounts_in_text(text: str) -> object:
+    text = text.strip()
+    if not text.startswith("{"):
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        # Not its cause: that holds the text.
+        raise ConfigError("it begins with { but is not JSON") from None
+
+
+def _shown(name: str) -> str:
+    return repr(name) if len(name) <= 40 else "one name"
