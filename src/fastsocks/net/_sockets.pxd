@@ -6,6 +6,9 @@ cdef extern from * nogil:
     #include <sys/socket.h>
     #include <errno.h>
     #include <time.h>
+    #ifdef __linux__
+    #include <sys/ioctl.h>
+    #endif
 
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
@@ -41,6 +44,16 @@ cdef extern from * nogil:
         return received < 0 ? -errno : received;
     }
 
+    static inline int fastsocks_unacknowledged(int fd)
+    {
+        int size = 0;
+    #ifdef __linux__
+        if (ioctl(fd, TIOCOUTQ, &size) < 0)
+            return 0;
+    #endif
+        return size;
+    }
+
     static inline void fastsocks_reset_on_close(int fd)
     {
         struct linger linger = {1, 0};
@@ -52,5 +65,7 @@ cdef extern from * nogil:
     # Bytes sent or received, or -errno. Never blocks, never raises SIGPIPE.
     Py_ssize_t send "fastsocks_send"(int fd, const void* data, size_t size) noexcept
     Py_ssize_t receive "fastsocks_recv"(int fd, void* data, size_t size) noexcept
+    # Bytes sent that the peer has not acknowledged; 0 where the system does not tell.
+    int unacknowledged "fastsocks_unacknowledged"(int fd) noexcept
     # Makes the coming close() send RST rather than FIN.
     void reset_on_close "fastsocks_reset_on_close"(int fd) noexcept

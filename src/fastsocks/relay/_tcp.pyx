@@ -18,7 +18,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN
 from libc.stdint cimport uint8_t, uint64_t
 
-from fastsocks.net._sockets cimport now, reset_on_close, send
+from fastsocks.net._sockets cimport now, reset_on_close, send, unacknowledged
 from fastsocks.shadowsocks._framing cimport HEADROOM, Codec
 
 from fastsocks.errors import (
@@ -71,7 +71,7 @@ cdef class Endpoint(_Base, asyncio.BufferedProtocol):
     cdef object attaching
     cdef bytes first
     cdef int fd
-    # What its transport had left to send at the last sweep, in bytes.
+    # What its transport and the kernel had left to send at the last sweep, in bytes.
     cdef size_t backlog
     # Its side has finished sending.
     cdef bint ended
@@ -203,12 +203,14 @@ cdef class Endpoint(_Base, asyncio.BufferedProtocol):
         return 0
 
     cdef bint draining(self) except -1:
-        """Whether the queue of this end has become shorter since the last call."""
+        """Whether what this end has yet to get has become less since the last call."""
         cdef size_t before = self.backlog
-        if not self.holding or self.transport is None:
-            self.backlog = 0
+        self.backlog = 0
+        if self.transport is None:
             return False
-        self.backlog = self.transport.get_write_buffer_size()
+        if self.holding:
+            self.backlog = self.transport.get_write_buffer_size()
+        self.backlog += unacknowledged(self.fd)
         return self.backlog < before
 
     def connection_lost(self, error):
@@ -411,19 +413,23 @@ cdef class Relay:
         self._engine.counters.active -= 1
         ended = self._ended
         self._ended = None
-        if ended is not None:
-            ended(self)
-        # What refers to what here is a ring; break it, and leave the collector nothing.
-        self.client.peer = self.target.peer = None
-        self.client.relay = self.target.relay = None
-        self.client = self.target = None
+        try:
+            if ended is not None:
+                ended(self)
+        finally:
+            # What refers to what here is a ring; break it, and leave the collector nothing.
+            self.client.peer = self.target.peer = None
+            self.client.relay = self.target.relay = None
+            self.client = self.target = None
         return 0
 
     cdef int _check_idle(self, double time, double half_open, double idle) except -1:
         cdef double limit = idle
         if self.client.ended or self.target.ended:
             limit = half_open
-        if self.client.draining() or self.target.draining():
+        # Both are asked, since asking takes note of the queue.
+        cdef bint up = self.target.draining(), down = self.client.draining()
+        if up or down:
             self._touched = time
         elif time - self._touched > limit and not self._over:
             self._fail(IdleTimeoutError(f"no byte for {limit:g} s"))

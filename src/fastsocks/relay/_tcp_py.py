@@ -10,6 +10,7 @@ import asyncio
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, cast
@@ -22,6 +23,10 @@ from ..errors import (
     TruncatedError,
 )
 from ..shadowsocks.framing import Codec
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 _READ_SIZE = 256 * 1024
 
@@ -92,20 +97,22 @@ class Engine:
         :param to_target: likewise for the target.
         """
         relay = Relay(self, ended)
-        relay.client = _Endpoint(relay, client, client_codec, to_client)
-        relay.target = _Endpoint(relay, target, target_codec, to_target)
-        relay.client.peer = relay.target
-        relay.target.peer = relay.client
+        ends = (
+            _Endpoint(relay, client, client_codec, to_client),
+            _Endpoint(relay, target, target_codec, to_target),
+        )
+        relay.client, relay.target = ends
+        relay.client.peer, relay.target.peer = relay.target, relay.client
         self._relays.add(relay)
         self.counters.relays += 1
         self.counters.active += 1
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._interval, self._sweep)
-        relay.client.attach(self._loop)
-        relay.target.attach(self._loop)
+        for endpoint in ends:
+            endpoint.attach(self._loop)
         # Both transports call connection_made in the loop's next turn, before it polls, so
         # neither end can receive while the other is not ready.
-        self._loop.call_soon(relay.attached)
+        self._loop.call_soon(_settle, ends)
         return relay
 
     def abort(self) -> None:
@@ -155,7 +162,7 @@ class Relay:
         self.error: FastsocksError | None = None
         self.over = False
         self.touched = monotonic()
-        self._ended = ended
+        self._ended: Callable[[Relay], None] | None = ended
 
     def count(self, endpoint: _Endpoint, size: int) -> None:
         """Add payload that came from `endpoint`, in bytes."""
@@ -188,7 +195,14 @@ class Relay:
             return
         self.over = True
         self.engine.forget(self)
-        self._ended(self)
+        ended, self._ended = self._ended, None
+        try:
+            if ended is not None:
+                ended(self)
+        finally:
+            # What refers to what here is a ring; break it, and leave the collector nothing.
+            del self.client.peer, self.target.peer
+            del self.client, self.target
 
     def check_idle(self, now: float, half_open: float, idle: float) -> None:
         """End the relay if no byte has passed for too long.
@@ -204,11 +218,6 @@ class Relay:
             self.touched = now
         elif now - self.touched > limit:
             self.fail(IdleTimeoutError(f"no byte for {limit:g} s"))
-
-    def attached(self) -> None:
-        """Finish the attachment of both ends."""
-        self.client.settle()
-        self.target.settle()
 
 
 class _Endpoint(asyncio.BufferedProtocol):
@@ -323,6 +332,8 @@ class _Endpoint(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._holding = False
+        if self.lost:
+            return
         self._relay.touched = monotonic()
         self.peer.resume()
 
@@ -364,12 +375,14 @@ class _Endpoint(asyncio.BufferedProtocol):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
     def draining(self) -> bool:
-        """Whether the queue of this end has become shorter since the last call."""
+        """Whether what this end has yet to get has become less since the last call."""
         before = self._backlog
-        if not self._holding or self.transport is None:
-            self._backlog = 0
+        self._backlog = 0
+        if self.transport is None:
             return False
-        self._backlog = self.transport.get_write_buffer_size()
+        if self._holding:
+            self._backlog = self.transport.get_write_buffer_size()
+        self._backlog += _unacknowledged(self._socket)
         return self._backlog < before
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -382,6 +395,22 @@ class _Endpoint(asyncio.BufferedProtocol):
             self._reset_on_close()
             self._relay.fail(_broken(exc))
         self._relay.lost()
+
+
+def _settle(ends: tuple[_Endpoint, _Endpoint]) -> None:
+    for endpoint in ends:
+        endpoint.settle()
+
+
+def _unacknowledged(sock: socket.socket) -> int:
+    """Return how many bytes sent the peer has not acknowledged; 0 where nobody tells."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def _broken(error: Exception | None) -> FastsocksError:
