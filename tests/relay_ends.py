@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import select
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple, Self
 
 from fastsocks.address import Address
-from harness.pattern import Verifier, blocks
+from harness.pattern import Verifier, blocks, pattern
 from shadowsocks_ends import import_shadowsocks, new_client, new_server
 from twins import import_twin
 
@@ -20,7 +21,7 @@ from twins import import_twin
 MORE_THAN_BUFFERS_HOLD = 64_000_000
 
 _READ_SIZE = 65536
-_STALLED_SECONDS = 0.3
+_STALLED_SECONDS = 0.15
 
 
 class Twin(NamedTuple):
@@ -98,9 +99,13 @@ class End:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
+    async def receive_raw(self, size: int = _READ_SIZE) -> bytes:
+        """Return at most `size` bytes as they come from the wire."""
+        return await self._loop.sock_recv(self.socket, min(size, _READ_SIZE))
+
     async def receive(self) -> bytes:
         """Return the next payload, b"" at the end of the stream."""
-        while data := await self._loop.sock_recv(self.socket, _READ_SIZE):
+        while data := await self.receive_raw():
             payload = data if self.codec is None else bytes(self.codec.open(data))
             if payload:
                 return payload
@@ -117,12 +122,15 @@ class End:
         assert len(data) == size
         return data
 
-    async def read_to_end(self) -> bytes:
-        """Return all payload up to the end of the stream."""
-        data = b""
+    async def read_to_end(self, data: bytearray | None = None) -> bytes:
+        """Return all payload up to the end of the stream.
+
+        :param data: takes it, for those who want to know what came before an error.
+        """
+        data = bytearray() if data is None else data
         while more := await self.receive():
             data += more
-        return data
+        return bytes(data)
 
     async def verify(self, size: int, verifier: Verifier | None = None) -> Verifier:
         """Read `size` bytes of the pattern, and no more."""
@@ -142,27 +150,23 @@ class End:
             verifier.feed(data)
         return verifier.size
 
-    async def fill(self, limit: int = MORE_THAN_BUFFERS_HOLD) -> int:
+    async def fill(self, start: int = 0) -> int:
         """Send the pattern until no more is taken; returns how many bytes were taken.
 
-        :raises AssertionError: `limit` bytes were taken.
+        :param start: offset in the pattern.
+        :raises AssertionError: more was taken than buffers can hold.
         """
         assert self.codec is None
         sent = 0
         while await self._becomes_writable():
-            try:
-                for block in blocks(limit - sent, sent):
-                    sent += self.socket.send(block)
-                    # The engine runs on this very loop.
-                    await asyncio.sleep(0)
-            except BlockingIOError:
-                continue
-            raise AssertionError("the sender is never slowed down")
+            assert sent < MORE_THAN_BUFFERS_HOLD, "the sender is never slowed down"
+            with contextlib.suppress(BlockingIOError):
+                sent += self.socket.send(pattern(_READ_SIZE, start + sent))
         return sent
 
     async def _becomes_writable(self) -> bool:
         writable = self._loop.create_future()
-        self._loop.add_writer(self.socket, lambda: writable.done() or writable.set_result(None))
+        self._loop.add_writer(self.socket, _resolve, writable)
         try:
             done, _ = await asyncio.wait((writable,), timeout=_STALLED_SECONDS)
         finally:
@@ -185,9 +189,7 @@ class End:
         """
         with _epoll(self.socket) as poll:
             over = self._loop.create_future()
-            self._loop.add_reader(
-                poll.fileno(), lambda: over.done() or over.set_result(None)
-            )
+            self._loop.add_reader(poll.fileno(), _resolve, over)
             try:
                 await over
             finally:
@@ -195,36 +197,43 @@ class End:
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _epoll(sock: socket.socket) -> Iterator[Any]:
-    import select
-
     with select.epoll() as poll:
         poll.register(sock, 0)  # EPOLLHUP and EPOLLERR come unasked
         yield poll
 
 
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
 def connect(
-    *, near_buffer: int | None = None, far_buffer: int | None = None
+    buffer: int | None = None, send_buffer: int | None = None
 ) -> tuple[socket.socket, socket.socket]:
     """Connect two sockets over loopback: one for the relay and one for the test.
 
-    :param near_buffer: SO_SNDBUF of the relay's socket in bytes; None leaves it to the kernel.
-    :param far_buffer: SO_RCVBUF of the test's socket in bytes.
+    :param buffer: SO_SNDBUF and SO_RCVBUF of both in bytes, which the kernel doubles; None
+        leaves it to tune them.
+    :param send_buffer: SO_SNDBUF where it is not `buffer`.
     """
-    with socket.socket() as listener:
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        far = stack.enter_context(socket.socket())
+        for sock in (listener, far):
+            # Inherited by what is accepted.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if buffer is not None:
+                # Segments of 64 KiB, which loopback has, and small buffers stall each other.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer or buffer)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        far = socket.socket()
-        if far_buffer is not None:
-            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, far_buffer)
         far.connect(listener.getsockname())
         near, _ = listener.accept()
-    for sock in (near, far):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setblocking(False)
-    if near_buffer is not None:
-        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, near_buffer)
+        stack.pop_all()
+    near.setblocking(False)
     return near, far
 
 
@@ -233,7 +242,8 @@ class Relayed:
 
     :param inbound: codecs between the client and the relay.
     :param outbound: codecs between the relay and the target.
-    :param buffer: bytes of send and receive buffers towards both far ends.
+    :param buffer: see :func:`connect`; `send_buffer` likewise.
+    :param first: bytes that must arrive first, as `Engine.start` takes them.
     """
 
     def __init__(
@@ -243,10 +253,11 @@ class Relayed:
         outbound: CodecPair = PLAIN,
         *,
         buffer: int | None = None,
-        **first: bytes,
+        send_buffer: int | None = None,
+        first: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        near_client, far_client = connect(near_buffer=buffer, far_buffer=buffer)
-        near_target, far_target = connect(near_buffer=buffer, far_buffer=buffer)
+        near_client, far_client = connect(buffer, send_buffer)
+        near_target, far_target = connect(buffer, send_buffer)
         self.client = End(far_client, inbound.client)
         self.target = End(far_target, outbound.server)
         self.near = (near_client, near_target)

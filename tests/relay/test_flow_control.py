@@ -1,0 +1,136 @@
+"""A reader that stops makes the sender stop; no buffer of one relay serves another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from harness.pattern import Verifier
+from relay_ends import PLAIN, Relayed, Twin, codec_pair
+
+_KIB = 1024
+#: Set on both sockets of each connection; the kernel doubles it.
+BUFFER = 16 * _KIB
+#: What four socket buffers, one read and its records can hold, with room to spare.
+MOST_ON_THE_WAY = 1024 * _KIB
+AFTERWARDS = 1_000_000
+
+
+@pytest.mark.parametrize("method", [None, "aes-256-gcm", "2022-blake3-aes-256-gcm", "aes-256-cfb"])
+@pytest.mark.parametrize("reader", ["client", "target"])
+def test_a_reader_that_stops_stops_the_sender(
+    run: Any, twin: Twin, reader: str, method: str | None
+) -> None:
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        pair = codec_pair(twin.shadowsocks, method)
+        # What the relay seals piles up: the worst case, since it must be copied.
+        pairs = (pair, PLAIN) if reader == "client" else (PLAIN, pair)
+        async with Relayed(engine, *pairs, buffer=BUFFER) as relayed:
+            slow, sender = relayed.client, relayed.target
+            if reader == "target":
+                slow, sender = sender, slow
+            verifier = Verifier()
+            for _ in range(3):
+                sent = await sender.fill(verifier.size)
+                assert sent < MOST_ON_THE_WAY
+                await slow.verify(sent, verifier)
+            sending = asyncio.ensure_future(
+                sender.send_pattern(AFTERWARDS, verifier.size, finish=True)
+            )
+            await slow.verify(AFTERWARDS, verifier)
+            assert await slow.read_to_end() == b""
+            await sending
+
+    run(scenario())
+
+
+def test_a_full_direction_does_not_hold_up_the_other(run: Any, twin: Twin) -> None:
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        async with Relayed(engine, buffer=BUFFER) as relayed:
+            up = await relayed.client.fill()
+            await asyncio.gather(
+                relayed.target.send_pattern(AFTERWARDS), relayed.client.verify(AFTERWARDS)
+            )
+            await relayed.target.verify(up)
+
+    run(scenario())
+
+
+def test_both_directions_full_at_once(run: Any, twin: Twin) -> None:
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        async with Relayed(engine, buffer=BUFFER) as relayed:
+            up, down = await relayed.client.fill(), await relayed.target.fill()
+            await asyncio.gather(relayed.client.verify(down), relayed.target.verify(up))
+            relayed.client.finish()
+            relayed.target.finish()
+            assert await relayed.error() is None
+
+    run(scenario())
+
+
+def test_an_end_behind_a_full_queue(run: Any, twin: Twin) -> None:
+    """The sender ends while it is not read; the reader gets all and the end."""
+
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        async with Relayed(engine, buffer=BUFFER) as relayed:
+            sent = await relayed.client.fill()
+            relayed.client.finish()
+            assert await relayed.target.verify_to_end() == sent
+            await relayed.target.send(b"thank you")
+            assert await relayed.client.read(9) == b"thank you"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("method", [None, "aes-256-gcm"])
+def test_a_queue_is_not_the_buffer_of_the_engine(run: Any, twin: Twin, method: str | None) -> None:
+    """What waits for a slow reader stays what it was while other relays use the buffers."""
+
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+
+        def pair() -> Any:
+            return codec_pair(twin.shadowsocks, method)
+
+        async with (
+            Relayed(engine, pair(), buffer=BUFFER) as downwards,
+            Relayed(engine, PLAIN, pair(), buffer=BUFFER) as upwards,
+            Relayed(engine, pair()) as other,
+        ):
+            down, up = await downwards.target.fill(), await upwards.client.fill()
+            noise = bytes([0xA5]) * 2_000_000
+            for sender, reader in ((other.client, other.target), (other.target, other.client)):
+                sending = asyncio.ensure_future(sender.send(noise))
+                assert await reader.read(len(noise)) == noise
+                await sending
+            await downwards.client.verify(down)
+            await upwards.target.verify(up)
+
+    run(scenario())
+
+
+def test_bytes_left_by_set_up_hold_back_the_other_side(run: Any, twin: Twin) -> None:
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        left = bytes(2_000_000)
+        for side in ("client", "target"):
+            async with Relayed(engine, buffer=BUFFER, first={f"to_{side}": left}) as relayed:
+                slow, sender = relayed.client, relayed.target
+                if side == "target":
+                    slow, sender = sender, slow
+                sent = await sender.fill()
+                assert sent < MOST_ON_THE_WAY
+                received = 0
+                while received < len(left):
+                    data = await slow.receive_raw(len(left) - received)
+                    assert data == bytes(len(data))
+                    received += len(data)
+                await slow.verify(sent)
+
+    run(scenario())
