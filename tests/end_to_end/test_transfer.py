@@ -6,7 +6,7 @@ import pytest
 
 from end_to_end.entrances import METHODS, PROXY, Entrance, find_entrance
 from harness.pool import ServicePool
-from harness.services import Implementation
+from harness.services import Implementation, require_implementation
 from harness.transfer import both_ways, download, upload
 
 _SIZES = [0, 1, 2, 16383, 16384, 65535, 65536, 1_000_000]
@@ -28,6 +28,7 @@ def test_both_directions_at_once(entrance: Entrance) -> None:
 
 
 def test_100_mb_both_directions_at_once(pool: ServicePool) -> None:
+    require_implementation("cython")
     both_ways(find_entrance(pool, "cython", "2022-blake3-aes-128-gcm").address, _LARGE)
 
 
