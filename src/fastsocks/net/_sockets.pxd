@@ -4,6 +4,8 @@ cdef extern from * nogil:
     """
     #include <sys/types.h>
     #include <sys/socket.h>
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
     #include <errno.h>
     #include <time.h>
     #ifdef __linux__
@@ -54,6 +56,21 @@ cdef extern from * nogil:
         return size;
     }
 
+    static inline void fastsocks_keep_alive(int fd, int idle, int interval, int probes)
+    {
+        int on = 1;
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    #ifdef TCP_KEEPIDLE
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    #elif defined(TCP_KEEPALIVE)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPALIVE, &idle, sizeof idle);
+    #endif
+    #ifdef TCP_KEEPINTVL
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    #endif
+    }
+
     static inline void fastsocks_reset_on_close(int fd)
     {
         struct linger linger = {1, 0};
@@ -69,3 +86,5 @@ cdef extern from * nogil:
     int unacknowledged "fastsocks_unacknowledged"(int fd) noexcept
     # Makes the coming close() send RST rather than FIN.
     void reset_on_close "fastsocks_reset_on_close"(int fd) noexcept
+    # Has the kernel probe a silent peer: after `idle` seconds, every `interval` seconds.
+    void keep_alive "fastsocks_keep_alive"(int fd, int idle, int interval, int probes) noexcept

@@ -18,7 +18,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN
 from libc.stdint cimport uint8_t, uint64_t
 
-from fastsocks.net._sockets cimport now, reset_on_close, send, unacknowledged
+from fastsocks.net._sockets cimport keep_alive, now, reset_on_close, send, unacknowledged
 from fastsocks.shadowsocks._framing cimport HEADROOM, Codec
 
 from fastsocks.errors import (
@@ -28,6 +28,7 @@ from fastsocks.errors import (
     StoppedError,
     TruncatedError,
 )
+from fastsocks.net.tcp import KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES
 
 cdef enum:
     # One read of 256 KiB takes a 16 KiB record's worth of Python calls from sixteen
@@ -36,6 +37,10 @@ cdef enum:
     PLAINTEXT_SIZE = READ_SIZE + HEADROOM
     # Sealing adds 34 bytes to every 16383, which is less than one in 256, and a preamble.
     WIRE_SIZE = PLAINTEXT_SIZE + (PLAINTEXT_SIZE >> 8) + 256
+
+cdef int _KEEPALIVE_IDLE = KEEPALIVE_IDLE
+cdef int _KEEPALIVE_INTERVAL = KEEPALIVE_INTERVAL
+cdef int _KEEPALIVE_PROBES = KEEPALIVE_PROBES
 
 # Seconds between two looks for silent relays, at most.
 cdef double SWEEP_INTERVAL = 15.0
@@ -387,6 +392,7 @@ cdef class Relay:
     cdef Relay _next
     cdef Relay _previous
     cdef double _touched
+    cdef bint _kept_alive
     cdef bint _over
 
     cdef int _fail(self, object error) except -1:
@@ -425,6 +431,11 @@ cdef class Relay:
 
     cdef int _check_idle(self, double time, double half_open, double idle) except -1:
         cdef double limit = idle
+        if not self._kept_alive and self.target.transport is not None:
+            # Not at the start: short connections do without these calls. The client's
+            # socket has it from the listening one.
+            keep_alive(self.target.fd, _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES)
+            self._kept_alive = True
         if self.client.ended or self.target.ended:
             limit = half_open
         # Both are asked, since asking takes note of the queue.

@@ -2,7 +2,6 @@ from libc.stdint cimport uint8_t, uint64_t
 
 cdef enum:
     READ_SIZE = 64 * 1024
-    MOST_OPTIONS = 8
 
 ctypedef enum State:
     # Reading the client's request; DIALING waits for a task, CONNECTING for the kernel.
@@ -14,12 +13,6 @@ ctypedef enum State:
     DRAINING
     OVER
 
-cdef struct SocketOption:
-    int level
-    int name
-    int value
-
-
 # What a connection needs of the Acceptor that took it.
 cdef class AcceptorBase:
     cdef object loop
@@ -30,8 +23,8 @@ cdef class AcceptorBase:
     # By serial number rather than descriptor: an event may outlive its descriptor.
     cdef dict connections
     cdef int epoll
-    cdef SocketOption options[MOST_OPTIONS]
-    cdef int option_count
+    # Whether the loop takes descriptors without a socket object.
+    cdef bint bare
     # Filled and used up within one callback. Owner: this object.
     cdef uint8_t buffer[READ_SIZE]
 

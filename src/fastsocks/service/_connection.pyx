@@ -26,7 +26,6 @@ from fastsocks.net._epoll cimport (
     local_address,
     open_socket,
     pending_error,
-    setsockopt,
     shutdown,
     watch,
 )
@@ -48,6 +47,36 @@ cdef enum:
     LAST_READS = 16
 
 cdef int _NON_BLOCKING_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+
+
+cdef class Descriptor:
+    """As much of a socket as uvloop wants in order to take it over.
+
+    A :class:`socket.socket` asks the kernel for an address that nobody needs here.
+    """
+
+    cdef int _descriptor
+    cdef readonly int family
+    cdef readonly object type
+
+    def fileno(self):
+        """The descriptor, -1 once it is closed."""
+        return self._descriptor
+
+    def close(self):
+        """Called when the transport, whose the descriptor is, has closed it."""
+        self._descriptor = -1
+
+
+cdef object _take_over(int descriptor, int family, bint bare):
+    cdef Descriptor taken
+    if not bare:
+        return socket.socket(family, _NON_BLOCKING_STREAM, socket.IPPROTO_TCP, descriptor)
+    taken = Descriptor.__new__(Descriptor)
+    taken._descriptor = descriptor
+    taken.family = family
+    taken.type = socket.SOCK_STREAM
+    return taken
 
 
 cdef class AcceptorBase:
@@ -161,19 +190,11 @@ cdef class Connection:
     cdef int connect(self, bytes wire) except -1:
         cdef AcceptorBase acceptor = self.acceptor
         cdef const uint8_t* address = <const uint8_t*>PyBytes_AS_STRING(wire)
-        cdef int result, i
+        cdef int result
         self.target_family = AF_INET if address[0] == 1 else AF_INET6
         result = open_socket(self.target_family)
         if result >= 0:
             self.target = result
-            for i in range(acceptor.option_count):
-                setsockopt(
-                    self.target,
-                    acceptor.options[i].level,
-                    acceptor.options[i].name,
-                    &acceptor.options[i].value,
-                    sizeof(int),
-                )
             result = connect_to(self.target, address)
         if result < 0 and result != -EINPROGRESS:
             return self.dial_failed(-result)
@@ -251,13 +272,9 @@ cdef class Connection:
     cdef int hand_over(self) except -1:
         """Give both sockets to the relay."""
         cdef AcceptorBase acceptor = self.acceptor
-        client = socket.socket(
-            self.client_family, _NON_BLOCKING_STREAM, socket.IPPROTO_TCP, self.client
-        )
+        client = _take_over(self.client, self.client_family, acceptor.bare)
         self.client = -1
-        target = socket.socket(
-            self.target_family, _NON_BLOCKING_STREAM, socket.IPPROTO_TCP, self.target
-        )
+        target = _take_over(self.target, self.target_family, acceptor.bare)
         self.target = -1
         client_codec, target_codec = self.inbound.codec, self.route.codec
         to_target, self.to_target = self.to_target, None

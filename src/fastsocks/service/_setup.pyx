@@ -7,6 +7,7 @@ transport until the relay takes over. Who has to wait waits in an epoll set of o
 which the event loop watches as one descriptor.
 """
 
+import asyncio
 import logging
 import os
 from collections import Counter, deque
@@ -25,14 +26,11 @@ from fastsocks.net._epoll cimport (
 )
 from fastsocks.net._sockets cimport now
 from fastsocks.service._connection cimport (
-    MOST_OPTIONS,
     AcceptorBase,
     Connection,
-    SocketOption,
     State,
 )
 
-from fastsocks.net import SOCKET_OPTIONS
 from fastsocks.relay import Engine
 from fastsocks.service.limits import ACCEPT_PAUSE
 
@@ -61,12 +59,15 @@ cdef class Acceptor(AcceptorBase):
     cdef object _waiting_for_idle
     cdef dict _listening
     cdef uint64_t _serial
+    # How many connections to accept at a time.
+    cdef int _batch
     # (due, connection) in the order in which they are due.
     cdef object _payload_waits
     cdef object _payload_timer
 
     def __cinit__(self):
         self.epoll = -1
+        self._batch = 1
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ cdef class Acceptor(AcceptorBase):
         double idle_timeout=86400.0,
     ):
         self.loop = loop
+        self.bare = not isinstance(loop, asyncio.BaseEventLoop)
         self.service = service
         self.dialer = dialer
         self.timeout = timeout
@@ -92,9 +94,6 @@ cdef class Acceptor(AcceptorBase):
         self.connections = {}
         self._payload_waits = deque()
         self._waiting_for_idle = []
-        for level, name, value in SOCKET_OPTIONS[:MOST_OPTIONS]:
-            self.options[self.option_count] = SocketOption(level, name, value)
-            self.option_count += 1
 
     def __dealloc__(self):
         if self.epoll >= 0:
@@ -154,11 +153,14 @@ cdef class Acceptor(AcceptorBase):
 
     def _accept(self, int listener):
         cdef Peer peer
-        cdef int descriptor
+        cdef int descriptor, i
         cdef Connection connection
-        for _ in range(ACCEPT_BATCH):
+        # One where they come one by one: asking for more costs a system call each time.
+        cdef int batch = self._batch
+        for i in range(batch):
             descriptor = accept_peer(listener, &peer)
             if descriptor == -EAGAIN:
+                self._batch = max(1, i)
                 return
             if descriptor == -ECONNABORTED:
                 continue
@@ -176,6 +178,7 @@ cdef class Acceptor(AcceptorBase):
             connection.peer = (peer.host.decode("ascii"), peer.port)
             self.connections[connection.serial] = connection
             self.run(connection, -1)
+        self._batch = min(2 * batch, ACCEPT_BATCH)
 
     cdef int _rest(self, int listener, int error) except -1:
         """Stop accepting for a moment: the listener stays readable, and would spin."""
