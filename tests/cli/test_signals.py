@@ -30,7 +30,7 @@ def start(implementation: str, loop: str, *extra: str) -> Service:
 def listens(address: SocketAddress) -> bool:
     try:
         Socks5Client(address).connection.close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or reset in the queue of a socket that closes
         return False
     return True
 

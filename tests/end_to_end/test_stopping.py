@@ -21,7 +21,7 @@ _LONG_GRACE = ("--grace", "600")
 def _refuses(address: SocketAddress) -> bool:
     try:
         socket.create_connection(address, 5).close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or reset in the queue of a socket that closes
         return True
     return False
 
