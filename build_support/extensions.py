@@ -27,6 +27,8 @@ DIRECTIVES = {
     "warn.maybe_uninitialized": True,
     "warn.unreachable": True,
     "warn.unused": True,
+    # A pickled codec or relay would be bytes behind a pointer.
+    "auto_pickle": False,
 }
 
 #: Cython leaves parameters unused and compares mixed signs in code of its own.
