@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from fastsocks.policy import is_loopback, is_public
+from fastsocks.policy import is_public
 from fastsocks.policy.targets import unmapped
 
 PUBLIC = [
@@ -126,15 +126,3 @@ def test_memory_is_bounded() -> None:
     for number in range(limit + 10):
         is_public(f"8.8.{number >> 8}.{number & 255}")
     assert is_public.cache_info().currsize == limit
-
-
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "LocalHost."]
-)
-def test_loopback(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["", "::", "0.0.0.0", "192.168.1.1", "example.com", "127.1"])
-def test_beyond_loopback(host: str) -> None:
-    assert not is_loopback(host)

@@ -1,8 +1,20 @@
 """What a service allows."""
 
+from .counters import Usage, UserCounters
+from .limits import Admission, Cap, ClientLimits
 from .methods import weakness_of
 from .requests import check_request
-from .targets import is_loopback, is_public
+from .targets import is_public
 from .users import encode_accounts
 
-__all__ = ["check_request", "encode_accounts", "is_loopback", "is_public", "weakness_of"]
+__all__ = [
+    "Admission",
+    "Cap",
+    "ClientLimits",
+    "Usage",
+    "UserCounters",
+    "check_request",
+    "encode_accounts",
+    "is_public",
+    "weakness_of",
+]

@@ -66,15 +66,3 @@ def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
             if address in network:
                 return IPv4Address(address.packed[start : start + 4])
     return address
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a listener at `host` is reached from this machine only.
-
-    :param host: an address, a name, or "" for every address.
-    :return: False for a name other than localhost (RFC 6761 section 6.3).
-    """
-    try:
-        return unmapped(ip_address(host)).is_loopback
-    except ValueError:
-        return host.rstrip(".").lower() == "localhost"

@@ -1,0 +1,224 @@
+"""How many connections there may be: in all, and of one client.
+
+Sans IO: set-up says what happens to a connection, and is told whether it may. What a
+connection takes up is held by its :class:`Admission`, which gives back on :meth:`Admission.leave`
+exactly what it still holds, however often that is called; so counts cannot drift.
+
+    admit ──► HANDSHAKE ──established──► ESTABLISHED
+                 │ │                        │ │
+                 │ └────────drain───────────┼─┴──► DRAINING
+                 │                          │          │
+                 └───────────leave──────────┴──leave───┴──► GONE
+
+HANDSHAKE counts as a connection and as a handshake, ESTABLISHED as a connection, DRAINING as a
+connection and as a draining one, GONE as nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from enum import Enum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Cap(Enum):
+    """What is capped; the value is the name of the option."""
+
+    CONNECTIONS = "max_connections"
+    CONNECTIONS_PER_CLIENT = "max_connections_per_client"
+    HANDSHAKES = "max_handshakes"
+    HANDSHAKES_PER_CLIENT = "max_handshakes_per_client"
+    DRAINS = "max_drains"
+    DRAINS_PER_CLIENT = "max_drains_per_client"
+    #: Kept by :class:`fastsocks.net.Resolver`, where a look-up too many waits.
+    LOOKUPS_PER_CLIENT = "max_lookups_per_client"
+
+    @property
+    def per_client(self) -> bool:
+        """Whether it is of one client, and not of all together."""
+        return self.name.endswith("_PER_CLIENT")
+
+
+#: States of an admission; plain integers because they are compared for every connection.
+_HANDSHAKE: Final = 0
+_ESTABLISHED: Final = 1
+_DRAINING: Final = 2
+_GONE: Final = 3
+
+
+@lru_cache(4096)
+def client_of(host: str) -> str:
+    """Return what counts as one client.
+
+    :param host: an IP address as a socket names it, with or without a scope.
+    :return: an IPv4 address by itself, also where it stands IPv4-mapped; of an IPv6 address
+        its /64, of which one host has all addresses (RFC 7421).
+    """
+    if ":" not in host:
+        return host
+    address = IPv6Address(host)
+    if address.ipv4_mapped is not None:
+        return str(IPv4Address(address.ipv4_mapped))
+    return str(IPv6Network((address.packed[:8] + bytes(8), 64)))
+
+
+class _Client:
+    """What one client takes up."""
+
+    __slots__ = ("name", "connections", "handshakes", "draining")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.connections = 0
+        self.handshakes = 0
+        self.draining = 0
+
+
+class ClientLimits:
+    """Counts connections and says which are too many. 0 stands for no cap.
+
+    Memory is bounded by the connections there are: a client without any is forgotten.
+
+    :param hit: is called each time that something is refused, with the cap and the client.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 0,
+        max_connections_per_client: int = 0,
+        max_handshakes: int = 0,
+        max_handshakes_per_client: int = 0,
+        max_drains: int = 0,
+        max_drains_per_client: int = 0,
+        hit: Callable[[Cap, str], None] | None = None,
+    ) -> None:
+        #: What there is now.
+        self.connections = 0
+        self.handshakes = 0
+        self.draining = 0
+        #: How often each cap was hit.
+        self.hits: Counter[Cap] = Counter()
+        self._hit = hit
+        self._clients: dict[str, _Client] = {}
+        self._max_connections = max_connections or sys.maxsize
+        self._max_connections_per_client = max_connections_per_client or sys.maxsize
+        self._max_handshakes = max_handshakes or sys.maxsize
+        self._max_handshakes_per_client = max_handshakes_per_client or sys.maxsize
+        self._max_drains = max_drains or sys.maxsize
+        self._max_drains_per_client = max_drains_per_client or sys.maxsize
+
+    @property
+    def clients(self) -> int:
+        """Clients that have a connection now."""
+        return len(self._clients)
+
+    def admit(self, host: str) -> Admission | None:
+        """Take in a connection that was just accepted.
+
+        :param host: the client's address.
+        :return: None if it is one too many: close it.
+        """
+        name = client_of(host) if ":" in host else host
+        client = self._clients.get(name)
+        if client is None:
+            client = _Client(name)
+        if self.connections >= self._max_connections:
+            self.refuse(Cap.CONNECTIONS, name)
+            return None
+        if client.connections >= self._max_connections_per_client:
+            self.refuse(Cap.CONNECTIONS_PER_CLIENT, name)
+            return None
+        if self.handshakes >= self._max_handshakes:
+            self.refuse(Cap.HANDSHAKES, name)
+            return None
+        if client.handshakes >= self._max_handshakes_per_client:
+            self.refuse(Cap.HANDSHAKES_PER_CLIENT, name)
+            return None
+        if not client.connections:
+            self._clients[name] = client
+        client.connections += 1
+        client.handshakes += 1
+        self.connections += 1
+        self.handshakes += 1
+        return Admission(self, client)
+
+    def refuse(self, cap: Cap, client: str) -> None:
+        """Note that `cap` was hit by `client`."""
+        self.hits[cap] += 1
+        if self._hit is not None:
+            self._hit(cap, client)
+
+    def _may_drain(self, client: _Client) -> bool:
+        if self.draining >= self._max_drains:
+            self.refuse(Cap.DRAINS, client.name)
+            return False
+        if client.draining >= self._max_drains_per_client:
+            self.refuse(Cap.DRAINS_PER_CLIENT, client.name)
+            return False
+        return True
+
+
+class Admission:
+    """What one connection takes up; made by :meth:`ClientLimits.admit`."""
+
+    __slots__ = ("_limits", "_client", "_state")
+
+    def __init__(self, limits: ClientLimits, client: _Client) -> None:
+        self._limits = limits
+        self._client = client
+        self._state = _HANDSHAKE
+
+    @property
+    def client(self) -> str:
+        """What counts as one client: an IPv4 address, or an IPv6 /64."""
+        return self._client.name
+
+    def established(self) -> None:
+        """Note that the handshake is finished: the request is known."""
+        if self._state == _HANDSHAKE:
+            self._end_handshake()
+            self._state = _ESTABLISHED
+
+    def drain(self) -> bool:
+        """Ask to keep a connection open that has failed, to read and forget what it sends.
+
+        :return: False if it must be closed at once; :meth:`leave` then follows as ever.
+        """
+        if self._state == _DRAINING:
+            return True
+        if self._state == _GONE or not self._limits._may_drain(self._client):
+            return False
+        if self._state == _HANDSHAKE:
+            self._end_handshake()
+        self._state = _DRAINING
+        self._limits.draining += 1
+        self._client.draining += 1
+        return True
+
+    def leave(self) -> None:
+        """Give back all that the connection takes up, once; it is closed."""
+        state = self._state
+        if state == _GONE:
+            return
+        self._state = _GONE
+        limits, client = self._limits, self._client
+        if state == _HANDSHAKE:
+            self._end_handshake()
+        elif state == _DRAINING:
+            limits.draining -= 1
+            client.draining -= 1
+        limits.connections -= 1
+        client.connections -= 1
+        if not client.connections:
+            del limits._clients[client.name]
+
+    def _end_handshake(self) -> None:
+        self._limits.handshakes -= 1
+        self._client.handshakes -= 1

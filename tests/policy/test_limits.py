@@ -1,0 +1,184 @@
+"""How many connections there may be, against a plain model of the rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastsocks.policy import Admission, Cap, ClientLimits
+from fastsocks.policy.limits import client_of
+
+ONE = "192.0.2.1"
+TWO = "192.0.2.2"
+
+
+def admit(limits: ClientLimits, host: str) -> Admission:
+    admission = limits.admit(host)
+    assert admission is not None
+    return admission
+
+
+def test_no_caps() -> None:
+    limits = ClientLimits()
+    admissions = [admit(limits, ONE) for _ in range(100)]
+    assert all(admission.drain() for admission in admissions)
+    assert (limits.connections, limits.handshakes, limits.draining) == (100, 0, 100)
+    assert not limits.hits
+
+
+@pytest.mark.parametrize(
+    ("caps", "hosts", "cap"),
+    [
+        ({"max_connections": 2}, (ONE, TWO, "192.0.2.3"), Cap.CONNECTIONS),
+        ({"max_connections_per_client": 2}, (ONE, ONE, ONE), Cap.CONNECTIONS_PER_CLIENT),
+        ({"max_handshakes": 2}, (ONE, TWO, "192.0.2.3"), Cap.HANDSHAKES),
+        ({"max_handshakes_per_client": 2}, (ONE, ONE, ONE), Cap.HANDSHAKES_PER_CLIENT),
+    ],
+)
+def test_one_too_many_is_not_admitted(
+    caps: dict[str, Any], hosts: tuple[str, str, str], cap: Cap
+) -> None:
+    hits: list[tuple[Cap, str]] = []
+    limits = ClientLimits(**caps, hit=lambda *hit: hits.append(hit))
+    first, _ = admit(limits, hosts[0]), admit(limits, hosts[1])
+    assert limits.admit(hosts[2]) is None
+    assert hits == [(cap, hosts[2])]
+    assert limits.hits == {cap: 1}
+    if cap.per_client:
+        admit(limits, TWO).leave()
+    if "handshakes" in cap.value:
+        first.established()
+        admit(limits, hosts[2]).leave()
+    first.leave()
+    admit(limits, hosts[2])
+
+
+@pytest.mark.parametrize(
+    ("caps", "hosts", "cap"),
+    [
+        ({"max_drains": 1}, (ONE, TWO), Cap.DRAINS),
+        ({"max_drains_per_client": 1}, (ONE, ONE), Cap.DRAINS_PER_CLIENT),
+    ],
+)
+def test_one_too_many_does_not_drain(
+    caps: dict[str, Any], hosts: tuple[str, str], cap: Cap
+) -> None:
+    limits = ClientLimits(**caps)
+    first, second = (admit(limits, host) for host in hosts)
+    assert first.drain()
+    assert first.drain()  # it does already
+    assert limits.draining == 1
+    assert not second.drain()
+    assert limits.hits == {cap: 1}
+    first.leave()
+    assert second.drain()
+
+
+def test_leaving_gives_back_once() -> None:
+    limits = ClientLimits(max_connections=2)
+    stays, goes = admit(limits, ONE), admit(limits, ONE)
+    for _ in range(3):
+        goes.leave()
+        goes.established()
+        assert not goes.drain()
+    assert (limits.connections, limits.handshakes, limits.draining) == (1, 1, 0)
+    stays.leave()
+    assert limits.clients == 0
+
+
+def test_a_client_without_connections_is_forgotten() -> None:
+    limits = ClientLimits(max_connections=10, max_connections_per_client=1)
+    for number in range(1000):
+        admission = admit(limits, f"2001:db8:0:{number:x}::1")
+        assert limits.admit(f"2001:db8:0:{number:x}::2") is None
+        admission.leave()
+        assert limits.clients == 0
+
+
+def test_a_refused_stranger_is_not_remembered() -> None:
+    limits = ClientLimits(max_connections=1)
+    admit(limits, ONE)
+    assert limits.admit(TWO) is None
+    assert limits.clients == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_what_is_one_client(host: str, client: str) -> None:
+    assert client_of(host) == client
+    assert admit(ClientLimits(), host).client == client
+
+
+STATES = ("handshake", "established", "draining")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["admit", "established", "drain", "leave"]),
+            st.integers(0, 9),
+            st.sampled_from([ONE, TWO, "2001:db8::1", "2001:db8::2"]),
+        ),
+        max_size=80,
+    )
+)
+def test_counts_are_those_of_a_model(steps: list[tuple[str, int, str]]) -> None:
+    limits = ClientLimits(
+        max_connections=6,
+        max_connections_per_client=4,
+        max_handshakes=4,
+        max_handshakes_per_client=3,
+        max_drains=3,
+        max_drains_per_client=2,
+    )
+    # Admission, client, state; a list because those who left stay to be used again.
+    model: list[tuple[Admission, str, str]] = []
+
+    def count(state: str, client: str | None = None) -> int:
+        return sum(found == state and client in (None, owner) for _, owner, found in model)
+
+    for step, number, host in steps:
+        client = client_of(host)
+        if step == "admit":
+            open_now = [owner for _, owner, state in model if state in STATES]
+            allowed = (
+                len(open_now) < 6
+                and open_now.count(client) < 4
+                and count("handshake") < 4
+                and count("handshake", client) < 3
+            )
+            admission = limits.admit(host)
+            assert (admission is not None) == allowed
+            if admission is not None:
+                model.append((admission, client, "handshake"))
+        elif model:
+            index = number % len(model)
+            admission, client, state = model[index]
+            if step == "established":
+                admission.established()
+                state = "established" if state == "handshake" else state
+            elif step == "leave":
+                admission.leave()
+                state = "gone"
+            else:
+                may = state == "draining" or (
+                    state in STATES and count("draining") < 3 and count("draining", client) < 2
+                )
+                assert admission.drain() == may
+                state = "draining" if may else state
+            model[index] = (admission, client, state)
+        assert limits.connections == sum(count(state) for state in STATES)
+        assert limits.handshakes == count("handshake")
+        assert limits.draining == count("draining")
+        assert limits.clients == len({owner for _, owner, state in model if state in STATES})
