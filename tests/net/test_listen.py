@@ -129,3 +129,21 @@ def total_retransmissions(sock: socket.socket) -> int:
     return int.from_bytes(
         sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[100:], sys.byteorder
     )
+
+
+def test_processes_share_a_port_only_if_all_ask_for_it() -> None:
+    (first,) = listen("127.0.0.1", 0, reuse_port=True)
+    with first:
+        port = first.getsockname()[1]
+        (second,) = listen("127.0.0.1", port, reuse_port=True)
+        second.close()
+        with pytest.raises(ListenError):
+            listen("127.0.0.1", port)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_FASTOPEN"), reason="no TCP Fast Open here")
+def test_fast_open_is_asked_for() -> None:
+    for wanted in (False, True):
+        (sock,) = listen("127.0.0.1", 0, fast_open=wanted)
+        with sock:
+            assert bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN)) == wanted

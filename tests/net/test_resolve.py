@@ -148,3 +148,116 @@ def test_close_ends_look_ups(run: Any) -> None:
         assert await resolver.close() == 0
 
     run(scenario())
+
+
+def names(count: int) -> list[str]:
+    return [f"name{number}.example" for number in range(count)]
+
+
+async def asked(loop: ScriptedLoop, count: int) -> None:
+    """Wait until `count` names were asked for, and see that it stays at that."""
+    async with asyncio.timeout(10):
+        while len(loop.asked) < count:
+            await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(loop.asked) == count
+
+
+def capped(loop: ScriptedLoop, queued: list[str]) -> Resolver:
+    return Resolver(loop, per_client=2, queued=queued.append)  # type: ignore[arg-type]
+
+
+def test_look_ups_of_a_client_wait_for_their_turn(run: Any) -> None:
+    async def scenario() -> None:
+        loop = ScriptedLoop({name.encode(): [tcp("192.0.2.1")] for name in names(5)})
+        loop.answering.clear()
+        queued: list[str] = []
+        resolver = capped(loop, queued)
+        ours = [asyncio.ensure_future(resolver.resolve(name, 1, "one")) for name in names(4)]
+        await asked(loop, 2)
+        # Who shares a look-up under way does not wait, and another client does not either.
+        shared = asyncio.ensure_future(resolver.resolve(names(1)[0], 1, "one"))
+        theirs = asyncio.ensure_future(resolver.resolve(names(5)[4], 1, "two"))
+        await asked(loop, 3)
+        assert queued == ["one", "one"]
+        loop.answering.set()
+        for found in await asyncio.gather(*ours, shared, theirs):
+            assert found == [tcp("192.0.2.1", 1)]
+        await asked(loop, 5)
+        assert not resolver._clients
+
+    run(scenario())
+
+
+def test_one_name_is_asked_for_once_by_those_who_waited(run: Any) -> None:
+    async def scenario() -> None:
+        loop = ScriptedLoop({name.encode(): [tcp("192.0.2.1")] for name in names(3)})
+        loop.answering.clear()
+        resolver = capped(loop, [])
+        wanted = [*names(2), *[names(3)[2]] * 5]
+        waiting = [asyncio.ensure_future(resolver.resolve(name, 1, "one")) for name in wanted]
+        await asked(loop, 2)
+        loop.answering.set()
+        await asyncio.gather(*waiting)
+        await asked(loop, 3)
+        assert not resolver._clients
+
+    run(scenario())
+
+
+def test_who_gives_up_waiting_gives_the_turn_on(run: Any) -> None:
+    async def scenario() -> None:
+        loop = ScriptedLoop({name.encode(): [tcp("192.0.2.1")] for name in names(5)})
+        loop.answering.clear()
+        resolver = capped(loop, [])
+        tasks = [asyncio.ensure_future(resolver.resolve(name, 1, "one")) for name in names(5)]
+        await asked(loop, 2)
+        tasks[2].cancel()  # one that waits
+        tasks[0].cancel()  # one whose look-up runs: the system does not give it up
+        await asked(loop, 2)
+        loop.answering.set()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(one, asyncio.CancelledError) for one in done] == [
+            *(True, False, True, False, False)
+        ]
+        assert loop.asked == [name.encode() for name in names(5) if name != "name2.example"]
+        await asked(loop, 4)
+        assert not resolver._clients
+
+    run(scenario())
+
+
+def test_a_turn_that_comes_with_the_cancellation_is_not_lost(run: Any) -> None:
+    async def scenario() -> None:
+        loop = ScriptedLoop({name.encode(): [tcp("192.0.2.1")] for name in names(4)})
+        resolver = capped(loop, [])
+        await resolver._begin("one")
+        await resolver._begin("one")
+        waiter = asyncio.ensure_future(resolver._begin("one"))
+        await asyncio.sleep(0)
+        resolver._end("one")  # gives the turn to the waiter, which
+        waiter.cancel()  # is cancelled before it can run
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        await asyncio.wait_for(resolver._begin("one"), 10)
+        resolver._end("one")
+        resolver._end("one")
+        assert not resolver._clients
+
+    run(scenario())
+
+
+def test_closing_ends_those_who_wait(run: Any) -> None:
+    async def scenario() -> None:
+        loop = ScriptedLoop({})
+        loop.answering.clear()
+        resolver = capped(loop, [])
+        tasks = [asyncio.ensure_future(resolver.resolve(name, 1, "one")) for name in names(4)]
+        await asked(loop, 2)
+        assert await resolver.close() == 2
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in done)
+        await asked(loop, 2)
+
+    run(scenario())

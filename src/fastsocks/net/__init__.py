@@ -1,8 +1,16 @@
 """Listening, dialing and name resolution."""
 
-from .dial import Dialer
+from .dial import Dialer, check_local_addresses
 from .listen import listen
 from .resolve import Resolver
-from .tcp import SOCKET_OPTIONS, configure
+from .tcp import SOCKET_OPTIONS, configure, fast_open_obstacle
 
-__all__ = ["SOCKET_OPTIONS", "Dialer", "Resolver", "configure", "listen"]
+__all__ = [
+    "SOCKET_OPTIONS",
+    "Dialer",
+    "Resolver",
+    "check_local_addresses",
+    "configure",
+    "fast_open_obstacle",
+    "listen",
+]

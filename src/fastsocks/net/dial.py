@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from fastsocks.errors import DialError, PolicyError, ResolveError, dial_error
+from fastsocks.errors import ConfigError, DialError, PolicyError, ResolveError, dial_error
 
-from .tcp import configure
+from .tcp import configure, dial_fast_open
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fastsocks.address import Address
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 #: RFC 8305 section 5, "Connection Attempt Delay".
 ATTEMPT_DELAY = 0.25
+
+#: linux/in.h; Python has no name for it before 3.12.
+_IP_BIND_ADDRESS_NO_PORT = 24
 
 #: Most telling first: what the target itself said, then what the way to it said, then
 #: (after everything that is not listed) what only says that this host lacks one family.
@@ -50,6 +56,25 @@ def _rank(cause: OSError) -> int:
     return _RANKS.get(cause.errno or 0, len(_TELLING))
 
 
+def check_local_addresses(hosts: Iterable[str]) -> None:
+    """Check that this host has the IP addresses to dial from.
+
+    :raises ConfigError: it lacks one.
+    """
+    for host in hosts:
+        try:
+            with socket.socket(_family(host), socket.SOCK_STREAM) as sock:
+                sock.bind((host, 0))
+        except OSError as cause:
+            raise ConfigError(
+                f"outbound address: cannot dial from {host}: {os.strerror(cause.errno or 0)}"
+            ) from cause
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 class _ConnectLoop:
     """The part of a loop that aiohappyeyeballs uses; notes why each attempt failed.
 
@@ -68,14 +93,30 @@ class _ConnectLoop:
             self.causes.append(cause)
             raise
 
-    def new_socket(self, info: AddrInfo) -> socket.socket:
+    def new_socket(self, local: dict[int, str], fast_open: bool, info: AddrInfo) -> socket.socket:
         try:
             sock = socket.socket(info[0], info[1], info[2])
         except OSError as cause:
             self.causes.append(cause)
             raise
-        configure(sock)
+        try:
+            configure(sock)
+            if fast_open:
+                dial_fast_open(sock)
+            if info[0] in local:
+                _bind(sock, local[info[0]])
+        except OSError as cause:
+            sock.close()
+            self.causes.append(cause)
+            raise
         return sock
+
+
+def _bind(sock: socket.socket, host: str) -> None:
+    if sys.platform == "linux":
+        # A port is chosen by connect then, one for each target instead of one for each socket.
+        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((host, 0))
 
 
 class Dialer:
@@ -89,6 +130,11 @@ class Dialer:
     :param may_dial: is asked for each IP address about to be dialed, as text, whether it is
         allowed; None allows all. That it is asked here, behind the look-up, is what keeps a
         name from changing its address after it passed.
+    :param local_addresses: IP addresses to dial from, one of a family at most. A family that
+        has none is dialed from where the system chooses, as other servers do it.
+    :param ipv6_first: try the IPv6 addresses of a name first, whatever the system's order.
+    :param fast_open: send the first bytes with the SYN (RFC 7413), where there is one address
+        to dial. Only for who has first bytes to send: without them nothing is ever sent.
     """
 
     def __init__(
@@ -99,21 +145,34 @@ class Dialer:
         timeout: float,
         attempt_delay: float = ATTEMPT_DELAY,
         may_dial: Callable[[str], bool] | None = None,
+        local_addresses: Iterable[str] = (),
+        ipv6_first: bool = False,
+        fast_open: bool = False,
     ) -> None:
         self._loop = loop
         self._resolver = resolver
         self._timeout = timeout
         self._attempt_delay = attempt_delay
         self._may_dial = may_dial
+        self._local = {_family(host): host for host in local_addresses}
+        self._ipv6_first = ipv6_first
+        self._fast_open = fast_open
+        # Whether a socket needs nothing that literal's caller would not do.
+        self._plain = not (self._local or fast_open)
 
     def literal(self, address: Address) -> tuple[int, tuple[Any, ...]] | None:
         """Return what connect(2) needs, where no look-up and no choice stand in between.
 
         :return: family and socket address if `address` is an IP address, or a name with
-            exactly one address that the resolver remembers; else None.
+            exactly one address that the resolver remembers; else None. Also None where the
+            socket needs more than an address, as :meth:`dial` does it.
         :raises DialError: the port is 0.
         :raises PolicyError: the address may not be dialed.
         """
+        ready = self._literal(address)
+        return ready if self._plain else None
+
+    def _literal(self, address: Address) -> tuple[int, tuple[Any, ...]] | None:
         port = address.port
         if port == 0:
             raise DialError("port 0 cannot be dialed")
@@ -132,8 +191,10 @@ class Dialer:
             return socket.AF_INET, (host, port)
         return socket.AF_INET6, (host, port, 0, 0)
 
-    async def dial(self, address: Address) -> socket.socket:
+    async def dial(self, address: Address, client: str = "") -> socket.socket:
         """Open a connection; several addresses of a name race by RFC 8305.
+
+        :param client: for whom; see :meth:`fastsocks.net.Resolver.resolve`.
 
         Of several causes of failure the most telling one is reported: refused or reset by
         the target, forbidden, timed out, host unreachable, any other, network
@@ -150,13 +211,14 @@ class Dialer:
         attempting = False
         try:
             async with asyncio.timeout(self._timeout):
-                infos = await self._addresses(address)
+                infos = await self._addresses(address, client)
                 attempting = True
+                fast_open = self._fast_open and len(infos) == 1
                 return await start_connection(
                     infos,
                     happy_eyeballs_delay=self._attempt_delay,
                     loop=cast("asyncio.AbstractEventLoop", connect_loop),
-                    socket_factory=connect_loop.new_socket,
+                    socket_factory=partial(connect_loop.new_socket, self._local, fast_open),
                 )
         except TimeoutError as timeout:
             # A connection that the kernel gave up is one too, and has an errno.
@@ -168,12 +230,14 @@ class Dialer:
             error = dial_error(min(connect_loop.causes or [cause], key=_rank))
             raise error from error.__cause__
 
-    async def _addresses(self, address: Address) -> list[AddrInfo]:
-        ready = self.literal(address)
+    async def _addresses(self, address: Address, client: str) -> list[AddrInfo]:
+        ready = self._literal(address)
         if ready is not None:
             family, sockaddr = ready
             return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
-        found = await self._resolver.resolve(address.host, address.port)
+        found = await self._resolver.resolve(address.host, address.port, client)
+        if self._ipv6_first:
+            found.sort(key=lambda info: info[0] != socket.AF_INET6)
         if self._may_dial is None:
             return found
         allowed = [info for info in found if self._may_dial(info[4][0])]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastsocks.errors import ListenError
 
-from .tcp import configure
+from .tcp import accept_fast_open, configure
 
 #: What Linux allows by default (net.core.somaxconn); the kernel cuts it to what it allows.
 BACKLOG = 4096
@@ -32,8 +32,19 @@ _LACKING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _SockAddr = tuple[Any, ...]
 
 
+class _Manner(NamedTuple):
+    backlog: int
+    reuse_port: bool
+    fast_open: bool
+
+
 def listen(
-    host: str | tuple[str, ...], port: int, *, backlog: int = BACKLOG
+    host: str | tuple[str, ...],
+    port: int,
+    *,
+    backlog: int = BACKLOG,
+    reuse_port: bool = False,
+    fast_open: bool = False,
 ) -> list[socket.socket]:
     """Open listening sockets, non-blocking, set up for what they accept to inherit.
 
@@ -43,15 +54,21 @@ def listen(
         or "" for every address, IPv6 and IPv4; or several of these.
     :param port: 0..65535; with 0 the kernel chooses one, the same for all addresses.
     :param backlog: how many connections may wait to be accepted.
+    :param reuse_port: let other processes of this user listen there too, if they also ask for
+        it; the kernel shares connections out among them (SO_REUSEPORT).
+    :param fast_open: let clients send with their SYN (RFC 7413), where the system has that.
     :return: one socket or more.
     :raises ListenError: names the address and the cause.
     """
     targets = _targets((host,) if isinstance(host, str) else host, port)
+    if reuse_port and not hasattr(socket, "SO_REUSEPORT"):
+        raise ListenError("this system cannot share a port (SO_REUSEPORT): leave out reuse_port")
+    manner = _Manner(backlog, reuse_port, fast_open)
     attempts = 1 if port or len(targets) == 1 else _ATTEMPTS_AT_ONE_PORT
     while True:
         attempts -= 1
         try:
-            return _listen_all(targets, port, backlog)
+            return _listen_all(targets, port, manner)
         except ListenError as error:
             # The port that the kernel chose for the first may be taken at the second.
             if error.errno != errno.EADDRINUSE or attempts == 0:
@@ -76,7 +93,7 @@ def _targets(hosts: tuple[str, ...], port: int) -> list[tuple[int, _SockAddr]]:
 
 
 def _listen_all(
-    targets: list[tuple[int, _SockAddr]], port: int, backlog: int
+    targets: list[tuple[int, _SockAddr]], port: int, manner: _Manner
 ) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     lacking: ListenError | None = None
@@ -84,7 +101,7 @@ def _listen_all(
         for family, sockaddr in targets:
             address = (sockaddr[0], port, *sockaddr[2:])
             try:
-                sock = _listen_one(family, address, backlog)
+                sock = _listen_one(family, address, manner)
             except OSError as cause:
                 error = _listen_error(address, cause.strerror or str(cause), cause.errno)
                 error.__cause__ = cause
@@ -103,7 +120,7 @@ def _listen_all(
     return sockets
 
 
-def _listen_one(family: int, sockaddr: _SockAddr, backlog: int) -> socket.socket:
+def _listen_one(family: int, sockaddr: _SockAddr, manner: _Manner) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform == "win32":
@@ -117,10 +134,14 @@ def _listen_one(family: int, sockaddr: _SockAddr, backlog: int) -> socket.socket
             # In every protocol here the client speaks first: with its first bytes there, accept
             # and first read are one wake-up.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
+        if manner.reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if manner.fast_open:
+            accept_fast_open(sock)
         configure(sock)
         sock.setblocking(False)
         sock.bind(sockaddr)
-        sock.listen(backlog)
+        sock.listen(manner.backlog)
     except BaseException:
         sock.close()
         raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import sys
+from pathlib import Path
 
 #: Seconds without a byte before a connection is probed, seconds between probes, and how
 #: many go unanswered before it counts as dead: a lost peer is noticed in four minutes,
@@ -33,6 +35,18 @@ def _socket_options() -> tuple[tuple[int, int, int], ...]:
 SOCKET_OPTIONS = _socket_options()
 
 
+#: Connections in TCP Fast Open that a listener lets wait for their handshake's end.
+_FAST_OPEN_QUEUE = 1024
+
+#: linux/tcp.h; Python has no name for it before 3.12.
+_TCP_FASTOPEN_CONNECT = 30
+
+#: What net.ipv4.tcp_fastopen has to hold to dial and to listen (ip-sysctl of Linux).
+_FAST_OPEN_SWITCH = "/proc/sys/net/ipv4/tcp_fastopen"
+_FAST_OPEN_DIAL = 1
+_FAST_OPEN_LISTEN = 2
+
+
 def configure(sock: socket.socket) -> None:
     """Set TCP_NODELAY, SO_KEEPALIVE and the keepalive times.
 
@@ -41,3 +55,39 @@ def configure(sock: socket.socket) -> None:
     """
     for level, name, value in SOCKET_OPTIONS:
         sock.setsockopt(level, name, value)
+
+
+def accept_fast_open(sock: socket.socket) -> None:
+    """Let clients of a listening socket send with their SYN (RFC 7413), where that exists."""
+    option = getattr(socket, "TCP_FASTOPEN", None)
+    if option is not None:
+        # macOS knows on and off only.
+        queue = _FAST_OPEN_QUEUE if sys.platform == "linux" else 1
+        sock.setsockopt(socket.IPPROTO_TCP, option, queue)
+
+
+def dial_fast_open(sock: socket.socket) -> None:
+    """Have the first bytes sent go with the SYN (RFC 7413), where that exists.
+
+    Connecting then succeeds at once where the kernel has a cookie of the target, and sends
+    nothing until there are bytes; whether the target answers shows only after that.
+    """
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, _TCP_FASTOPEN_CONNECT, 1)
+
+
+def fast_open_obstacle(*, dialing: bool) -> str | None:
+    """Return why TCP Fast Open will not happen, and what to do about it; None if it may.
+
+    :param dialing: whether it is wanted of outgoing connections too, or of listeners only.
+    """
+    if not hasattr(socket, "TCP_FASTOPEN"):
+        return "this system has no TCP Fast Open"
+    wanted = _FAST_OPEN_LISTEN | (_FAST_OPEN_DIAL if dialing else 0)
+    try:
+        switch = int(Path(_FAST_OPEN_SWITCH).read_text(encoding="ascii"))
+    except (OSError, ValueError):  # not Linux, or not to be read: nothing is known
+        return None
+    if switch & wanted == wanted:
+        return None
+    return f"the kernel has it switched off: sysctl -w net.ipv4.tcp_fastopen={switch | wanted}"
