@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-import itertools
+import errno
 import logging
+import resource
+import socket
+from typing import Any, cast
 
 import pytest
 
 from fastsocks.address import Address
+from fastsocks.config import LocalOptions, Options, ProxyOptions, ServerOptions
 from fastsocks.errors import (
+    AddressTypeError,
+    AuthenticationError,
     DialError,
     FastsocksError,
+    HandshakeTimeoutError,
     IdleTimeoutError,
     ResetError,
     StoppedError,
     TagError,
     TruncatedError,
+    UserError,
+    VersionError,
+    dial_error,
 )
+from fastsocks.policy import Cap
 from fastsocks.request import Request
 from fastsocks.service.interfaces import Peer, Route
+from fastsocks.service.local import LocalService
+from fastsocks.service.proxy import ProxyService
 from fastsocks.service.reporting import ReportingService
+from fastsocks.service.server import ServerService
 from fastsocks.socks import SocksServer
 
 PEER = ("192.0.2.1", 4711)
 TARGET = Address.of("example.com", 443)
+CANARY = "canary-27c1"
 
 
 class Service(ReportingService):
@@ -31,8 +46,8 @@ class Service(ReportingService):
 
     now = 0.0
 
-    def __init__(self) -> None:
-        super().__init__(logging.getLogger("fastsocks.test"), clock=lambda: self.now)
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(logging.getLogger("fastsocks.test"), options, clock=lambda: self.now)
 
     def inbound(self, peer: Peer) -> SocksServer:
         return SocksServer()
@@ -117,9 +132,175 @@ def test_what_is_owed_comes_at_the_end(service: Service, caplog: pytest.LogCaptu
     ]
 
 
-def test_kinds_of_lines_are_bounded(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.ERROR)
-    hosts = (f"2001:db8::{number:x}" for number in itertools.count())
-    for host in itertools.islice(hosts, 2 * service.SIZE):
-        service.report(TagError("x"), (host, 1), None)
-    assert len(service._counts) == service.SIZE
+def test_lines_are_few_in_all(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(1000):
+        service.report(TagError("x"), (f"2001:db8::{number:x}", 1), None)
+    assert len(caplog.records) == 200
+    service.end_reports()
+    assert caplog.records[-1].message == "800 more lines about connections were left out"
+    assert fields(caplog) == {"times": 800}
+    caplog.clear()
+    service.report(TagError("x"), PEER, None)
+    assert len(caplog.records) == 1
+
+
+def fields(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+    """Return the fields of the last record."""
+    return cast(dict[str, Any], vars(caplog.records[-1])["fields"])
+
+
+def test_what_a_line_says_is_in_its_fields(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.report(DialError("Connection refused"), PEER, TARGET)
+    assert fields(caplog) == {
+        "peer": "192.0.2.1:4711",
+        "target": "example.com:443",
+        "status": "dial",
+    }
+
+
+def test_advice_follows(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    for cause, part in (
+        (OSError(errno.EMFILE, "x"), "ulimit -n"),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), "resolver"),
+    ):
+        service.report(dial_error(cause), PEER, TARGET)
+        assert part in caplog.records[-1].message
+        assert part in fields(caplog)["advice"]
+
+
+SERVER = ServerService(
+    ServerOptions(method="aes-128-gcm", password=CANARY, addresses=("127.0.0.1",), port=0)
+)
+LOCAL = LocalService(LocalOptions(method="aes-128-gcm", password=CANARY, server="192.0.2.9"))
+PROXY = ProxyService(ProxyOptions(accounts={"alice": CANARY}))
+
+
+@pytest.mark.parametrize(
+    ("reporting", "error", "part"),
+    [
+        (SERVER, TagError("x"), "password or method mismatch, or a probe"),
+        (SERVER, AddressTypeError("x"), "password or method mismatch, or a probe"),
+        (SERVER, UserError("x"), "add the user"),
+        (SERVER, HandshakeTimeoutError("x"), "mismatch"),
+        (PROXY, VersionError("x"), "SOCKS5"),
+        (PROXY, AuthenticationError("x"), "user name and password"),
+        (LOCAL, DialError("Connection refused"), "192.0.2.9:8388"),
+        (LOCAL, TagError("x"), "password or method differ"),
+    ],
+)
+def test_advice_depends_on_the_service(
+    reporting: ReportingService,
+    error: FastsocksError,
+    part: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reporting.report(error, PEER, TARGET)
+    reporting.end_reports()
+    assert part in caplog.records[-1].message
+    assert CANARY not in caplog.text + repr(reporting)
+
+
+LIMITS = {
+    "max_connections": 3,
+    "max_connections_per_client": 2,
+    "max_handshakes": 2,
+    "max_drains": 1,
+    "max_lookups_per_client": 1,
+}
+
+
+def test_a_limit_is_named_with_its_option(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited = Service(ProxyOptions(**LIMITS))  # type: ignore[arg-type]
+    for cap, client, line in (
+        (
+            Cap.CONNECTIONS,
+            "192.0.2.1",
+            "3 connections are open; further ones are closed (limit); --max-connections raises it",
+        ),
+        (
+            Cap.CONNECTIONS_PER_CLIENT,
+            "2001:db8::/64",
+            (
+                "2001:db8::/64: 2 connections of this client are open; further ones are closed "
+                "(limit); --max-connections-per-client raises it"
+            ),
+        ),
+        (
+            Cap.LOOKUPS_PER_CLIENT,
+            "192.0.2.1",
+            (
+                "192.0.2.1: 1 name look-ups of this client are under way; further ones wait "
+                "(limit); --max-lookups-per-client raises it"
+            ),
+        ),
+    ):
+        limited.limit_hit(cap, client)
+        assert caplog.records[-1].message == line
+        assert fields(caplog)["limit"] == cap.value
+
+
+def test_hits_of_a_limit_of_all_are_alike(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited = Service(ProxyOptions(**LIMITS))  # type: ignore[arg-type]
+    admitted = [limited.limits.admit(f"192.0.2.{number}") for number in range(50)]
+    assert len([one for one in admitted if one]) == 2
+    assert limited.limits.hits == {Cap.HANDSHAKES: 48}
+    assert len(caplog.records) == 5
+    limited.end_reports()
+    assert caplog.records[-1].message.endswith("(43 more times)")
+
+
+def test_too_few_files_are_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (264, 264))
+    limited = Service(ProxyOptions(max_connections=500))
+    assert "room for 100 connections, not for the 500 of --max-connections" in caplog.text
+    assert "LimitNOFILE=" in caplog.text
+    for number in range(101):
+        admission = limited.limits.admit(f"192.0.2.{number}")
+        if admission is not None:
+            admission.established()
+    assert "100 connections are open" in caplog.records[-1].message
+    assert "ulimit -n" in caplog.records[-1].message
+    caplog.clear()
+    Service(ProxyOptions())
+    assert "room for 100 connections;" in caplog.text
+
+
+def test_enough_files_are_not_worth_a_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (65536, 65536))
+    Service(ProxyOptions())
+    Service(ProxyOptions(max_connections=30000))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    Service(ProxyOptions(max_connections=10**9))
+    assert not caplog.records
+
+
+def test_the_access_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    assert not service.access_log
+    assert Service(ProxyOptions(access_log=True)).access_log
+    service.finished(PEER, "al\nice", Address.of("a\nb", 1), 10, 2000, 1.23456, None)
+    record = caplog.records[-1]
+    assert (record.name, record.levelname) == ("fastsocks.access", "INFO")
+    assert fields(caplog) == {
+        "peer": "192.0.2.1:4711",
+        "user": "al\nice",
+        "target": "a\\nb:1",
+        "bytes_up": 10,
+        "bytes_down": 2000,
+        "seconds": 1.235,
+        "end": "finished",
+    }
+    service.finished(PEER, None, TARGET, 0, 0, 0.5, DialError("x"))
+    assert (
+        caplog.records[-1].message
+        == "192.0.2.1:4711 - -> example.com:443 up 0 down 0 bytes in 0.500 s: dial"
+    )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
+    from fastsocks.policy import ClientLimits, UserCounters
     from fastsocks.request import Request
     from fastsocks.shadowsocks import ClientCodec, Codec
 
@@ -74,6 +75,35 @@ class Service(Protocol):
         """Decide where a request goes.
 
         :raises PolicyError: the rules refuse it.
+        """
+
+    @property
+    def limits(self) -> ClientLimits:
+        """What each accepted connection asks for an admission."""
+
+    @property
+    def users(self) -> UserCounters | None:
+        """Where relays of users are counted; None where users are not told apart."""
+
+    @property
+    def access_log(self) -> bool:
+        """Whether :meth:`finished` is to be called."""
+
+    def finished(
+        self,
+        peer: Peer,
+        user: str | None,
+        target: Address,
+        bytes_up: int,
+        bytes_down: int,
+        seconds: float,
+        error: FastsocksError | None,
+    ) -> None:
+        """Log a connection that has ended and whose target is known, relayed or not.
+
+        :param bytes_up: payload from the client, in bytes; `bytes_down`: to it.
+        :param seconds: since it was accepted.
+        :param error: why it ended; None if both ends finished.
         """
 
     def report(self, error: FastsocksError, peer: Peer, target: Address | None) -> None:

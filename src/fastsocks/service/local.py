@@ -6,17 +6,19 @@ import logging
 from typing import TYPE_CHECKING
 
 from fastsocks.address import Address
-from fastsocks.errors import AddressError, ConfigError
-from fastsocks.policy import check_request, encode_accounts, weakness_of
+from fastsocks.errors import AddressError, ConfigError, DialError
+from fastsocks.policy import UserCounters, check_request, encode_accounts, weakness_of
 from fastsocks.shadowsocks import ClientCodec, client_key
 from fastsocks.socks import SocksServer
 
+from .advice import LOCAL_ADVICE
 from .interfaces import Route
 from .reporting import ReportingService
 from .running import Running
 
 if TYPE_CHECKING:
     from fastsocks.config import LocalOptions
+    from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
 
     from .interfaces import Peer
@@ -35,18 +37,28 @@ class LocalService(ReportingService):
         server's address is none.
     """
 
+    ADVICE = LOCAL_ADVICE
+
     def __init__(self, options: LocalOptions) -> None:
-        super().__init__(_log)
+        super().__init__(_log, options)
         self._key = client_key(options.method, options.password)
         try:
             self._server = Address.of(options.server, options.server_port)
         except AddressError as error:
             raise ConfigError(f"server: {error}") from error
         self._accounts = encode_accounts(options.accounts)
+        if self._accounts:
+            self.users = UserCounters()
 
     def inbound(self, peer: Peer) -> SocksServer:
         """Make the server's side of a SOCKS5 handshake."""
         return SocksServer(self._accounts)
+
+    def advice(self, error: FastsocksError) -> str | None:
+        """Return what to do about an error; what fails to be dialed is always our server."""
+        if isinstance(error, DialError):
+            return f"this is about the Shadowsocks server, {self._server}: is it up, and reachable?"
+        return super().advice(error)
 
     def route(self, request: Request, peer: Peer) -> Route:
         """Dial the Shadowsocks server, which is told the target.
@@ -65,6 +77,7 @@ class Local(Running):
     """
 
     def __init__(self, options: LocalOptions) -> None:
-        super().__init__(LocalService(options), options)
+        # A Shadowsocks request follows each connect, so that there is always a first byte.
+        super().__init__(LocalService(options), options, dial_fast_open=options.fast_open)
         if weakness := weakness_of(options.method):
             _log.warning("%s", weakness)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.policy import check_request, encode_accounts, is_loopback, is_public
+from fastsocks.policy import UserCounters, check_request, encode_accounts, is_public
 from fastsocks.socks import SocksServer
 
+from .advice import SOCKS_ADVICE
 from .interfaces import Route
 from .reporting import ReportingService
 from .running import Running
@@ -24,9 +25,13 @@ _log = logging.getLogger("fastsocks.proxy")
 class ProxyService(ReportingService):
     """What connections to a plain SOCKS5 proxy are for."""
 
+    ADVICE = SOCKS_ADVICE
+
     def __init__(self, options: ProxyOptions) -> None:
-        super().__init__(_log)
+        super().__init__(_log, options)
         self._accounts = encode_accounts(options.accounts)
+        if self._accounts:
+            self.users = UserCounters()
 
     def inbound(self, peer: Peer) -> SocksServer:
         """Make the server's side of a SOCKS5 handshake."""
@@ -46,6 +51,5 @@ class Proxy(Running):
 
     def __init__(self, options: ProxyOptions) -> None:
         # What listens on loopback serves this machine, which reaches the same without it.
-        exposed = not all(is_loopback(address) for address in options.addresses)
-        may_dial = is_public if exposed and not options.allow_private else None
-        super().__init__(ProxyService(options), options, may_dial=may_dial)
+        guarded = options.beyond_loopback and not options.allow_private
+        super().__init__(ProxyService(options), options, may_dial=is_public if guarded else None)

@@ -1,11 +1,13 @@
-"""What the services share: a line in the log for each failed connection."""
+"""What the services share: limits, counters, and what is logged of connections."""
 
 from __future__ import annotations
 
+import errno
 import logging
+import socket
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from fastsocks.errors import (
     IdleTimeoutError,
@@ -13,11 +15,16 @@ from fastsocks.errors import (
     StoppedError,
     TruncatedError,
 )
+from fastsocks.policy import Cap, ClientLimits, UserCounters
+
+from .descriptors import possible_connections
+from .line_limiter import LineLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Mapping
 
     from fastsocks.address import Address
+    from fastsocks.config import Options
     from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
 
@@ -26,49 +33,95 @@ if TYPE_CHECKING:
 #: Ends that come with the life of a network, and are nobody's problem.
 _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
 
+#: Fewer connections than this are not enough for more than a few users.
+_FEW_CONNECTIONS = 1000
+
+_MORE_FILES = "raise the limit of open files: ulimit -n, or LimitNOFILE= in a systemd unit"
+
+_CAPS = {
+    Cap.CONNECTIONS: "{count} connections are open; further ones are closed",
+    Cap.CONNECTIONS_PER_CLIENT: "{count} connections of this client are open; further ones are "
+    "closed",
+    Cap.HANDSHAKES: "{count} handshakes are unfinished; further connections are closed",
+    Cap.HANDSHAKES_PER_CLIENT: "{count} handshakes of this client are unfinished; further "
+    "connections are closed",
+    Cap.DRAINS: "{count} failed connections are drained; further ones are closed at once",
+    Cap.DRAINS_PER_CLIENT: "{count} failed connections of this client are drained; further ones "
+    "are closed at once",
+    Cap.LOOKUPS_PER_CLIENT: "{count} name look-ups of this client are under way; further ones wait",
+}
+
+_access_log = logging.getLogger("fastsocks.access")
+
 
 class _Key(NamedTuple):
+    """What lines that are alike have in common."""
+
     message: str
+    status: str
     host: str
     target: Address | None
 
 
-class _Count:
-    __slots__ = ("lines", "since")
-
-    def __init__(self, since: float) -> None:
-        self.since = since
-        self.lines = 0
-
-
 class ReportingService(ABC):
-    """A service that writes one line per failed connection, and few where many are alike.
+    """A service that logs: one line per failed connection, few where many are alike.
 
-    Lines are alike if they tell the same reason, client host and target.
+    Lines are alike if they tell the same reason, client host and target; see
+    :class:`.line_limiter.LineLimiter` for how many pass.
+
+    Each record carries what its line says as ``fields`` too, a dict for logs in JSON: of
+    ``status``, ``advice``, ``peer``, ``target``, ``user``, ``times``, ``limit``, ``bytes_up``,
+    ``bytes_down``, ``seconds`` and ``end`` those that apply.
 
     :param log: takes the lines, at WARNING; at DEBUG what is no problem: resets, idle and
         stopped connections, and clients that leave before they ask for anything.
+    :param options: limits, and whether there is an access log; None: no limits, no access log.
     :param burst: how many lines alike are written within `window` seconds; of the others
         the number follows when the window is over.
+    :param most: how many lines are written within `window` seconds in all.
     :param clock: seconds of a clock that never goes back.
     """
 
-    #: How many kinds of lines are told apart at a time.
-    SIZE = 1024
+    #: What to do about an error, by its status.
+    ADVICE: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
         log: logging.Logger,
+        options: Options | None = None,
         *,
         burst: int = 5,
+        most: int = 200,
         window: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
-        self._burst = burst
-        self._window = window
-        self._clock = clock
-        self._counts: dict[_Key, _Count] = {}
+        self._limiter = LineLimiter(
+            self._left_out,
+            self._others_left_out,
+            burst=burst,
+            most=most,
+            window=window,
+            clock=clock,
+        )
+        #: Usage by user; None where no users are told apart.
+        self.users: UserCounters | None = None
+        #: Whether :meth:`finished` is to be called.
+        self.access_log = options is not None and options.access_log
+        self._caps: dict[Cap, int] = {}
+        self._files_rule = False
+        if options is not None:
+            self._caps = {cap: getattr(options, cap.value) for cap in Cap}
+            self._fit_descriptors()
+        #: How many connections there may be.
+        self.limits = ClientLimits(
+            **{
+                cap.value: count
+                for cap, count in self._caps.items()
+                if cap is not Cap.LOOKUPS_PER_CLIENT
+            },
+            hit=self.limit_hit,
+        )
 
     @abstractmethod
     def inbound(self, peer: Peer) -> Inbound:
@@ -81,6 +134,16 @@ class ReportingService(ABC):
         :raises PolicyError: the rules refuse it.
         """
 
+    def advice(self, error: FastsocksError) -> str | None:
+        """Return what to do about an error, beyond what it says itself."""
+        cause = error.__cause__
+        if isinstance(cause, OSError):
+            if cause.errno in (errno.EMFILE, errno.ENFILE):
+                return _MORE_FILES
+            if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN:
+                return "check the resolver of this host"
+        return self.ADVICE.get(error.status)
+
     def report(self, error: FastsocksError, peer: Peer, target: Address | None) -> None:
         """Log why a connection failed.
 
@@ -91,46 +154,126 @@ class ReportingService(ABC):
             target is None and isinstance(error, TruncatedError)
         )
         if ordinary:
-            if self._log.isEnabledFor(logging.DEBUG):
-                self._log.debug("%s", _line(error, _peer_text(peer), target))
+            if not self._log.isEnabledFor(logging.DEBUG):
+                return
+        elif not self._limiter.passes(_Key(str(error), error.status, str(peer[0]), target)):
             return
-        now = self._clock()
-        self._end_windows(now)
-        key = _Key(str(error), str(peer[0]), target)
-        count = self._counts.get(key)
-        if count is None:
-            if len(self._counts) >= self.SIZE:
-                self._end_window(next(iter(self._counts)))
-            count = self._counts[key] = _Count(now)
-        count.lines += 1
-        if count.lines <= self._burst:
-            self._log.warning("%s", _line(error, _peer_text(peer), target))
+        advice = None if ordinary else self.advice(error)
+        fields = _fields(peer=_peer_text(peer), target=target, status=error.status, advice=advice)
+        self._log.log(
+            logging.DEBUG if ordinary else logging.WARNING,
+            "%s: %s (%s)%s",
+            _where(fields),
+            error,
+            error.status,
+            f"; {advice}" if advice else "",
+            extra={"fields": fields},
+        )
+
+    def limit_hit(self, cap: Cap, client: str) -> None:
+        """Log that a limit was reached.
+
+        :param client: as :attr:`fastsocks.policy.Admission.client` names it.
+        """
+        where = client if cap.per_client else ""
+        message = _CAPS[cap].format(count=self._caps[cap])
+        if not self._limiter.passes(_Key(message, "limit", where, None)):
+            return
+        advice = f"--{cap.value.replace('_', '-')} raises it"
+        if cap is Cap.CONNECTIONS and self._files_rule:
+            advice = _MORE_FILES
+        fields = _fields(peer=where, status="limit", limit=cap.value, advice=advice)
+        prefix = f"{where}: " if where else ""
+        self._log.warning("%s%s (limit); %s", prefix, message, advice, extra={"fields": fields})
+
+    def finished(
+        self,
+        peer: Peer,
+        user: str | None,
+        target: Address,
+        bytes_up: int,
+        bytes_down: int,
+        seconds: float,
+        error: FastsocksError | None,
+    ) -> None:
+        """Write the line of the access log for a connection that has ended.
+
+        :param bytes_up: payload from the client, in bytes; `bytes_down`: to it.
+        :param seconds: since it was accepted.
+        :param error: why it ended; None if both ends finished.
+        """
+        end = "finished" if error is None else error.status
+        fields = _fields(peer=_peer_text(peer), user=user, target=target)
+        fields |= {
+            "bytes_up": bytes_up,
+            "bytes_down": bytes_down,
+            "seconds": round(seconds, 3),
+            "end": end,
+        }
+        _access_log.info(
+            "%s %s -> %s up %d down %d bytes in %.3f s: %s",
+            fields["peer"],
+            "-" if user is None else user,
+            target,
+            bytes_up,
+            bytes_down,
+            seconds,
+            end,
+            extra={"fields": fields},
+        )
 
     def end_reports(self) -> None:
         """Write the numbers that are still owed."""
-        for key in list(self._counts):
-            self._end_window(key)
+        self._limiter.end()
 
-    def _end_windows(self, now: float) -> None:
-        # In the order in which they began.
-        while self._counts:
-            key, count = next(iter(self._counts.items()))
-            if now - count.since < self._window:
-                break
-            self._end_window(key)
+    def _fit_descriptors(self) -> None:
+        possible, wanted = possible_connections(), self._caps[Cap.CONNECTIONS]
+        if possible is None or 0 < wanted <= possible:
+            return
+        # Better to refuse a client than to accept one and have nothing left to dial with.
+        self._caps[Cap.CONNECTIONS] = possible
+        self._files_rule = True
+        if possible < (wanted or _FEW_CONNECTIONS):
+            self._log.warning(
+                "the limit of open files leaves room for %d connections%s; %s",
+                possible,
+                f", not for the {wanted} of --max-connections" if wanted else "",
+                _MORE_FILES,
+            )
 
-    def _end_window(self, key: _Key) -> None:
-        suppressed = self._counts.pop(key).lines - self._burst
-        if suppressed > 0:
-            where = f"{key.host} -> {key.target}" if key.target is not None else key.host
-            self._log.warning("%s: %s (%d more times)", where, key.message, suppressed)
+    def _left_out(self, key: Hashable, times: int) -> None:
+        alike = cast("_Key", key)
+        fields = _fields(peer=alike.host, target=alike.target, status=alike.status, times=times)
+        where = _where(fields)
+        self._log.warning(
+            "%s%s (%d more times)",
+            f"{where}: " if where else "",
+            alike.message,
+            times,
+            extra={"fields": fields},
+        )
+
+    def _others_left_out(self, times: int) -> None:
+        self._log.warning(
+            "%d more lines about connections were left out",
+            times,
+            extra={"fields": {"times": times}},
+        )
+
+
+def _fields(**fields: Any) -> dict[str, Any]:
+    """Return those that have a value, addresses as text."""
+    found = {name: value for name, value in fields.items() if value not in (None, "")}
+    if "target" in found:
+        found["target"] = str(found["target"])
+    return found
+
+
+def _where(fields: Mapping[str, Any]) -> str:
+    peer = fields.get("peer", "")
+    return f"{peer} -> {fields['target']}" if "target" in fields else peer
 
 
 def _peer_text(peer: Peer) -> str:
     host, port = peer[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _line(error: FastsocksError, peer: str, target: Address | None) -> str:
-    where = f"{peer} -> {target}" if target is not None else peer
-    return f"{where}: {error} ({error.status})"

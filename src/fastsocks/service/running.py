@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from fastsocks.net import Dialer, Resolver, listen
+from fastsocks.net import (
+    Dialer,
+    Resolver,
+    check_local_addresses,
+    fast_open_obstacle,
+    listen,
+)
+from fastsocks.policy import Cap
 
 from .setup import Acceptor
 
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fastsocks.config import Options
+    from fastsocks.policy import ClientLimits, UserCounters
 
     from .reporting import ReportingService
 
@@ -29,6 +38,8 @@ class Running:
     :param service: what connections are for.
     :param options: where to listen, and time limits.
     :param may_dial: see :class:`fastsocks.net.Dialer`.
+    :param local_addresses: likewise.
+    :param dial_fast_open: likewise, its `fast_open`.
     """
 
     def __init__(
@@ -37,10 +48,14 @@ class Running:
         options: Options,
         *,
         may_dial: Callable[[str], bool] | None = None,
+        local_addresses: tuple[str, ...] = (),
+        dial_fast_open: bool = False,
     ) -> None:
         self._service = service
         self._options = options
         self._may_dial = may_dial
+        self._local_addresses = local_addresses
+        self._dial_fast_open = dial_fast_open
         self._acceptor: Acceptor | None = None
         self._resolver: Resolver | None = None
         self._addresses: list[tuple[str, int]] = []
@@ -53,6 +68,16 @@ class Running:
         return list(self._addresses)
 
     @property
+    def limits(self) -> ClientLimits:
+        """How many connections there may be and are, and how often that was too few."""
+        return self._service.limits
+
+    @property
+    def users(self) -> UserCounters | None:
+        """What each user has used, live; None where users are not told apart."""
+        return self._service.users
+
+    @property
     def acceptor(self) -> Acceptor:
         """Connection set-up, with its counters; there once the service is started."""
         if self._acceptor is None:
@@ -63,19 +88,42 @@ class Running:
         """Listen, and serve from now on.
 
         :raises ListenError: an address cannot be had; nothing is listening then.
+        :raises ConfigError: this host has none of the addresses to dial from.
         """
         if self._acceptor is not None:
             raise RuntimeError("the service was started before")
         loop = asyncio.get_running_loop()
         options = self._options
+        check_local_addresses(self._local_addresses)
+        if options.fast_open and (obstacle := fast_open_obstacle(dialing=self._dial_fast_open)):
+            _log.warning("no TCP Fast Open: %s", obstacle)
         # In a thread, because looking a name up would hold up the loop.
-        sockets = await asyncio.to_thread(listen, options.addresses, options.port)
-        self._resolver = Resolver(loop)
+        sockets = await asyncio.to_thread(
+            listen,
+            options.addresses,
+            options.port,
+            reuse_port=options.reuse_port,
+            fast_open=options.fast_open,
+        )
+        self._resolver = Resolver(
+            loop,
+            per_client=options.max_lookups_per_client,
+            queued=partial(self._service.limit_hit, Cap.LOOKUPS_PER_CLIENT),
+        )
         self._acceptor = Acceptor(
             loop,
             self._service,
-            dialer=Dialer(loop, self._resolver, timeout=options.timeout, may_dial=self._may_dial),
+            dialer=Dialer(
+                loop,
+                self._resolver,
+                timeout=options.timeout,
+                may_dial=self._may_dial,
+                local_addresses=self._local_addresses,
+                ipv6_first=options.ipv6_first,
+                fast_open=self._dial_fast_open,
+            ),
             timeout=options.timeout,
+            idle_timeout=options.tcp_idle_timeout,
         )
         self._addresses = [sock.getsockname()[:2] for sock in sockets]
         for sock in sockets:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.policy import check_request, is_public, weakness_of
+from fastsocks.policy import UserCounters, check_request, is_public, weakness_of
 from fastsocks.shadowsocks import ReplayGuard, server_codec, server_key
 
+from .advice import SHADOWSOCKS_ADVICE
 from .interfaces import Route
 from .reporting import ReportingService
 from .running import Running
@@ -28,8 +29,12 @@ class ServerService(ReportingService):
     :raises ConfigError: the key does not suit the method, or there is no such method.
     """
 
+    ADVICE = SHADOWSOCKS_ADVICE
+
     def __init__(self, options: ServerOptions) -> None:
-        super().__init__(_log)
+        super().__init__(_log, options)
+        if options.users:
+            self.users = UserCounters()
         self._key = server_key(options.method, options.password, options.users)
         # One for all listeners: a salt recorded at one must not pass at another.
         self._guard = ReplayGuard(self._key.method)
@@ -55,6 +60,11 @@ class Server(Running):
 
     def __init__(self, options: ServerOptions) -> None:
         may_dial = None if options.allow_private else is_public
-        super().__init__(ServerService(options), options, may_dial=may_dial)
+        super().__init__(
+            ServerService(options),
+            options,
+            may_dial=may_dial,
+            local_addresses=options.outbound_addresses,
+        )
         if weakness := weakness_of(options.method):
             _log.warning("%s", weakness)

@@ -1,0 +1,36 @@
+"""What to do about errors, by their status: for whoever reads the log.
+
+Errors say what happened; what it most likely means depends on the service it happened to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: A Shadowsocks server, about its clients.
+SHADOWSOCKS_ADVICE: Mapping[str, str] = {
+    "tag": "password or method mismatch, or a probe",
+    "header": "method mismatch, another edition of the protocol, or a probe",
+    "address-type": "password or method mismatch, or a probe",
+    "bad-address": "password or method mismatch, or a probe",
+    "unknown-user": "add the user, or correct the key in the client",
+    "replay": "harmless if rare; if it goes on, somebody records and replays this traffic",
+    "handshake-timeout": "password or method mismatch, a very slow network, or a probe",
+}
+
+#: A SOCKS5 server, about its clients.
+SOCKS_ADVICE: Mapping[str, str] = {
+    "version": "this port speaks SOCKS5 only: set the application to SOCKS5, not HTTP or SOCKS4",
+    "protocol": "is this application set to SOCKS5?",
+    "command": "only CONNECT is carried out; UDP is to come",
+    "authentication": "check user name and password in the application",
+    "handshake-timeout": "is this application set to SOCKS5?",
+}
+
+#: The same, where a Shadowsocks client stands behind it, which has a server to complain of.
+LOCAL_ADVICE: Mapping[str, str] = {
+    **SOCKS_ADVICE,
+    "tag": "the server's answer: password or method differ there, or it was tampered with",
+    "header": "the server's answer: method differs there, or it was tampered with",
+    "replay": "what listens there is no Shadowsocks server, or does not know the password",
+}
