@@ -1,0 +1,231 @@
+"""Connections through a server, from inside a program."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trustme
+
+from fastsocks.config import ProxyOptions, ServerOptions
+from fastsocks.errors import AuthenticationError, ConfigError, DialError, ReplyError
+from fastsocks.service import Proxy, Server
+from fastsocks.service.tunnel import create_connection, open_connection
+from fastsocks.shadowsocks import generate_key
+from harness.loops import Run
+
+METHODS = ["2022-blake3-aes-128-gcm", "aes-256-gcm", "aes-256-cfb", "none"]
+BLOB = bytes(range(256)) * 4096
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        return
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def _target(handler: Any = _echo, **options: Any) -> AsyncIterator[int]:
+    server = await asyncio.start_server(handler, "127.0.0.1", 0, **options)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@asynccontextmanager
+async def _server(method: str) -> AsyncIterator[str]:
+    key = generate_key(method)
+    options = ServerOptions(
+        addresses=("127.0.0.1",), port=0, method=method, password=key, allow_private=True
+    )
+    async with Server(options) as server:
+        port = server.addresses[0][1]
+        yield f"ss://{method}:{key.replace('+', '%2B').replace('/', '%2F')}@127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def _proxy(**accounts: str) -> AsyncIterator[str]:
+    async with Proxy(ProxyOptions(port=0, accounts=accounts)) as proxy:
+        login = "".join(f"{name}:{password}@" for name, password in accounts.items())
+        yield f"socks5://{login}127.0.0.1:{proxy.addresses[0][1]}"
+
+
+async def _exchange(url: str, port: int, host: str = "127.0.0.1") -> None:
+    reader, writer = await open_connection(url, host, port)
+
+    async def send() -> None:
+        writer.write(BLOB)
+        await writer.drain()
+        writer.write_eof()
+
+    sending = asyncio.ensure_future(send())
+    assert await reader.read(-1) == BLOB
+    await sending
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_echo_through_a_shadowsocks_server(run: Run[None], method: str) -> None:
+    async def main() -> None:
+        async with _target() as port, _server(method) as url:
+            await _exchange(url, port)
+
+    run(main())
+
+
+@pytest.mark.parametrize("accounts", [{}, {"alice": "s%20cret"}])
+def test_an_echo_through_a_socks_server(run: Run[None], accounts: dict[str, str]) -> None:
+    async def main() -> None:
+        decoded = {name: password.replace("%20", " ") for name, password in accounts.items()}
+        async with _target() as port, _proxy(**decoded) as url:
+            await _exchange(url.replace(" ", "%20"), port, "localhost")
+
+    run(main())
+
+
+def test_a_target_that_speaks_first(run: Run[None]) -> None:
+    async def banner(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready\r\n")
+        writer.close()
+
+    async def main() -> None:
+        async with _target(banner) as port, _server(METHODS[0]) as url, _proxy() as plain:
+            for entrance in (url, plain):
+                reader, writer = await open_connection(entrance, "127.0.0.1", port)
+                assert await reader.read() == b"220 ready\r\n"
+                writer.close()
+
+    run(main())
+
+
+def test_the_protocol_form_and_its_transport(run: Run[None]) -> None:
+    class Collector(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.received = bytearray()
+            self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def data_received(self, data: bytes) -> None:
+            self.received += data
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.lost.set_result(None)
+
+    async def main() -> None:
+        async with _target() as port, _server(METHODS[0]) as url:
+            transport, protocol = await create_connection(Collector, url, "127.0.0.1", port)
+            assert transport.get_protocol() is protocol
+            assert transport.get_extra_info("peername")[0] == "127.0.0.1"
+            transport.writelines([b"one ", b"two"])
+            transport.write_eof()
+            await protocol.lost
+            assert protocol.received == b"one two"
+            assert transport.is_closing()
+
+    run(main())
+
+
+def test_a_buffered_protocol_receives_into_its_own_buffer(run: Run[None]) -> None:
+    class Buffered(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.buffer = bytearray(7)
+            self.received = b""
+            self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.received += self.buffer[:nbytes]
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.lost.set_result(None)
+
+    async def main() -> None:
+        async with _target() as port, _server(METHODS[0]) as url:
+            transport, protocol = await create_connection(Buffered, url, "127.0.0.1", port)
+            transport.write(b"a text longer than the buffer")
+            transport.write_eof()
+            await protocol.lost
+            assert protocol.received == b"a text longer than the buffer"
+
+    run(main())
+
+
+def test_tls_inside_the_tunnel(run: Run[None]) -> None:
+    authority = trustme.CA()
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("target.test").configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def main() -> None:
+        async with _target(ssl=serving) as port, _server(METHODS[0]) as url, _proxy() as plain:
+            for entrance in (url, plain):
+                reader, writer = await open_connection(
+                    entrance, "127.0.0.1", port, ssl=trusting, server_hostname="target.test"
+                )
+                writer.write(BLOB)
+                assert await reader.readexactly(len(BLOB)) == BLOB
+                writer.close()
+                await writer.wait_closed()
+                with pytest.raises(ssl.SSLCertVerificationError):
+                    await open_connection(entrance, "127.0.0.1", port, ssl=trusting)
+
+    run(main())
+
+
+def test_a_wrong_key_never_looks_like_a_clean_end(run: Run[None]) -> None:
+    async def main() -> None:
+        async with _target() as port, _server("aes-256-gcm") as url:
+            wrong = url.replace("aes-256-gcm:", "aes-256-gcm:not-", 1)
+            reader, writer = await open_connection(wrong, "127.0.0.1", port)
+            writer.write(b"hello")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await reader.read()
+            writer.transport.abort()
+
+    run(main())
+
+
+def test_refusals_are_typed(run: Run[None]) -> None:
+    async def main() -> None:
+        async with _target() as free:
+            pass
+        async with _proxy(alice="right") as url:
+            with pytest.raises(ReplyError) as refused:
+                await open_connection(url, "127.0.0.1", free)
+            assert refused.value.reply == 0x05
+            with pytest.raises(AuthenticationError):
+                await open_connection(url.replace("right", "wrong"), "127.0.0.1", free)
+        with pytest.raises(DialError):
+            await open_connection(f"socks5://127.0.0.1:{free}", "127.0.0.1", 80)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://127.0.0.1:8080", "neither"),
+        ("socks5://user:CANARY@", "host is missing"),
+        ("socks5://user:CANARY@host:port", "socks5://"),
+        ("ss://YWVzLTEyOC1nY206dGVzdA@h:1?plugin=obfs-local", "plugin"),
+    ],
+)
+def test_urls_that_cannot_be_used(run: Run[None], url: str, text: str) -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigError, match=text) as raised:
+            await open_connection(url, "127.0.0.1", 80)
+        assert "CANARY" not in str(raised.value)
+
+    run(main())
