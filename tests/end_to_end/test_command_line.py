@@ -28,7 +28,7 @@ def _run(implementation: Implementation, *arguments: str) -> subprocess.Complete
         capture_output=True,
         text=True,
         timeout=DEADLINE,
-        env=environment(implementation),
+        env=environment(implementation, FASTSOCKS_LOOP="auto"),
         check=False,
     )
 
