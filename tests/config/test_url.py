@@ -46,8 +46,8 @@ def test_vector_is_refused(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["produce"], ids=lambda vector: str(vector["uri"]))
 def test_vector_is_written(vector: dict[str, Any]) -> None:
-    url = ServerURL(**{name: vector.get(name) for name in FIELDS})
-    assert url.format() == vector["uri"]
+    fields: dict[str, Any] = {name: vector.get(name) for name in FIELDS}
+    assert ServerURL(**fields).format() == vector["uri"]
 
 
 @pytest.mark.parametrize("vector", PARSED, ids=name_of)
@@ -72,9 +72,12 @@ def test_a_2022_method_is_never_written_in_base64(vector: dict[str, Any]) -> Non
             "ss://YWVzLTI1Ni1nY206w7/Dvj9+fg@example.com:8388",
             ("aes-256-gcm", "ÿþ?~~", "example.com", 8388),
         ),
-        ("ss://YWVzLTI1Ni1jZmI6cHdAZXhhbXBsZS5jb206ODM4OA/#t", ("aes-256-cfb", "pw", "example.com", 8388)),
+        (
+            "ss://YWVzLTI1Ni1jZmI6cHdAZXhhbXBsZS5jb206ODM4OA/#t",
+            ("aes-256-cfb", "pw", "example.com", 8388),
+        ),
     ],
-)  # fmt: skip
+)
 def test_forms_in_use(text: str, expected: tuple[str, str, str, int]) -> None:
     url = ServerURL.parse(text)
     assert (url.method, url.password, url.host, url.port) == expected

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from fastsocks.errors import ConfigError
 
@@ -14,7 +14,7 @@ from .environment import read_environment
 from .file import Entry, FileSettings, read_file
 from .keys import KEYS, PASSWORDS, Place, Side
 from .options import LocalOptions, Options, ProcessOptions, ProxyOptions, ServerOptions
-from .secrets import check_keys, expand_url, password_of
+from .passwords import check_keys, expand_url, password_of
 from .settings import Layer, Setting, read_flags
 from .values import Hosts
 
@@ -26,9 +26,10 @@ _OPTIONS: dict[Side, type[Options]] = {
     Side.PROXY: ProxyOptions,
 }
 
-#: Top-level keys that make a server of their own beside those of ``servers``.
-_MAKE_A_SERVER = ("server", "server_port", "users", *PASSWORDS)
-_MAKE_A_LISTENER = ("local_address", "local_port")
+#: Keys that are of one server, or on local and proxy of one listener. Entries of ``servers`` or
+#: ``locals`` do not take them from the top level, where they are of one more.
+_OF_A_SERVER = ("server", "server_port", "users", *PASSWORDS)
+_OF_A_LISTENER = ("local_address", "local_port")
 
 _EMPTY: Layer = {}
 
@@ -124,6 +125,17 @@ def is_first_run(
     return file is None and given.keys().isdisjoint({"method", "users", *PASSWORDS})
 
 
+class _Instance(NamedTuple):
+    """One service of a file, or the one there is."""
+
+    #: As in :class:`Configured`.
+    name: str
+    #: The same of the server that it is, or leads to.
+    server: str
+    #: What the file says of it, what counts first in front.
+    layers: tuple[Layer, ...]
+
+
 class _Reading:
     """One run through all places."""
 
@@ -151,7 +163,7 @@ class _Reading:
         }
 
     def configuration(self) -> Configuration[Any]:
-        services = tuple(self._configured(*instance) for instance in self._instances())
+        services = tuple(map(self._configured, self._instances()))
         layers = (self._flags, self._environment, self._top, self._defaults)
         chosen = {
             name: setting
@@ -194,55 +206,48 @@ class _Reading:
         if port is not None:
             layer[port_name] = Setting(port, setting.source)
 
-    def _instances(self) -> list[tuple[str, list[Layer]]]:
-        """Return the name of each service, and what it is put together from."""
-        servers = self._entries(self._file.servers if self._file else None, _MAKE_A_SERVER)
+    def _instances(self) -> list[_Instance]:
+        servers = self._entries("servers", self._file.servers if self._file else None)
         if self._side is Side.SERVER:
-            self._check_shared("server_port", [name for name, _ in servers])
-            return servers
-        listeners = self._entries(self._file.locals if self._file else None, _MAKE_A_LISTENER)
-        self._check_shared("local_port", [name for name, _ in listeners])
-        if self._side is Side.PROXY:
-            return listeners
-        if len(servers) > 1:
-            used = servers[0][0] or "its top level"
-            self._warn(f"only one server is used, that of {used}")
-        # Keys of the server stand in no listener, so that the order of the two does not matter.
-        server = servers[0][1]
-        return [(name, [*layers, *server]) for name, layers in listeners]
+            self._check_shared("server_port", len(servers))
+            shared = _without(self._top, _OF_A_SERVER)
+            return [_Instance(name, name, (own, shared)) for name, own in servers]
+        listeners = self._entries("locals", self._file.locals if self._file else None)
+        self._check_shared("local_port", len(listeners))
+        server, server_keys = servers[0]
+        if self._side is Side.LOCAL and len(servers) > 1:
+            self._warn(f"only one server is used, that of {server or 'the top level'}")
+        shared = _without(self._top, (*_OF_A_SERVER, *_OF_A_LISTENER))
+        return [_Instance(name, server, (own, server_keys, shared)) for name, own in listeners]
 
     def _entries(
-        self, entries: Sequence[Entry] | None, making: Sequence[str]
-    ) -> list[tuple[str, list[Layer]]]:
-        by_itself = entries is None or not self._top.keys().isdisjoint(making)
-        found: list[tuple[str, list[Layer]]] = [("", [self._top])] if by_itself else []
-        inherited = {
-            name: setting for name, setting in self._top.items() if KEYS[Place.TOP][name].inherited
-        }
-        found += [
-            (entry.name, [self._prepare(entry.settings), inherited]) for entry in entries or ()
-        ]
+        self, kind: str, entries: Sequence[Entry] | None
+    ) -> list[tuple[str, dict[str, Setting]]]:
+        """Return what is said of each server or each listener alone, the top level first."""
+        keys = _OF_A_SERVER if kind == "servers" else _OF_A_LISTENER
+        own = {name: setting for name, setting in self._top.items() if name in keys}
+        found = [("", own)] if entries is None or own else []
+        found += [(entry.name, self._prepare(entry.settings)) for entry in entries or ()]
         if not found:
-            kind = "servers" if making is _MAKE_A_SERVER else "locals"
             raise ConfigError(f"{self._where('')}{kind}: it has no entry that is not disabled")
         return found
 
-    def _check_shared(self, port: str, names: Sequence[str]) -> None:
+    def _check_shared(self, port: str, count: int) -> None:
         for layer in (self._flags, self._environment):
-            if len(names) > 1 and port in layer and layer[port].value:
+            if count > 1 and port in layer and layer[port].value:
                 raise ConfigError(
-                    f"{layer[port].source}: {len(names)} of the file cannot listen on one port; "
-                    "change the ports there"
+                    f"{layer[port].source}: the file has {count} that listen, which cannot have "
+                    "one port; change the ports there"
                 )
 
-    def _configured(self, name: str, layers: Sequence[Layer]) -> Configured[Any]:
-        all_layers = (self._flags, self._environment, *layers, self._defaults)
+    def _configured(self, instance: _Instance) -> Configured[Any]:
+        all_layers = (self._flags, self._environment, *instance.layers, self._defaults)
         chosen = {
             key: setting
             for key, setting in _first_of_each(all_layers).items()
             if not KEYS[Place.TOP][key].process
         }
-        where = self._where(name)
+        where = self._where(instance.server)
         if self._side is not Side.PROXY:
             for key in PASSWORDS:
                 chosen.pop(key, None)
@@ -254,7 +259,7 @@ class _Reading:
             values.setdefault("server", "")
         options = self._make(_OPTIONS[self._side], values, settings, where)
         self._advise(options, settings)
-        return Configured(name, options, _sources(type(options), settings))
+        return Configured(instance.name, options, _sources(type(options), settings))
 
     def _by_option(self, chosen: Layer) -> dict[str, Setting]:
         settings: dict[str, Setting] = {}
@@ -348,6 +353,10 @@ def _first_of_each(layers: Sequence[Layer]) -> dict[str, Setting]:
         for name, setting in layer.items():
             found.setdefault(name, setting)
     return found
+
+
+def _without(layer: Layer, names: Sequence[str]) -> dict[str, Setting]:
+    return {name: setting for name, setting in layer.items() if name not in names}
 
 
 def _sources(kind: type[Any], settings: Layer) -> dict[str, str]:

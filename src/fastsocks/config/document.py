@@ -95,7 +95,8 @@ def _parse_toml(text: str, name: str) -> object:
         # The message itself can repeat a piece of the content.
         found = re.search(r"\(at (line \d+, column \d+|end of document)\)", str(error))
         place = found[1] if found else "somewhere"
-        raise ConfigError(f"{name}: {place}: this is not TOML") from None
+        reason = " (a key is there twice)" if "overwrite" in str(error) else ""
+        raise ConfigError(f"{name}: {place}: this is not TOML{reason}") from None
 
 
 class _DuplicateKeyError(Exception):

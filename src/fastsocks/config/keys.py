@@ -79,8 +79,6 @@ class Key:
     read: Callable[[object], object] = values.read_text
     #: Whether the value is, or has in it, something that nobody else may know.
     secret: bool = False
-    #: Whether an entry of ``servers`` or ``locals`` takes it from the top level.
-    inherited: bool = True
     #: Of the process, not of a service.
     process: bool = False
 
@@ -158,7 +156,7 @@ def _secret(name: str, peers: Peer) -> Key:
     sets = _sets(name)
     places = _TOP | _SERVERS
     read = values.read_text if name == "password_file" else values.read_password
-    return Key(name, peers, places, sets, sets, _NO_SERVER, read, secret=True, inherited=False)
+    return Key(name, peers, places, sets, sets, _NO_SERVER, read, secret=True)
 
 
 def _ignored(names: str, peers: Peer, places: Place, text: str) -> list[Key]:
@@ -178,21 +176,19 @@ _KEYS: tuple[Key, ...] = (
     # Both ends
     Key(
         "server", _ALL, _TOP | _SERVERS,
-        _sets("addresses"), _sets("server"), _NO_SERVER, values.read_hosts, inherited=False,
+        _sets("addresses"), _sets("server"), _NO_SERVER, values.read_hosts,
     ),
     Key(
         "server_port", _ALL, _TOP | _SERVERS,
         _sets("port"), _sets("server_port"), _NO_SERVER, values.read_listening_port,
-        inherited=False,
     ),
     Key(
         "local_address", _ALL, _TOP | _LOCALS,
         _sets("outbound_addresses"), _sets("addresses"), _sets("addresses"), values.read_hosts,
-        inherited=False,
     ),
     Key(
         "local_port", _ALL, _TOP | _LOCALS,
-        _IGNORED, _sets("port"), _sets("port"), values.read_listening_port, inherited=False,
+        _IGNORED, _sets("port"), _sets("port"), values.read_listening_port,
     ),
     *(
         Key(
@@ -214,13 +210,13 @@ _KEYS: tuple[Key, ...] = (
         "url", _FASTSOCKS, _TOP,
         _refused("ss:// URLs are for `fastsocks local`; a server has server, server_port, method "
                  "and password"),
-        _sets("url"), _NO_SERVER, secret=True, inherited=False,
+        _sets("url"), _NO_SERVER, secret=True,
     ),
     # Who may connect
     Key("users", _RUST, _TOP, _sets("users"), _USE_ACCOUNTS, _USE_ACCOUNTS,
-        values.read_accounts, secret=True, inherited=False),
+        values.read_accounts, secret=True),
     Key("users", _RUST, _SERVERS, _sets("users"), _IGNORED, _NO_SERVER,
-        values.read_accounts, secret=True, inherited=False),
+        values.read_accounts, secret=True),
     Key("accounts", _FASTSOCKS, _TOP | _LOCALS, _NOT_A_USER, _sets("accounts"), _sets("accounts"),
         values.read_accounts, secret=True),
     Key("allow_private", _FASTSOCKS, _TOP | _SERVERS | _LOCALS,

@@ -138,7 +138,8 @@ def _read_number(value: object) -> float:
         value = float(text) if "." in text else int(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError("it has to be a number")
-    if not math.isfinite(value) or abs(value) > 10**18:
+    # In this order: an integer can be too large to be asked whether it is finite.
+    if abs(value) > 10**18 or not math.isfinite(value):
         raise ConfigError("it has to be a finite number of no more than 18 digits")
     return value
 

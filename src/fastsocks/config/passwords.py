@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsocks.errors import ConfigError
+from fastsocks.errors import ConfigError, MethodError
 
 from .keys import PASSWORDS, Side
 from .settings import Layer, Setting
@@ -115,6 +115,8 @@ def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
             if users:
                 source = users.source
                 server_key(found, password, users.value)
+    except MethodError as error:
+        raise ConfigError(f"{method.source}: {error}") from None
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
 
