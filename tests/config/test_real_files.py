@@ -407,6 +407,13 @@ def test_what_a_server_dials_from(
     assert server(file, text).services[0].options.outbound_addresses == expected
 
 
+@pytest.mark.parametrize("key", ["local_address", "local_ipv4_address"])
+def test_a_server_dials_from_one_address_of_a_family(file: Path, key: str) -> None:
+    text = f'{{"{key}": ["192.0.2.1", "192.0.2.2"], "password": "p", "method": "aes-256-gcm"}}'
+    with pytest.raises(ConfigError, match=f"config: {key}: one IPv4 and one IPv6 address"):
+        server(file, text)
+
+
 def test_an_open_proxy_is_warned_about(file: Path) -> None:
     def warnings(text: str) -> tuple[str, ...]:
         file.write_text(text, "utf-8")

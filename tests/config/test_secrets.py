@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fastsocks.config import configure_local, configure_proxy, configure_server
+from fastsocks.config.document import Document
 from fastsocks.config.keys import KEYS, Place
+from fastsocks.config.settings import Setting
 from fastsocks.errors import ConfigError
 
 CANARY = "canary-secret"
@@ -73,6 +75,11 @@ def test_no_secret_shows(
         {"locals": [{key: value}]},
     ):
         assert CANARY not in everything_shown(configure, file, content)
+
+
+def test_what_is_read_on_the_way_shows_none() -> None:
+    assert CANARY not in repr(Setting(CANARY, "x"))
+    assert CANARY not in repr(Document("x", Path(), {"password": CANARY}, open_to_others=True))
 
 
 names = st.sampled_from([*(key for place in Place for key in KEYS[place]), "_x", "typo"])

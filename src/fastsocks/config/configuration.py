@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from fastsocks.errors import ConfigError
@@ -281,8 +282,6 @@ class _Reading:
 
     def _outbound(self, chosen: Layer) -> Setting | None:
         """Gather what a server dials from: an address of each family at most."""
-        from ipaddress import ip_address
-
         found: dict[int, str] = {}
         sources: list[str] = []
         for key in ("local_address", "local_ipv4_address", "local_ipv6_address"):
@@ -290,6 +289,7 @@ class _Reading:
                 continue
             setting = chosen[key]
             names = setting.value.names if key == "local_address" else setting.value
+            own: set[int] = set()
             for name in names:
                 try:
                     address = ip_address(name)
@@ -307,6 +307,11 @@ class _Reading:
                         "from loopback it would reach nobody; `server` is where it listens"
                     )
                     continue
+                if address.version in own:
+                    raise ConfigError(
+                        f"{setting.source}: one IPv4 and one IPv6 address at most to dial from"
+                    )
+                own.add(address.version)
                 found[address.version] = name
                 sources.append(setting.source)
         if not found:
