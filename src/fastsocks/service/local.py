@@ -41,7 +41,7 @@ class LocalService(ReportingService):
 
     def __init__(self, options: LocalOptions) -> None:
         super().__init__(_log, options)
-        self._key = client_key(options.method, options.password)
+        self._key = client_key(options.method, options.password, options.key)
         try:
             self._server = Address.of(options.server, options.server_port)
         except AddressError as error:

@@ -35,7 +35,7 @@ class ServerService(ReportingService):
         super().__init__(_log, options)
         if options.users:
             self.users = UserCounters()
-        self._key = server_key(options.method, options.password, options.users)
+        self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all listeners: a salt recorded at one must not pass at another.
         self._guard = ReplayGuard(self._key.method)
 

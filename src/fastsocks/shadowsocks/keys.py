@@ -62,18 +62,21 @@ class ServerKey:
         return f"<ServerKey {self.method.name}>"
 
 
-def client_key(method: str | Method, password: str) -> ClientKey:
+def client_key(method: str | Method, password: str, key: str = "") -> ClientKey:
     """Make a client's key.
 
     :param method: a method or its name.
     :param password: 2022: a PSK in base64, or the whole chain ``iPSK:...:uPSK`` (AES methods
         only); ignored for ``none``; otherwise any text but the empty one.
+    :param key: in the place of a password the key itself, as shadowsocks-libev has it: URL-safe
+        base64 of as many bytes as the method's key has, or more, of which those count. Not for
+        2022 methods, whose password is the key.
     :raises MethodError: no such method, or this libcrypto lacks its cipher.
     :raises ConfigError: the password does not suit the method; never repeats it.
     """
     method = _usable(method)
     if method.family is not Family.AEAD_2022:
-        return ClientKey(method, _password_key(method, password))
+        return ClientKey(method, _stretched_key(method, password, key))
     *identity, last = password.split(":")
     if identity and not method.identity_headers:
         raise ConfigError(
@@ -83,7 +86,10 @@ def client_key(method: str | Method, password: str) -> ClientKey:
 
 
 def server_key(
-    method: str | Method, password: str, users: Mapping[str, str] | None = None
+    method: str | Method,
+    password: str,
+    users: Mapping[str, str] | None = None,
+    key: str = "",
 ) -> ServerKey:
     """Make a server's key.
 
@@ -91,6 +97,7 @@ def server_key(
     :param password: 2022: the PSK in base64, with users the iPSK; ignored for ``none``;
         otherwise any text but the empty one.
     :param users: PSK in base64 by user name; 2022 AES methods only.
+    :param key: as in :func:`client_key`.
     :raises MethodError: no such method, or this libcrypto lacks its cipher.
     :raises ConfigError: the password does not suit the method, the method has no users, or two
         users have the same key; never repeats a key.
@@ -102,7 +109,7 @@ def server_key(
             "2022-blake3-aes-256-gcm tell users apart (SIP023)"
         )
     if method.family is not Family.AEAD_2022:
-        return ServerKey(method, _password_key(method, password), {})
+        return ServerKey(method, _stretched_key(method, password, key), {})
     if ":" in password:
         raise ConfigError(f"a server's key for {method.name} is one PSK without a colon")
     table: dict[bytes, User] = {}
@@ -149,6 +156,22 @@ def _usable(method: str | Method) -> Method:
     if method.cipher:
         require(method.cipher)
     return method
+
+
+def _stretched_key(method: Method, password: str, key: str) -> bytes:
+    if not key:
+        return _password_key(method, password)
+    text = key.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        found = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        raise ConfigError("the key is not base64") from None
+    if len(found) < method.key_size:
+        raise ConfigError(
+            f"a key for {method.name} is {method.key_size} bytes in base64, and this has "
+            f"{len(found)}"
+        )
+    return found[: method.key_size]
 
 
 def _password_key(method: Method, password: str) -> bytes:
