@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import flags
+
 if TYPE_CHECKING:
     from fastsocks.service import Running
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class UsageFailure(click.ClickException):
@@ -58,93 +58,6 @@ def failures() -> Iterator[None]:
         raise ListenFailure(str(error)) from error
 
 
-def _common(command: Command) -> Command:
-    """Add the flags of every service."""
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="Log what is no problem, too."),
-        click.option(
-            "--grace",
-            type=float,
-            metavar="SECONDS",
-            default=10.0,
-            show_default=True,
-            help="How long connections may go on after the first SIGTERM or SIGINT; a second "
-            "one ends them at once.",
-        ),
-        click.option(
-            "-t",
-            "--timeout",
-            type=float,
-            metavar="SECONDS",
-            default=30.0,
-            show_default=True,
-            help="Limit for a client's handshake, and for connecting to its target.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _key(command: Command) -> Command:
-    """Add the flags of Shadowsocks' encryption."""
-    for option in (
-        click.option(
-            "-m",
-            "--method",
-            metavar="METHOD",
-            default="",
-            help="Encryption method; a good one is 2022-blake3-aes-128-gcm.",
-        ),
-        click.option(
-            "-k",
-            "--password",
-            metavar="KEY",
-            default="",
-            help="Password, or for a 2022 method its key. Other users of this machine can read "
-            "command lines.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _listening(command: Command) -> Command:
-    """Add the flags of a listening address, as local and proxy have them."""
-    for option in (
-        click.option(
-            "-l",
-            "--local-port",
-            type=int,
-            metavar="PORT",
-            default=1080,
-            show_default=True,
-            help="Port to listen on.",
-        ),
-        click.option(
-            "-b",
-            "--local-address",
-            metavar="ADDRESS",
-            default="127.0.0.1",
-            show_default=True,
-            help="Address to listen on.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _allow_private(command: Command) -> Command:
-    return click.option(
-        "--allow-private",
-        is_flag=True,
-        help="Let clients reach this host, its network and other addresses that are not public.",
-    )(command)
-
-
-def _users(metavar: str, text: str) -> Callable[[Command], Command]:
-    return click.option("--user", "users", multiple=True, metavar=metavar, help=text)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version",
@@ -166,145 +79,81 @@ def fastsocks() -> None:
 @click.option(
     "-s",
     "--server",
-    "addresses",
     multiple=True,
     metavar="ADDRESS",
     help="Address to listen on; may be repeated.  [default: all of this host, IPv6 and IPv4]",
 )
 @click.option(
-    "-p",
-    "--server-port",
-    type=int,
-    metavar="PORT",
-    default=8388,
-    show_default=True,
-    help="Port to listen on.",
+    "-p", "--server-port", type=int, metavar="PORT", help="Port to listen on.  [default: 8388]"
 )
-@_key
-@_users("NAME:KEY", "A user and their key (2022 methods on AES); may be repeated.")
-@_allow_private
-@_common
-def server(
-    addresses: tuple[str, ...],
-    server_port: int,
-    method: str,
-    password: str,
-    users: tuple[str, ...],
-    allow_private: bool,
-    timeout: float,
-    grace: float,
-    verbose: bool,
-) -> None:
+@flags.key
+@flags.names("NAME:KEY", "A user and their key (2022 methods on AES); may be repeated.")
+@click.option(
+    "-b",
+    "--local-address",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address to connect to targets from, one IPv4 and one IPv6 at most.",
+)
+@click.option("-l", "--local-port", type=int, hidden=True)
+@flags.allow_private
+@flags.allow_unencrypted
+@flags.common
+def server(**given: Any) -> None:
     """Run a Shadowsocks server."""
+    given.pop("local_port")  # ss-server takes it, for the sake of shared configurations
 
-    def make() -> Running:
-        from fastsocks.config import ServerOptions, read_accounts
+    def make(configuration: Any) -> list[Running]:
         from fastsocks.service import Server
 
-        return Server(
-            ServerOptions(
-                addresses=addresses or ("",),
-                port=server_port,
-                method=method,
-                password=password,
-                users=read_accounts(users),
-                allow_private=allow_private,
-                timeout=timeout,
-                grace=grace,
-            )
-        )
+        return [Server(service.options) for service in configuration.services]
 
-    _run(make, verbose=verbose)
+    _run("configure_server", "users", make, given)
 
 
 @fastsocks.command()
-@click.option(
-    "-s", "--server", required=True, metavar="ADDRESS", help="Address of the Shadowsocks server."
-)
+@click.argument("url", required=False, metavar="[ss://...]")
+@click.option("-s", "--server", metavar="ADDRESS", help="Address of the Shadowsocks server.")
 @click.option(
     "-p",
     "--server-port",
     type=int,
     metavar="PORT",
-    default=8388,
-    show_default=True,
-    help="Port of the Shadowsocks server.",
+    help="Port of the Shadowsocks server.  [default: 8388]",
 )
-@_listening
-@_key
-@_users(
+@flags.listening
+@flags.key
+@flags.names(
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
-@_common
-def local(
-    server: str,
-    server_port: int,
-    local_address: str,
-    local_port: int,
-    method: str,
-    password: str,
-    users: tuple[str, ...],
-    timeout: float,
-    grace: float,
-    verbose: bool,
-) -> None:
+@flags.common
+def local(**given: Any) -> None:
     """Run a SOCKS5 server that leads to a Shadowsocks server."""
 
-    def make() -> Running:
-        from fastsocks.config import LocalOptions, read_accounts
+    def make(configuration: Any) -> list[Running]:
         from fastsocks.service import Local
 
-        return Local(
-            LocalOptions(
-                addresses=(local_address,),
-                port=local_port,
-                server=server,
-                server_port=server_port,
-                method=method,
-                password=password,
-                accounts=read_accounts(users),
-                timeout=timeout,
-                grace=grace,
-            )
-        )
+        return [Local(service.options) for service in configuration.services]
 
-    _run(make, verbose=verbose)
+    _run("configure_local", "accounts", make, given)
 
 
 @fastsocks.command()
-@_listening
-@_users(
+@flags.listening
+@flags.names(
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
-@_allow_private
-@_common
-def proxy(
-    local_address: str,
-    local_port: int,
-    users: tuple[str, ...],
-    allow_private: bool,
-    timeout: float,
-    grace: float,
-    verbose: bool,
-) -> None:
+@flags.allow_private
+@flags.common
+def proxy(**given: Any) -> None:
     """Run a plain SOCKS5 proxy."""
 
-    def make() -> Running:
-        from fastsocks.config import ProxyOptions, read_accounts
+    def make(configuration: Any) -> list[Running]:
         from fastsocks.service import Proxy
 
-        return Proxy(
-            ProxyOptions(
-                addresses=(local_address,),
-                port=local_port,
-                accounts=read_accounts(users),
-                allow_private=allow_private,
-                timeout=timeout,
-                grace=grace,
-            )
-        )
+        return [Proxy(service.options) for service in configuration.services]
 
-    _run(make, verbose=verbose)
+    _run("configure_proxy", "accounts", make, given)
 
 
 @fastsocks.command()
@@ -317,8 +166,44 @@ def genkey(method: str) -> None:
         click.echo(generate_key(method))
 
 
-def _run(make: Callable[[], Running], *, verbose: bool) -> None:
-    from .process import run
+def _run(
+    configure: str,
+    users: str,
+    make: Callable[[Any], list[Running]],
+    given: dict[str, Any],
+) -> None:
+    """Run services until a signal ends them.
+
+    :param configure: the function of :mod:`fastsocks.config` that puts the options together.
+    :param users: the key of what ``--user`` gives.
+    :param given: what click read.
+    """
+    from .process import Start, run
 
     with failures():
-        run(make, verbose=verbose)
+        from fastsocks import config
+
+        values = {name: value for name, value in given.items() if name not in flags.NOT_KEYS}
+        file = values.pop("access_log")
+        if file is not None:
+            values["access_log"] = True
+        if given["udp"]:
+            values["mode"] = "tcp_and_udp"
+        if given["verbose"]:
+            values["log_level"] = "debug"
+        if given["names"]:
+            values[users] = config.read_accounts(given["names"])
+        configuration = getattr(config, configure)(values, file=given["config"])
+        run(
+            Start(
+                make=lambda: make(configuration),
+                options=configuration.process,
+                access_log=_access_log(file, configuration),
+                warnings=configuration.warnings,
+            )
+        )
+
+
+def _access_log(file: str | None, configuration: Any) -> str | None:
+    wanted = any(service.options.access_log for service in configuration.services)
+    return (file or "-") if wanted else None

@@ -6,16 +6,19 @@ import asyncio
 import logging
 import os
 import signal
-import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import fastsocks
+from fastsocks.errors import ConfigError
 
+from .log import LogOptions, set_up_log
 from .loop import loop_factory, loop_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from fastsocks.config import ProcessOptions
     from fastsocks.service import Running
 
 #: Threads in which libuv looks names up; its own choice, 4, lets a few slow ones hold up all.
@@ -24,37 +27,42 @@ _RESOLVER_THREADS = 16
 _log = logging.getLogger("fastsocks")
 
 
-def run(make: Callable[[], Running], *, verbose: bool) -> None:
-    """Run a service until a signal ends it.
+@dataclass(frozen=True)
+class Start:
+    """What to run, and how."""
 
-    :param make: makes the service; called once the log is set up.
+    #: Makes the services; called once the log is set up and limits are raised.
+    make: Callable[[], list[Running]]
+    options: ProcessOptions
+    #: A file, "-" for standard output, or None.
+    access_log: str | None
+    #: For the log.
+    warnings: Sequence[str] = ()
+
+
+def run(start: Start) -> None:
+    """Run services until a signal ends them.
+
     :raises ConfigError: the options are wrong.
     :raises ListenError: an address cannot be had.
     """
-    _set_up_log(verbose=verbose)
-    _raise_limits()
-    service = make()
+    options = start.options
+    set_up_log(LogOptions(options.log_level, options.log_format, start.access_log))
+    for warning in start.warnings:
+        _log.warning("%s", warning)
+    _raise_limits(options.nofile)
+    services = start.make()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         _log.info("fastsocks %s (%s, %s)", fastsocks.__version__, fastsocks.__impl__, loop_name())
-        runner.run(_serve(service))
-        if service.unfinished_lookups:
+        runner.run(_serve(services, options.user))
+        if any(service.unfinished_lookups for service in services):
             # Their threads end when the resolver gives up, which can take minutes.
             logging.shutdown()
             os._exit(0)
 
 
-def _set_up_log(*, verbose: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S",
-        level=logging.DEBUG if verbose else logging.INFO,
-    )
-    # Not about connections: asyncio tells which selector it chose, and which calls are slow.
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
-
-
-def _raise_limits() -> None:
+def _raise_limits(wanted: int | None) -> None:
+    """Set the limit of open files, or raise it to the hard one."""
     # Read when the first look-up starts the threads.
     os.environ.setdefault("UV_THREADPOOL_SIZE", str(_RESOLVER_THREADS))
     try:
@@ -62,6 +70,12 @@ def _raise_limits() -> None:
     except ModuleNotFoundError:  # Windows has no such limit
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if wanted is not None:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"nofile: {wanted} cannot be had, {hard} is the most") from error
+        return
     if soft == hard:
         return
     try:
@@ -89,32 +103,67 @@ class _Signals:
         (self.end if self.stop.is_set() else self.stop).set()
 
 
-async def _serve(service: Running) -> None:
+async def _serve(services: list[Running], user: str) -> None:
     signals = _Signals()
     try:
-        await service.start()
-        for host, port in service.addresses:
-            _log.info("listening on %s:%d", f"[{host}]" if ":" in host else host, port)
+        for service in services:
+            await service.start()
+        if user:
+            become(user)
+        for service in services:
+            for host, port in service.addresses:
+                _log.info("listening on %s:%d", f"[{host}]" if ":" in host else host, port)
         await signals.stop.wait()
-        await _drain(service, signals)
+        await _drain(services, signals)
     finally:
-        await service.close()
+        for service in services:
+            await service.close()
+
+
+def become(user: str) -> None:
+    """Give up the rights of root for those of a user, for good.
+
+    :param user: name or number.
+    :raises ConfigError: there is none, or this process may not.
+    """
+    try:
+        import pwd
+    except ModuleNotFoundError as error:  # Windows
+        raise ConfigError("user: this system cannot change it; start as that user") from error
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except (KeyError, OverflowError) as error:
+        raise ConfigError(f"user: there is no user {user!r}") from error
+    if os.geteuid() == entry.pw_uid:
+        return
+    try:
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+        os.setuid(entry.pw_uid)
+    except PermissionError as error:
+        raise ConfigError(
+            f"user: only root can become {user!r}; start as that user, such as by User= in a "
+            "systemd unit"
+        ) from error
 
 
 def _connections(count: int) -> str:
     return "1 connection" if count == 1 else f"{count} connections"
 
 
-async def _drain(service: Running, signals: _Signals) -> None:
-    active = service.acceptor.active
-    if active:
+def _active(services: list[Running]) -> int:
+    return sum(service.acceptor.active for service in services)
+
+
+async def _drain(services: list[Running], signals: _Signals) -> None:
+    if active := _active(services):
         _log.info("stopping: %s may finish; signal again to end now", _connections(active))
-    draining = asyncio.ensure_future(service.drain())
+    draining = asyncio.gather(*(service.drain() for service in services))
     ending = asyncio.ensure_future(signals.end.wait())
     await asyncio.wait((draining, ending), return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, ending):
         task.cancel()
     await asyncio.gather(draining, ending, return_exceptions=True)
-    if left := service.acceptor.active:
+    if left := _active(services):
         _log.warning("ending %s", _connections(left))
     _log.info("stopped")

@@ -1,0 +1,164 @@
+"""The flags of the services.
+
+A flag that says nothing has the value None, so that environment and file can speak; its name in
+the code is the key of a configuration file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+
+#: Names of parameters that are no keys of a configuration file.
+NOT_KEYS = ("config", "verbose", "names", "udp", "udp_only")
+
+
+def _all(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def _flag(*names: str, text: str) -> Callable[[Any], Any]:
+    return click.option(*names, is_flag=True, default=None, help=text)
+
+
+def _count(name: str, text: str) -> Callable[[Any], Any]:
+    return click.option(name, type=int, metavar="NUMBER", help=text)
+
+
+def _udp_only(context: click.Context, _: click.Parameter, wanted: bool | None) -> None:
+    if wanted and not context.resilient_parsing:
+        raise click.UsageError("-U: UDP is not relayed yet; leave it out for TCP")
+
+
+common = _all(
+    click.option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="Configuration of fastsocks, shadowsocks-libev or shadowsocks-rust: JSON, or TOML. "
+        "Flags beat the environment, which beats the file.",
+    ),
+    click.option(
+        "-t",
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="Limit for a client's handshake, and for connecting to its target.  [default: 30]",
+    ),
+    click.option(
+        "--grace",
+        type=float,
+        metavar="SECONDS",
+        help="How long connections may go on after the first SIGTERM or SIGINT; a second one ends "
+        "them at once.  [default: 10]",
+    ),
+    _flag("-6", "ipv6_first", text="Try the IPv6 addresses of names first."),
+    _flag(
+        "--fast-open",
+        text="TCP Fast Open: take first bytes with the SYN; local sends them so, too.",
+    ),
+    _flag("--reuse-port", text="Share the port with other processes that do, too (SO_REUSEPORT)."),
+    _flag("--no-delay", text="Nothing to do: TCP_NODELAY is always set."),
+    click.option("--mtu", type=int, metavar="BYTES", help="For UDP, which is to come."),
+    _flag("-u", "udp", text="TCP and UDP; UDP is to come, so this warns."),
+    click.option(
+        "-U",
+        "udp_only",
+        is_flag=True,
+        default=None,
+        hidden=True,
+        expose_value=False,
+        callback=_udp_only,
+    ),
+    click.option(
+        "-n", "--nofile", type=int, metavar="NUMBER", help="Limit of open files.  [default: most]"
+    ),
+    click.option("-a", "user", metavar="USER", help="Run as this user once it listens."),
+    _count("--max-connections", "Most connections at a time.  [default: as files allow]"),
+    _count("--max-connections-per-client", "Of one address or IPv6 /64.  [default: 4096]"),
+    _count("--max-handshakes", "Most unfinished handshakes.  [default: 4096]"),
+    _count("--max-handshakes-per-client", "Of one client.  [default: 1024]"),
+    _count("--max-drains", "Most failed connections kept open in silence.  [default: 4096]"),
+    _count("--max-drains-per-client", "Of one client.  [default: 64]"),
+    _count("--max-lookups-per-client", "Name look-ups of one client at a time.  [default: 8]"),
+    click.option(
+        "--access-log",
+        metavar="[FILE|-]",
+        is_flag=False,
+        flag_value="-",
+        help="Log a line for every connection, to FILE or standard output. Off unless asked for.",
+    ),
+    click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        help="How lines are written.  [default: text]",
+    ),
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="The least that is logged.  [default: info]",
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="The same as --log-level debug."),
+)
+
+key = _all(
+    click.option(
+        "-k",
+        "--password",
+        metavar="KEY",
+        help="Password, or for a 2022 method its key. Other users of this machine can read command "
+        "lines, and shells keep a history: better --password-file or FASTSOCKS_PASSWORD.",
+    ),
+    click.option(
+        "--password-file", metavar="FILE", help="File that has the password in its only line."
+    ),
+    click.option(
+        "--key",
+        metavar="BASE64",
+        help="In the place of a password the key itself, as shadowsocks-libev has it.",
+    ),
+    click.option(
+        "-m",
+        "--method",
+        metavar="METHOD",
+        help="Encryption method; a good one is 2022-blake3-aes-128-gcm.",
+    ),
+)
+
+listening = _all(
+    click.option(
+        "-b",
+        "--local-address",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Address to listen on; may be repeated.  [default: 127.0.0.1]",
+    ),
+    click.option(
+        "-l", "--local-port", type=int, metavar="PORT", help="Port to listen on.  [default: 1080]"
+    ),
+)
+
+allow_private = _flag(
+    "--allow-private",
+    text="Let clients reach this host, its network and other addresses that are not public.",
+)
+
+allow_unencrypted = _flag(
+    "--allow-unencrypted",
+    text="Let the method none listen beyond loopback: an open proxy for whoever finds it.",
+)
+
+
+def names(metavar: str, text: str) -> Callable[[Command], Command]:
+    """Add the flag of users, who are named with a secret each."""
+    return click.option("--user", "names", multiple=True, metavar=metavar, help=text)

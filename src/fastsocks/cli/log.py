@@ -1,0 +1,105 @@
+"""How and where this process logs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from fastsocks.errors import ConfigError
+
+#: Stands for standard output, as the file of an access log.
+STANDARD_OUTPUT = "-"
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """What the command line says of logs."""
+
+    #: ``debug``, ``info``, ``warning`` or ``error``.
+    level: str = "info"
+    #: ``text`` or ``json``.
+    format: str = "text"
+    #: A file, STANDARD_OUTPUT, or None for no access log.
+    access_log: str | None = None
+
+
+def set_up_log(options: LogOptions) -> None:
+    """Log to standard error, and accesses to where the options say.
+
+    :raises ConfigError: the file of the access log cannot be opened.
+    """
+    formatter = _JSONFormatter() if options.format == "json" else _TextFormatter()
+    logging.basicConfig(level=options.level.upper(), handlers=[_handler(None, formatter)])
+    # Not about connections: asyncio tells which selector it chose, and which calls are slow.
+    logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.getLogger().level))
+    if options.access_log is not None:
+        accesses = logging.getLogger("fastsocks.access")
+        accesses.setLevel(logging.INFO)
+        accesses.propagate = False
+        accesses.addHandler(_handler(options.access_log, formatter))
+
+
+def _handler(file: str | None, formatter: logging.Formatter) -> logging.Handler:
+    handler: logging.Handler
+    if file is None:
+        handler = logging.StreamHandler(sys.stderr)
+    elif file == STANDARD_OUTPUT:
+        handler = logging.StreamHandler(sys.stdout)
+    else:
+        # Opens the file anew once logrotate has moved it away; Windows does not let it.
+        kind = logging.FileHandler if sys.platform == "win32" else _watched()
+        try:
+            handler = kind(file, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"access_log: cannot write {file}: {error.strerror}") from error
+    handler.setFormatter(formatter)
+    return handler
+
+
+def _watched() -> type[logging.FileHandler]:
+    return logging.handlers.WatchedFileHandler
+
+
+class _TextFormatter(logging.Formatter):
+    """Lines for people: time, level, message.
+
+    What does not print is escaped, whoever wrote it: a peer chooses names that are logged, and
+    must not be able to write lines of its own, or to a terminal.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        if not record.message.isprintable():
+            record.message = "".join(
+                letter if letter.isprintable() else ascii(letter)[1:-1] for letter in record.message
+            )
+        return super().formatMessage(record)
+
+
+class _JSONFormatter(logging.Formatter):
+    """One JSON object per line: time, level, logger, message, and the fields of the record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        found: dict[str, Any] = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            found["traceback"] = self.formatException(record.exc_info)
+        # Everything beyond ASCII is escaped, and with it what does not print.
+        return json.dumps(found)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """Return RFC 3339 in UTC with milliseconds."""
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        return f"{text}.{int(record.msecs):03d}Z"

@@ -1,0 +1,115 @@
+"""How lines look, and where they go."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastsocks.cli.log import LogOptions, set_up_log
+from fastsocks.errors import ConfigError
+
+LINE_BREAKS = "\n\r\x0b\x0c\x1b[2J\x7f\x85\u2028\u202e\udcff"
+
+
+@pytest.fixture(autouse=True)
+def _separate_logging() -> Iterator[None]:
+    """Leave the loggers as they were, without pytest's own handlers meanwhile."""
+    loggers = [logging.getLogger(name) for name in ("", "asyncio", "fastsocks.access")]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers.clear()
+    yield
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        for handler in logger.handlers:
+            handler.close()
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def _set_up(options: LogOptions) -> None:
+    logging.getLogger().handlers.clear()  # pytest has put its own there again
+    set_up_log(options)
+
+
+log = logging.getLogger("fastsocks.test")
+accesses = logging.getLogger("fastsocks.access")
+
+
+def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+    _set_up(LogOptions())
+    log.debug("hidden")
+    log.warning("what %s", "happened")
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d WARNING what happened\n", written.err)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nobody_writes_lines_of_their_own(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    _set_up(LogOptions(format=form, access_log="-"))
+    for logger in (log, accesses):
+        logger.warning("name %s end", LINE_BREAKS, extra={"fields": {"target": LINE_BREAKS}})
+    for written in capsys.readouterr():
+        assert written.endswith("\n")
+        assert written[:-1].isprintable()
+        assert "\\n" in written
+        assert "\\u202e" in written
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    _set_up(LogOptions(level="debug", format="json"))
+    log.debug("what %s", "happened", extra={"fields": {"status": "tag", "peer": "192.0.2.1:1"}})
+    found = json.loads(capsys.readouterr().err)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found.pop("time"))
+    assert found == {
+        "level": "debug",
+        "logger": "fastsocks.test",
+        "message": "what happened",
+        "status": "tag",
+        "peer": "192.0.2.1:1",
+    }
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_traceback_is_kept(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    _set_up(LogOptions(format=form))
+    try:
+        raise ValueError("the cause")
+    except ValueError:
+        log.exception("failed")
+    written = capsys.readouterr().err
+    assert "ValueError: the cause" in written
+    assert (written.count("\n") == 1) == (form == "json")
+
+
+def test_accesses_go_to_their_file_only(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    _set_up(LogOptions(level="error", access_log=str(file)))
+    accesses.info("first")
+    assert file.read_text(encoding="utf-8").endswith(" INFO first\n")
+    if sys.platform != "win32":
+        file.rename(tmp_path / "access.log.1")  # as logrotate does
+        accesses.info("second")
+        assert file.read_text(encoding="utf-8").endswith(" INFO second\n")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"access_log: cannot write .*No such file"):
+        _set_up(LogOptions(access_log=str(tmp_path / "none" / "access.log")))
+
+
+def test_levels(capsys: pytest.CaptureFixture[str]) -> None:
+    _set_up(LogOptions(level="error"))
+    log.warning("hidden")
+    log.error("shown")
+    logging.getLogger("asyncio").warning("hidden, too")
+    lines: list[Any] = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
