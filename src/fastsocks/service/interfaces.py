@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
     from fastsocks.policy import ClientLimits, UserCounters
@@ -65,8 +67,41 @@ class Route(NamedTuple):
     payload_wait: float = 0.0
 
 
+class UdpAssociation(Protocol):
+    """The UDP relay of one client (RFC 1928 section 7), as long as its TCP connection lasts."""
+
+    #: Called once if the association ends by itself: idle for too long, or one too many. Set-up
+    #: sets it as soon as it has the association. Never called from within :meth:`close`, and
+    #: not after it.
+    ended: Callable[[], None] | None
+
+    @property
+    def bound(self) -> Address:
+        """Where the client is to send its datagrams; for :meth:`Inbound.connected`."""
+
+    def close(self) -> None:
+        """End it, all of its descriptors at once; again does nothing."""
+
+
 class Service(Protocol):
-    """What connection set-up is given."""
+    """What connection set-up is given.
+
+    A request whose command is UDP_ASSOCIATE goes another way than the others:
+
+    1. :meth:`associate` is awaited in the place of :meth:`route` and a dial. It keeps to a time
+       limit of its own; :meth:`Acceptor.abort` cancels it. A FastsocksError is reported and
+       answered as that of a dial is (:meth:`report`, :meth:`Inbound.failed`).
+    2. What :meth:`Inbound.connected` returns for :attr:`UdpAssociation.bound` is sent.
+    3. The TCP connection, which has no time limit now, is only watched: what comes from the
+       client, early data included, is read and forgotten. Its end or reset closes the
+       association, and then the connection; nothing is reported of either.
+    4. If the association ends by itself (:attr:`UdpAssociation.ended`), the connection is closed.
+    5. :meth:`Acceptor.abort` closes both; :meth:`Acceptor.stop_listening` neither.
+
+    Until it is closed the connection counts in :attr:`Acceptor.active`, and in the limits as an
+    established one. Whatever comes between an association and its connection, a fault of ours
+    included, :meth:`UdpAssociation.close` is called.
+    """
 
     def inbound(self, peer: Peer) -> Inbound:
         """Make the Inbound of a connection accepted from `peer`."""
@@ -75,6 +110,17 @@ class Service(Protocol):
         """Decide where a request goes.
 
         :raises PolicyError: the rules refuse it.
+        """
+
+    async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
+        """Open a UDP relay for a client.
+
+        :param request: its command is UDP_ASSOCIATE; its address is but a hint from where the
+            client may send.
+        :param peer: the client's end of the TCP connection that asks.
+        :param local_host: the IP address of our end of it, as a socket names it: that is where
+            the client reaches us.
+        :raises FastsocksError: it cannot be had; ``reply`` says why.
         """
 
     @property
