@@ -67,6 +67,7 @@ def run(
         ("proxy -l 0 -a no-such-user", "user: there is no user 'no-such-user'"),
         ("proxy -l 0 --max-connections -1", "--max-connections: -1 is below 0"),
         ("proxy -l 0 --access-log /nowhere/log", "access_log: cannot write /nowhere/log: No such"),
+        (f"local --access-log ss://{CANARY}", "write --access-log=-"),
         ("proxy -c /nowhere/config.json", "/nowhere/config.json"),
         (f"local -s example.com -k {CANARY}", "method: none given"),
         (f"local -s example.com -p 0 -m aes-256-gcm -k {CANARY}", "server port: 0 is not"),

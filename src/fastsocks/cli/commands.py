@@ -186,6 +186,8 @@ def _run(
         values = {name: value for name, value in given.items() if name not in flags.NOT_KEYS}
         file = values.pop("access_log")
         if file is not None:
+            if "://" in file:
+                raise click.UsageError("--access-log: a URL follows; write --access-log=-")
             values["access_log"] = True
         if given["udp"]:
             values["mode"] = "tcp_and_udp"
