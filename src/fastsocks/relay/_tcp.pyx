@@ -344,7 +344,7 @@ cdef class Engine:
         except Exception as error:
             reset_on_close(endpoint.fd)
             endpoint.fd = -1
-            sock.close()
+            os.close(sock.detach())
             return endpoint.vanish(error)
         endpoint.attaching = coroutine
         return 0

@@ -13,6 +13,14 @@ ctypedef enum State:
     DRAINING
     OVER
 
+# What a connection is to be moved on by; the ends of a connection that are ready count too.
+cdef enum:
+    CLIENT_READY = 0
+    TARGET_READY = 1
+    ACCEPTED
+    DEADLINE_PASSED
+    NO_PAYLOAD_CAME
+
 # What a connection needs of the Acceptor that took it.
 cdef class AcceptorBase:
     cdef object loop
@@ -29,7 +37,8 @@ cdef class AcceptorBase:
     cdef uint8_t buffer[READ_SIZE]
 
     cdef int await_payload(self, Connection connection, double seconds) except -1
-    cdef int run(self, Connection connection, int end) except -1
+    cdef int run(self, Connection connection, int cause) except -1
+    cdef int fail(self, Connection connection, object error) except -1
     cdef int report(self, object error, object peer, object target) except -1
     cdef int check_idle(self) except -1
 

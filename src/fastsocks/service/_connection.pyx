@@ -4,6 +4,7 @@
 Part of ``_setup.pyx``, which accepts connections and tells them when to go on.
 """
 
+import asyncio
 import os
 import random
 import socket
@@ -67,6 +68,11 @@ cdef class Descriptor:
         """Called when the transport, whose the descriptor is, has closed it."""
         self._descriptor = -1
 
+    def detach(self):
+        """Return the descriptor, which is the caller's to close from now on."""
+        descriptor, self._descriptor = self._descriptor, -1
+        return descriptor
+
 
 cdef object _take_over(int descriptor, int family, bint bare):
     cdef Descriptor taken
@@ -86,8 +92,12 @@ cdef class AcceptorBase:
         """Send the request without payload if none comes within `seconds`."""
         raise NotImplementedError
 
-    cdef int run(self, Connection connection, int end) except -1:
+    cdef int run(self, Connection connection, int cause) except -1:
         """Move a connection on; see the Acceptor."""
+        raise NotImplementedError
+
+    cdef int fail(self, Connection connection, object error) except -1:
+        """End a connection because of a fault of ours."""
         raise NotImplementedError
 
     cdef int report(self, object error, object peer, object target) except -1:
@@ -130,6 +140,8 @@ cdef class Connection:
         """Act on a deadline that has passed."""
         if self.state == State.HANDSHAKE:
             error = HandshakeTimeoutError("no complete request in time")
+            if not self.silent:
+                return self.refuse(error)
             self.acceptor.report(error, self.peer, None)
             self.close()
         elif self.state == State.CONNECTING:
@@ -176,14 +188,19 @@ cdef class Connection:
             ready = self.acceptor.dialer.literal(address)
         except FastsocksError as error:
             return self.refuse(error)
+        if ready is not None and address.is_name:
+            known = Address.of(ready[1][0], address.port)
+            # With a scope (fe80::1%eth0) it is no address that a header can hold.
+            if known.is_name:
+                ready = None
+            else:
+                address = known
         if ready is None:
             self.state = State.DIALING
             # The dialer has a time limit of its own.
             self.deadline = float("inf")
             self.task = self.acceptor.loop.create_task(_dial(self, address))
             return 0
-        if address.is_name:
-            address = Address.of(ready[1][0], address.port)
         wire = address.wire
         return self.connect(wire)
 
@@ -279,15 +296,22 @@ cdef class Connection:
         client_codec, target_codec = self.inbound.codec, self.route.codec
         to_target, self.to_target = self.to_target, None
         self.forget()
-        acceptor.engine.start(
-            client, client_codec, target, target_codec, self.relay_ended, to_target=to_target
-        )
+        try:
+            acceptor.engine.start(
+                client, client_codec, target, target_codec, self.relay_ended, to_target=to_target
+            )
+        except BaseException:
+            close(client.detach())
+            close(target.detach())
+            raise
         return 0
 
     def relay_ended(self, relay):
-        if relay.error is not None:
-            self.acceptor.report(relay.error, self.peer, self.request.address)
-        self.acceptor.check_idle()
+        try:
+            if relay.error is not None:
+                self.acceptor.report(relay.error, self.peer, self.request.address)
+        finally:
+            self.acceptor.check_idle()
 
     def dialed(self, sock):
         """Take the socket of the dialer."""
@@ -298,13 +322,20 @@ cdef class Connection:
         self.target_family = sock.family
         self.target = sock.detach()
         self.state = State.CONNECTING
-        self.acceptor.run(self, 1)
+        self.acceptor.run(self, TARGET_READY)
 
     def not_dialed(self, error):
-        """Take the failure of the dialer."""
+        """Take the failure of the dialer, a fault of ours among them."""
         self.task = None
-        if self.state == State.DIALING:
-            self.refuse(error)
+        if self.state != State.DIALING:
+            return
+        if isinstance(error, FastsocksError):
+            try:
+                self.refuse(error)
+                return
+            except Exception as fault:
+                error = fault
+        self.acceptor.fail(self, error)
 
     cdef int dial_failed(self, int error) except -1:
         return self.refuse(dial_error(OSError(error, os.strerror(error))))
@@ -390,6 +421,9 @@ cdef class Connection:
             close(self.client)
             self.client = -1
         if self.target >= 0:
+            # It may have got early data, which must not look complete.
+            if reset:
+                reset_on_close(self.target)
             close(self.target)
             self.target = -1
         self.forget()
@@ -408,7 +442,10 @@ cdef class Connection:
 async def _dial(Connection connection, address):
     try:
         sock = await connection.acceptor.dialer.dial(address)
-    except FastsocksError as error:
+    except asyncio.CancelledError:
+        connection.close(reset=True)
+        raise
+    except Exception as error:
         connection.not_dialed(error)
     else:
         connection.dialed(sock)

@@ -26,6 +26,9 @@ from fastsocks.net._epoll cimport (
 )
 from fastsocks.net._sockets cimport now
 from fastsocks.service._connection cimport (
+    ACCEPTED,
+    DEADLINE_PASSED,
+    NO_PAYLOAD_CAME,
     AcceptorBase,
     Connection,
     State,
@@ -177,7 +180,7 @@ cdef class Acceptor(AcceptorBase):
             connection.target = -1
             connection.peer = (peer.host.decode("ascii"), peer.port)
             self.connections[connection.serial] = connection
-            self.run(connection, -1)
+            self.run(connection, ACCEPTED)
         self._batch = min(2 * batch, ACCEPT_BATCH)
 
     cdef int _rest(self, int listener, int error) except -1:
@@ -207,32 +210,38 @@ cdef class Acceptor(AcceptorBase):
             if connection is not None:
                 self.run(<Connection>connection, token & 1)
 
-    cdef int run(self, Connection connection, int end) except -1:
-        """Move a connection on: -1 at its start, else the end (0 client, 1 target) that is ready.
-
-        A fault of ours must end this connection only.
-        """
+    cdef int run(self, Connection connection, int cause) except -1:
+        """Move a connection on; a fault of ours must end this connection only."""
         try:
-            if end < 0:
+            if cause == ACCEPTED:
                 connection.begin()
+            elif cause == DEADLINE_PASSED:
+                connection.expire()
+            elif cause == NO_PAYLOAD_CAME:
+                connection.send_request(b"")
             else:
-                connection.ready(end)
+                connection.ready(cause)
         except Exception as error:
-            self.loop.call_exception_handler(
-                {"message": "connection set-up failed", "exception": error}
-            )
-            connection.close(reset=True)
+            self.fail(connection, error)
         if self._sweeping is None and self.connections:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
         return 0
 
+    cdef int fail(self, Connection connection, object error) except -1:
+        self.loop.call_exception_handler(
+            {"message": "connection set-up failed", "exception": error}
+        )
+        connection.close(reset=True)
+        # It may have been over already, on its way to the relay.
+        return self.check_idle()
+
     def _sweep(self):
         cdef double time = now()
         cdef Connection connection
-        self._sweeping = None
         for connection in list(self.connections.values()):
             if time > connection.deadline and connection.state != State.OVER:
-                connection.expire()
+                self.run(connection, DEADLINE_PASSED)
+        self._sweeping = None
         if self.connections:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
 
@@ -255,8 +264,10 @@ cdef class Acceptor(AcceptorBase):
                         max(due - time, 0.001), self._payloads_due
                     )
                     return
-                connection.send_request(b"")
-            waits.popleft()
+                waits.popleft()
+                self.run(connection, NO_PAYLOAD_CAME)
+            else:
+                waits.popleft()
 
     cdef int report(self, object error, object peer, object target) except -1:
         self.failures[error.status] += 1

@@ -7,6 +7,7 @@ methods, which works on every event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import random
@@ -70,9 +71,7 @@ class Acceptor:
         self._service = service
         self._dialer = dialer
         self._timeout = timeout
-        self._engine = Engine(
-            loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout
-        )
+        self._engine = Engine(loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout)
         #: What went through the relays.
         self.relayed = self._engine.counters
         self._listening: dict[asyncio.Task[None], socket.socket] = {}
@@ -96,6 +95,9 @@ class Acceptor:
         """Close the listening sockets; connections go on."""
         for task, sock in self._listening.items():
             task.cancel()
+            # The task would do it in the loop's next turn, when the descriptor may be another's.
+            with contextlib.suppress(NotImplementedError):  # the proactor loop of Windows
+                self._loop.remove_reader(sock)
             sock.close()
         self._listening.clear()
 
@@ -146,6 +148,16 @@ class Acceptor:
 
     async def _run(self, client: socket.socket, peer: Peer) -> None:
         """Serve one connection until it is relayed or closed."""
+        try:
+            if not await self._set_up(client, peer):
+                client.close()
+        except BaseException:
+            # A fault of ours, or abort: nobody must take it for a clean end.
+            _reset(client)
+            raise
+
+    async def _set_up(self, client: socket.socket, peer: Peer) -> bool:
+        """Bring one connection to its relay; tell whether it got there."""
         inbound = self._service.inbound(peer)
         seconds = self._timeout
         if inbound.silent:
@@ -153,27 +165,27 @@ class Acceptor:
             seconds *= 1 + random.random()  # noqa: S311
         deadline = self._loop.time() + seconds
         request: Request | None = None
-        handed_over = False
         try:
             request = await self._handshake(client, inbound, deadline)
-            if request is not None:
-                route = self._service.route(request, peer)
-                target = await self._dialer.dial(route.address)
-                try:
-                    await self._hand_over(client, inbound, request, route, target, peer)
-                    handed_over = True
-                finally:
-                    if not handed_over:
-                        target.close()
+            if request is None:
+                return False
+            route = self._service.route(request, peer)
+            target = await self._dialer.dial(route.address)
+            try:
+                await self._hand_over(client, inbound, request, route, target, peer)
+            except BaseException:
+                _reset(target)
+                raise
         except FastsocksError as error:
             self._report(error, peer, request.address if request else None)
             await self._refuse(client, inbound, error, deadline)
+            return False
         except OSError as cause:
             broken = ResetError(cause.strerror or str(cause))
+            _reset(client)
             self._report(broken, peer, request.address if request else None)
-        finally:
-            if not handed_over:
-                client.close()
+            return False
+        return True
 
     async def _handshake(
         self, client: socket.socket, inbound: Inbound, deadline: float
@@ -209,7 +221,8 @@ class Acceptor:
         bound = None
         if route.codec is None:
             host, port = target.getsockname()[:2]
-            bound = Address.of(host, port)
+            # A link-local address comes with its scope, which no header can hold.
+            bound = Address.of(host.partition("%")[0], port)
         reply = inbound.connected(bound)
         if reply:
             await self._loop.sock_sendall(client, reply)
@@ -220,13 +233,13 @@ class Acceptor:
             payload = route.codec.request(request.address, payload)
 
         def ended(relay: Relay) -> None:
-            if relay.error is not None:
-                self._report(relay.error, peer, request.address)
-            self._check_idle()
+            try:
+                if relay.error is not None:
+                    self._report(relay.error, peer, request.address)
+            finally:
+                self._check_idle()
 
-        self._engine.start(
-            client, inbound.codec, target, route.codec, ended, to_target=payload
-        )
+        self._engine.start(client, inbound.codec, target, route.codec, ended, to_target=payload)
 
     async def _first_payload(self, client: socket.socket, seconds: float) -> bytes:
         """Wait for the client's first payload; return none after `seconds`.
@@ -258,7 +271,7 @@ class Acceptor:
         elif isinstance(error, ProtocolError):
             await self._drain(client, deadline)
         else:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            _reset(client)
 
     async def _drain(
         self, client: socket.socket, deadline: float, reply: bytes | None = None
@@ -281,6 +294,13 @@ class Acceptor:
                     pass
         except (TimeoutError, OSError):
             return
+
+
+def _reset(sock: socket.socket) -> None:
+    """Close a socket with a reset."""
+    if sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    sock.close()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
