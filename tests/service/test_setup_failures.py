@@ -1,0 +1,404 @@
+"""Connections that never come to a relay: what the client sees and what is reported."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import random
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastsocks.address import Address
+from fastsocks.errors import (
+    DialError,
+    FastsocksError,
+    HandshakeTimeoutError,
+    HeaderError,
+    PolicyError,
+    ResetError,
+    ResolveError,
+    TruncatedError,
+)
+from harness.listener import refusing_address, silent_address
+from relay_ends import End
+from setup_ends import (
+    BAD_LINE,
+    Entrance,
+    LineService,
+    Report,
+    SetupTwin,
+    Target,
+    import_setup,
+    spying_codec,
+)
+
+#: Seconds. The limits under test, which a busy machine must not reach early.
+LIMIT = 0.6
+#: A coarse clock may be this late when a connection is accepted.
+SLACK = 0.02
+
+JUNK = bytes(range(200)) * 5000
+
+
+@pytest.fixture
+def twin(implementation: str, monkeypatch: pytest.MonkeyPatch) -> SetupTwin:
+    """Set-up, relay and codecs of each implementation in turn."""
+    twin = import_setup(implementation)
+    monkeypatch.setattr(twin.setup, "Engine", twin.tcp.Engine)
+    return twin
+
+
+async def only_report(entrance: Entrance, client: End | None = None) -> Report:
+    """Return the one report, after the connection is over."""
+    report = await entrance.service.reports.get()
+    if client is not None:
+        client.socket.close()
+    await entrance.acceptor.wait_idle()
+    assert entrance.service.reports.empty()
+    assert entrance.acceptor.failures == {report.error.status: 1}
+    assert entrance.acceptor.active == 0
+    return report
+
+
+def test_a_refusal_reaches_a_client_that_still_sends(run: Any, twin: SetupTwin) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService()) as entrance:
+            client = await entrance.connect(BAD_LINE)
+            peer = client.socket.getsockname()
+            await client.send(JUNK)
+            assert await client.read_to_end() == b"failed 1\n"
+            await client.send(JUNK)
+            report = await only_report(entrance, client)
+            assert type(report.error) is HeaderError
+            assert report.peer[:2] == peer
+            assert report.target is None
+
+    run(scenario())
+
+
+def test_a_refusal_does_not_wait_for_ever(
+    run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        module = twin.setup
+        if twin.implementation == "cython":
+            module = importlib.import_module("fastsocks.service._connection")
+        monkeypatch.setattr(module, "LINGER", LIMIT)
+        async with Entrance(twin, LineService(), timeout=LIMIT) as entrance:
+            client = await entrance.connect(BAD_LINE)
+            assert await client.read_to_end() == b"failed 1\n"
+            # The client keeps its side open.
+            await entrance.acceptor.wait_idle()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("junk", [b"", JUNK])
+def test_a_silent_refusal_drains_to_its_deadline(
+    run: Any, twin: SetupTwin, junk: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(random, "random", lambda: 0.5)
+        async with Entrance(twin, LineService(silent=True), timeout=LIMIT) as entrance:
+            begun = loop.time()
+            client = await entrance.connect(BAD_LINE)
+            report = await entrance.service.reports.get()
+            assert type(report.error) is HeaderError
+            await client.send(junk)
+            # Neither a byte nor a reset: all that was sent has been read.
+            assert await client.read_to_end() == b""
+            assert loop.time() - begun > 1.5 * LIMIT - SLACK
+            await entrance.acceptor.wait_idle()
+            assert entrance.acceptor.failures == {"header": 1}
+
+    run(scenario())
+
+
+def test_the_end_of_a_refused_client_ends_the_drain(run: Any, twin: SetupTwin) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService(silent=True), timeout=1000.0) as entrance:
+            for leave in (End.finish, End.reset):
+                client = await entrance.connect(BAD_LINE)
+                await entrance.service.reports.get()
+                leave(client)
+                await entrance.acceptor.wait_idle()
+            assert entrance.acceptor.failures == {"header": 2}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("line", [b"", b"half a requ", BAD_LINE])
+def test_each_silent_deadline_is_drawn_by_itself(
+    run: Any, twin: SetupTwin, line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a prober sends, its connection ends between `timeout` and twice that."""
+
+    async def scenario() -> None:
+        draws = [0.0, 10_000.0]
+        monkeypatch.setattr(random, "random", lambda: draws.pop(0))
+        async with Entrance(twin, LineService(silent=True), timeout=LIMIT) as entrance:
+            early = await entrance.connect(line)
+            await entrance.service.inbounds.get()
+            late = await entrance.connect(line)
+            await entrance.service.inbounds.get()
+            assert draws == []
+            assert await early.read_to_end() == b""
+            with pytest.raises(BlockingIOError):
+                late.socket.recv(1)
+            assert entrance.acceptor.active == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("sent", [b"", b"half a requ"])
+def test_a_handshake_timeout(run: Any, twin: SetupTwin, silent: bool, sent: bytes) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        service = LineService(silent=silent)
+        async with Entrance(twin, service, timeout=LIMIT) as entrance:
+            begun = loop.time()
+            client = await entrance.connect(sent)
+            assert await client.read_to_end() == (b"" if silent else b"failed 1\n")
+            assert loop.time() - begun > LIMIT - SLACK
+            report = await only_report(entrance, client)
+            assert type(report.error) is HandshakeTimeoutError
+
+    run(scenario())
+
+
+def test_a_client_that_leaves_without_a_word(run: Any, twin: SetupTwin) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService()) as entrance:
+            client = await entrance.connect()
+            await entrance.service.inbounds.get()
+            client.finish()
+            assert await client.read_to_end() == b""
+            await entrance.acceptor.wait_idle()
+            # That is nobody's problem.
+            assert entrance.service.reports.empty()
+            assert entrance.acceptor.failures == {}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("sent", [b"", b"half a requ"])
+def test_a_client_that_resets(run: Any, twin: SetupTwin, sent: bytes) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService(greeting=b"hello")) as entrance:
+            client = await entrance.connect(sent)
+            await entrance.service.inbounds.get()
+            if sent:
+                assert await client.read(5) == b"hello"
+            client.reset()
+            report = await only_report(entrance)
+            assert type(report.error) is ResetError
+
+    run(scenario())
+
+
+def test_a_client_that_leaves_amid_its_request(run: Any, twin: SetupTwin) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService()) as entrance:
+            client = await entrance.connect(b"half a requ")
+            client.finish()
+            assert await client.read_to_end() == b"failed 1\n"
+            report = await only_report(entrance, client)
+            assert type(report.error) is TruncatedError
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("leave", [End.finish, End.reset])
+def test_a_client_that_leaves_during_the_dial(
+    run: Any, twin: SetupTwin, leave: Callable[[End], None]
+) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with Entrance(twin, LineService()) as entrance:
+            with Target() as target:
+                go_on = asyncio.Event()
+
+                async def dial() -> socket.socket:
+                    await go_on.wait()
+                    sock = socket.socket()
+                    sock.setblocking(False)
+                    await loop.sock_connect(sock, target.socket.getsockname())
+                    return sock
+
+                entrance.dialer.names["name.test"] = dial
+                client = await entrance.connect(b"name.test 80\nearly")
+                await entrance.service.routed.get()
+                leave(client)
+                go_on.set()
+                with await target.accept() as accepted:
+                    if leave is End.finish:
+                        assert await accepted.read_to_end() == b"early"
+                        accepted.finish()
+                        assert await client.read_to_end() == b"connected\n"
+                        await entrance.acceptor.wait_idle()
+                        assert entrance.service.reports.empty()
+                    else:
+                        assert await accepted.end_error() is ConnectionResetError
+                        report = await only_report(entrance)
+                        assert type(report.error) is ResetError
+                        assert report.target == Address.of("name.test", 80)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("early", [b"", b"early data"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_refused_dial(run: Any, twin: SetupTwin, silent: bool, early: bytes, host: str) -> None:
+    async def scenario() -> None:
+        with refusing_address(host) as (_, port):
+            async with Entrance(twin, LineService(silent=silent)) as entrance:
+                client = await entrance.connect(f"{host} {port}\n".encode() + early)
+                if silent:
+                    assert await client.end_error() is ConnectionResetError
+                else:
+                    assert await client.read_to_end() == b"failed 5\n"
+                report = await only_report(entrance, client)
+                assert type(report.error) is DialError
+                assert report.target == Address.of(host, port)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("early", [b"", b"early data"])
+def test_a_dial_timeout(run: Any, twin: SetupTwin, silent: bool, early: bytes) -> None:
+    async def scenario() -> None:
+        with silent_address() as (host, port):
+            service = LineService(silent=silent)
+            async with Entrance(twin, service, timeout=LIMIT) as entrance:
+                client = await entrance.connect(f"{host} {port}\n".encode() + early)
+                if silent:
+                    assert await client.end_error() is ConnectionResetError
+                else:
+                    assert await client.read_to_end() == b"failed 6\n"
+                report = await only_report(entrance, client)
+                assert type(report.error) is DialError
+                assert str(report.error) == "connect timed out"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_name_that_cannot_be_dialed(run: Any, twin: SetupTwin, silent: bool) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService(silent=silent)) as entrance:
+
+            async def dial() -> socket.socket:
+                await asyncio.sleep(0)
+                raise ResolveError("no such name")
+
+            entrance.dialer.names["name.test"] = dial
+            client = await entrance.connect(b"name.test 80\n")
+            if silent:
+                assert await client.end_error() is ConnectionResetError
+            else:
+                assert await client.read_to_end() == b"failed 4\n"
+            report = await only_report(entrance, client)
+            assert str(report.error) == "no such name"
+            assert report.target == Address.of("name.test", 80)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_port_that_cannot_be_dialed(run: Any, twin: SetupTwin, silent: bool) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService(silent=silent)) as entrance:
+            client = await entrance.connect(b"127.0.0.1 0\n")
+            if silent:
+                assert await client.end_error() is ConnectionResetError
+            else:
+                assert await client.read_to_end() == b"failed 1\n"
+            report = await only_report(entrance, client)
+            assert type(report.error) is DialError
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_the_rules_refuse(run: Any, twin: SetupTwin, silent: bool) -> None:
+    async def scenario() -> None:
+        service = LineService(silent=silent)
+        service.refusal = PolicyError("not here")
+        async with Entrance(twin, service) as entrance:
+            with Target() as target:
+                client = await entrance.connect(target.line)
+                if silent:
+                    assert await client.end_error() is ConnectionResetError
+                else:
+                    assert await client.read_to_end() == b"failed 2\n"
+                report = await only_report(entrance, client)
+                assert report.error is service.refusal
+                assert report.target == target.address
+                with pytest.raises(BlockingIOError):
+                    target.socket.accept()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("breaking", ["client", "target"])
+def test_a_relay_that_breaks_is_reported_once(run: Any, twin: SetupTwin, breaking: str) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService()) as entrance:
+            with Target() as target:
+                client = await entrance.connect(target.line)
+                with await target.accept() as accepted:
+                    assert await client.read(10) == b"connected\n"
+                    one, other = client, accepted
+                    if breaking == "target":
+                        one, other = other, one
+                    one.reset()
+                    assert await other.end_error() is ConnectionResetError
+                    report = await only_report(entrance)
+                    assert type(report.error) is ResetError
+                    assert report.target == target.address
+
+    run(scenario())
+
+
+def test_time_limits_reach_the_relay(run: Any, twin: SetupTwin) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService(), idle_timeout=LIMIT) as entrance:
+            with Target() as target:
+                client = await entrance.connect(target.line)
+                with await target.accept() as accepted:
+                    assert await client.end_error() is ConnectionResetError
+                    assert await accepted.end_error() is ConnectionResetError
+                report: FastsocksError = (await only_report(entrance)).error
+                assert report.status == "idle-timeout"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.05, 1000.0])
+def test_a_target_that_leaves_during_the_wait(run: Any, twin: SetupTwin, wait: float) -> None:
+    """The client hears of it as of any other reset, whenever it is noticed."""
+
+    async def scenario() -> None:
+        service = LineService()
+        service.new_codec = lambda: spying_codec(twin, [])
+        service.payload_wait = wait
+        async with Entrance(twin, service) as entrance:
+            with Target() as target:
+                client = await entrance.connect(target.line)
+                accepted = await target.accept()
+                assert await client.read(10) == b"connected\n"
+                accepted.reset()
+                if wait > 1:
+                    await client.send(b"payload")
+                assert await client.end_error() is ConnectionResetError
+                report = await only_report(entrance)
+                assert type(report.error) is ResetError
+
+    run(scenario())

@@ -1,0 +1,269 @@
+"""Connection set-up of either twin in front of a service that a test makes up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import Any, NamedTuple, Self
+
+from fastsocks.address import Address
+from fastsocks.errors import FastsocksError, HeaderError
+from fastsocks.net import Dialer, Resolver
+from fastsocks.request import Request
+from fastsocks.service.interfaces import Route
+from relay_ends import End, import_relay
+from twins import import_twin
+
+#: Handshake and connect timeout in seconds where a test is not about it.
+TIMEOUT = 10.0
+
+BAD_LINE = b"!\n"
+
+
+class SetupTwin(NamedTuple):
+    """The modules of one implementation that belong together."""
+
+    implementation: str
+    setup: ModuleType
+    tcp: ModuleType
+    shadowsocks: ModuleType
+
+
+def import_setup(implementation: str) -> SetupTwin:
+    """Import set-up, relay and codecs of one implementation.
+
+    Set-up binds the engine of the implementation that runs by default: give it the other.
+    """
+    setup = import_twin("fastsocks.service", "_setup", implementation)
+    relay = import_relay(implementation)
+    return SetupTwin(implementation, setup, relay.tcp, relay.shadowsocks)
+
+
+class LineInbound:
+    """Speaks a protocol of one line: ``host port``, then payload. A first ``!`` breaks it."""
+
+    codec = None
+
+    def __init__(self, service: LineService) -> None:
+        self.silent = service.silent
+        self._service = service
+        self._received = b""
+        self._greeting = service.greeting
+
+    def receive(self, data: bytes) -> Request | None:
+        self._received += data
+        if self._received.startswith(b"!"):
+            raise HeaderError("that is no request")
+        line, end, payload = self._received.partition(b"\n")
+        if not end:
+            return None
+        host, port = line.decode().split()
+        return Request(Address.of(host, int(port)), payload + self._service.more_early_data)
+
+    def take_outgoing(self) -> bytes:
+        outgoing, self._greeting = self._greeting, b""
+        return outgoing
+
+    def connected(self, bound: Address | None) -> bytes:
+        self._service.bounds.append(bound)
+        return b"" if self.silent else b"connected\n"
+
+    def failed(self, error: FastsocksError) -> bytes:
+        return b"" if self.silent else b"failed %d\n" % error.reply
+
+
+class Report(NamedTuple):
+    """What the service was told of a failure."""
+
+    error: FastsocksError
+    peer: tuple[Any, ...]
+    target: Address | None
+
+
+class LineService:
+    """Routes every request to where it asks for, and remembers what it is told.
+
+    :param silent: as of the inbounds.
+    :param greeting: what the inbound sends after the client's first bytes.
+    """
+
+    def __init__(self, *, silent: bool = False, greeting: bytes = b"") -> None:
+        self.silent = silent
+        self.greeting = greeting
+        self.more_early_data = b""
+        self.bounds: list[Address | None] = []
+        self.inbounds: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+        self.routed: asyncio.Queue[Request] = asyncio.Queue()
+        self.reports: asyncio.Queue[Report] = asyncio.Queue()
+        #: Makes the outbound's codec.
+        self.new_codec: Callable[[], Any] = lambda: None
+        self.payload_wait = 0.0
+        #: What route raises.
+        self.refusal: Exception | None = None
+
+    def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
+        self.inbounds.put_nowait(peer)
+        return LineInbound(self)
+
+    def route(self, request: Request, peer: tuple[Any, ...]) -> Route:
+        self.routed.put_nowait(request)
+        if self.refusal is not None:
+            raise self.refusal
+        return Route(request.address, self.new_codec(), self.payload_wait)
+
+    def report(self, error: FastsocksError, peer: tuple[Any, ...], target: Address | None) -> None:
+        self.reports.put_nowait(Report(error, peer, target))
+
+
+class ScriptedDialer:
+    """Dials addresses for real, and names as the test says.
+
+    :param timeout: seconds for a dial.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._real = Dialer(loop, Resolver(loop), timeout=timeout)
+        self.names: dict[str, Callable[[], Awaitable[socket.socket]]] = {}
+
+    def literal(self, address: Address) -> Any:
+        return None if address.is_name else self._real.literal(address)
+
+    async def dial(self, address: Address) -> socket.socket:
+        if address.is_name:
+            return await self.names[address.host]()
+        return await self._real.dial(address)
+
+
+class Target:
+    """A listening socket that connections are dialed to.
+
+    :param buffer: SO_RCVBUF of what it accepts, in bytes.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", buffer: int | None = None) -> None:
+        self.socket = listening(host)
+        if buffer is not None:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        port: int = self.socket.getsockname()[1]
+        self.address = Address.of(host, port)
+        #: The request of a LineInbound that leads here.
+        self.line = f"{host} {port}\n".encode()
+        self._accepted: list[End] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in self._accepted:
+            end.socket.close()
+        self.socket.close()
+
+    async def accept(self) -> End:
+        accepted, _ = await asyncio.get_running_loop().sock_accept(self.socket)
+        self._accepted.append(End(accepted))
+        return self._accepted[-1]
+
+
+class Entrance:
+    """An Acceptor of one twin that listens on loopback.
+
+    :param timeout: seconds, of handshake and dial.
+    :param faults: exceptions that the loop is told of; others fail the test.
+    """
+
+    def __init__(
+        self,
+        twin: SetupTwin,
+        service: LineService,
+        *,
+        timeout: float = TIMEOUT,
+        host: str = "127.0.0.1",
+        faults: int = 0,
+        idle_timeout: float = 1000.0,
+        half_open_timeout: float = 1000.0,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.faults: list[Any] = []
+        self._expected_faults = faults
+        loop.set_exception_handler(lambda _, context: self.faults.append(context))
+        self.service = service
+        self.dialer = ScriptedDialer(timeout)
+        self.acceptor = twin.setup.Acceptor(
+            loop,
+            service,
+            dialer=self.dialer,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            half_open_timeout=half_open_timeout,
+        )
+        self._clients: list[End] = []
+        self.socket = listening(host)
+        self._address: Any = self.socket.getsockname()
+
+    async def __aenter__(self) -> Self:
+        self.acceptor.listen(self.socket)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.socket.close()
+        self.acceptor.stop_listening()
+        self.acceptor.abort()
+        await self.acceptor.wait_idle()
+        assert self.acceptor.active == 0
+        # What was cancelled ends in the next turns.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(self.faults) == self._expected_faults, self.faults
+
+    async def connect(self, data: bytes = b"") -> End:
+        """Connect, send `data`, and return the client's end, closed in the end."""
+        sock = socket.socket(self.socket.family)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = End(sock)
+        self._clients.append(client)
+        await asyncio.get_running_loop().sock_connect(sock, self._address)
+        if data:
+            await client.send(data)
+        return client
+
+
+def listening(host: str) -> socket.socket:
+    """Listen at a port that the kernel chooses."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.setblocking(False)
+    sock.bind((host, 0))
+    sock.listen(100)
+    return sock
+
+
+def spying_codec(twin: SetupTwin, payloads: list[bytes]) -> Any:
+    """Make an outbound codec whose request is readable, and notes its payload."""
+
+    def request(_: Any, address: Address, payload: bytes = b"") -> bytes:
+        payloads.append(bytes(payload))
+        return b"<%s %s>" % (str(address).encode(), payload)
+
+    codec = type("SpyingCodec", (twin.shadowsocks.Codec,), {"request": request})()
+    codec.transparent = True
+    return codec
+
+
+async def still_serves(entrance: Entrance) -> None:
+    """Relay a connection to its clean end."""
+    with Target() as target:
+        client = await entrance.connect(target.line)
+        with await target.accept() as accepted:
+            await client.send(b"question")
+            assert await accepted.read(8) == b"question"
+            assert await client.read(10) == b"connected\n"
+            accepted.finish()
+            client.finish()
+            assert await client.read_to_end() == b""
+    await entrance.acceptor.wait_idle()
+    assert entrance.acceptor.active == 0
