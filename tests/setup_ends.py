@@ -208,7 +208,7 @@ class Entrance:
         self.acceptor.listen(self.socket)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *error: object) -> None:
         for client in self._clients:
             client.socket.close()
         self.acceptor.stop_listening()
