@@ -37,6 +37,8 @@ _EXTENSIONS = (
     ("fastsocks.address", "_header"),
     ("fastsocks.crypto", "_primitives"),
     ("fastsocks.shadowsocks", "_framing"),
+    ("fastsocks.shadowsocks", "_packets"),
+    ("fastsocks.shadowsocks", "_packets_2022"),
 )
 #: The packages whose modules bind one of the twins when they are imported.
 _PACKAGES = ("fastsocks.address", "fastsocks.crypto", "fastsocks.shadowsocks")

@@ -31,7 +31,13 @@ cdef class Aead:
     # Owned; NULL unless this is XChaCha20-Poly1305.
     cdef ExtendedNonce *_extended
     cdef uint8_t _key[32]
+    cdef size_t _key_size
+    # Whether that context has yet to be given `_key`.
+    cdef bint _sealing_stale
+    cdef bint _opening_stale
 
+    # Another key of the same size, for what comes after. Returns 0, or -1 if libcrypto fails.
+    cdef int rekey_raw(self, const uint8_t *key) noexcept nogil
     # Writes n + 16 bytes to dst. `src` and `dst` do not overlap; n < 2**31 - 16.
     # Returns 0, or -1 if libcrypto fails (out of memory).
     cdef int seal_raw(
@@ -48,7 +54,11 @@ cdef class StreamCipher:
     cdef readonly str name
     # Owned.
     cdef EVP_CIPHER_CTX *_context
+    cdef size_t _iv_size
 
+    # Begins anew with another IV of the same size and the same key.
+    # Returns 0, or -1 if libcrypto fails or the cipher has no IV.
+    cdef int restart_raw(self, const uint8_t *iv) noexcept nogil
     # Writes n bytes to dst. `src` and `dst` do not overlap.
     # Returns 0, or -1 if libcrypto fails.
     cdef int update_raw(self, const uint8_t *src, size_t n, uint8_t *dst) noexcept nogil

@@ -137,6 +137,7 @@ cdef class Aead:
         PyObject_GetBuffer(key, &view, PyBUF_SIMPLE)
         try:
             check_size("a key", view.len, key_size)
+            self._key_size = key_size
             if self.nonce_size == 24:
                 self._extended = <ExtendedNonce *>calloc(1, sizeof(ExtendedNonce))
                 if self._extended == NULL:
@@ -236,11 +237,14 @@ cdef class Aead:
         )
         tag[1] = OSSL_PARAM_construct_end()
         if (
-            EVP_CipherInit_ex2(self._sealing, NULL, NULL, nonce, True, NULL) == 1
+            EVP_CipherInit_ex2(
+                self._sealing, NULL, self._key if self._sealing_stale else NULL, nonce, True, NULL
+            ) == 1
             and (n == 0 or EVP_CipherUpdate(self._sealing, dst, &written, src, <int>n) == 1)
             and EVP_CipherFinal_ex(self._sealing, dst + n, &written) == 1
             and EVP_CIPHER_CTX_get_params(self._sealing, tag) == 1
         ):
+            self._sealing_stale = False
             return 0
         ERR_clear_error()
         return -1
@@ -270,10 +274,26 @@ cdef class Aead:
         )
         tag[1] = OSSL_PARAM_construct_end()
         if (
-            EVP_CipherInit_ex2(self._opening, NULL, NULL, nonce, False, tag) == 1
+            EVP_CipherInit_ex2(
+                self._opening, NULL, self._key if self._opening_stale else NULL, nonce, False, tag
+            ) == 1
             and (n == 0 or EVP_CipherUpdate(self._opening, dst, &written, src, <int>n) == 1)
             and EVP_CipherFinal_ex(self._opening, nothing, &written) == 1
         ):
+            self._opening_stale = False
+            return 0
+        ERR_clear_error()
+        return -1
+
+    # The key goes to libcrypto with the next nonce: one call for both.
+    cdef int rekey_raw(self, const uint8_t *key) noexcept nogil:
+        if self._extended == NULL:
+            memcpy(self._key, key, self._key_size)
+            self._sealing_stale = self._opening_stale = True
+            return 0
+        memcpy(self._extended.key, key, self._key_size)
+        self._extended.derived = False
+        if EVP_CipherInit_ex2(self._extended.block, NULL, key, NULL, True, NULL) == 1:
             return 0
         ERR_clear_error()
         return -1
@@ -354,6 +374,7 @@ cdef class StreamCipher:
             PyObject_GetBuffer(iv, &iv_view, PyBUF_SIMPLE)
             check_size("a key", key_view.len, key_size)
             check_size("an IV", iv_view.len, iv_size)
+            self._iv_size = iv_size
             fetched_cipher = fetch(cipher, libcrypto_name)
             start = <const uint8_t *>iv_view.buf
             if iv_view.len == 12:
@@ -392,6 +413,17 @@ cdef class StreamCipher:
             return out
         finally:
             PyBuffer_Release(&view)
+
+    cdef int restart_raw(self, const uint8_t *iv) noexcept nogil:
+        cdef uint8_t start[16]
+        if self._iv_size == 0:
+            return -1
+        memset(start, 0, 4)
+        memcpy(start + 16 - self._iv_size, iv, self._iv_size)
+        if EVP_CipherInit_ex2(self._context, NULL, NULL, start, -1, NULL) == 1:
+            return 0
+        ERR_clear_error()
+        return -1
 
     cdef int update_raw(self, const uint8_t *src, size_t n, uint8_t *dst) noexcept nogil:
         cdef size_t piece

@@ -5,6 +5,7 @@ from .framing import Codec
 from .guard import ReplayGuard
 from .keys import ClientKey, ServerKey, User, client_key, generate_key, server_key
 from .methods import METHODS, Family, Method, lookup
+from .packets import PacketCodec, PacketSession, packet_client, packet_server
 from .server import ServerCodec, server_codec
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Codec",
     "Family",
     "Method",
+    "PacketCodec",
+    "PacketSession",
     "ReplayGuard",
     "ServerCodec",
     "ServerKey",
@@ -21,6 +24,8 @@ __all__ = [
     "client_key",
     "generate_key",
     "lookup",
+    "packet_client",
+    "packet_server",
     "server_codec",
     "server_key",
 ]

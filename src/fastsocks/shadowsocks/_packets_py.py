@@ -1,0 +1,261 @@
+"""Shadowsocks packets in pure Python: what all methods share, and those without sessions.
+
+The twin of ``_packets.pyx``; see there for the same classes on libcrypto.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from ..address import Address
+from ..address._header_py import read_address
+from ..crypto._primitives_py import Aead, Buffer, StreamCipher, hkdf_sha1, random_bytes
+from . import packet_faults as faults
+from ._salts_py import SaltFilter
+from .methods import Method
+from .packet_faults import packet_error
+
+__all__ = ["AeadPackets", "PacketCodec", "PacketSession", "PlainPackets", "StreamPackets"]
+
+_TAG_SIZE = 16
+_LARGEST_ADDRESS = 259
+_LARGEST_PADDING = 900
+#: IVs shorter than this repeat by chance too soon to be remembered (in bytes).
+_SHORTEST_SALT = 8
+
+
+class PacketSession:
+    """A client's session, as the server knows it; only methods of the 2022 edition have any.
+
+    It lasts from the first packet that opened until its codec forgets it; then the client's
+    next packet makes a new one.
+    """
+
+    __slots__ = ("association", "last_used", "user")
+
+    def __init__(self, user: str | None = None) -> None:
+        #: The user's name, or None without users.
+        self.user = user
+        #: Of the relay, to find its own state by; the codec never looks at it.
+        self.association: object = None
+        #: Unix time of the last packet, in seconds.
+        self.last_used = 0
+
+
+class PacketCodec:
+    """Packets of one key, opened and sealed (SIP004, SIP022); made by :func:`packet_server`
+    and :func:`packet_client`.
+
+    Nothing of a ProtocolError that it raises may be seen on the wire: the caller drops the
+    packet, and counts it.
+    """
+
+    __slots__ = ("_salt_size", "has_sessions", "overhead")
+
+    def __init__(self, salt_size: int, overhead: int, *, has_sessions: bool = False) -> None:
+        self._salt_size = salt_size
+        #: Most bytes by which a packet is longer than its payload.
+        self.overhead = overhead
+        #: Whether sessions tell associations apart; else source addresses do.
+        self.has_sessions = has_sessions
+
+    def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
+        """Open a packet.
+
+        :param packet: of any size.
+        :param now: Unix time in seconds.
+        :return: the session, or None (always None on a client); the address that the packet is
+            for, on a client that it is from; and its payload, possibly none.
+        :raises ProtocolError: a wrong key, a replay, or a malformed header.
+        """
+        raise NotImplementedError
+
+    def seal(
+        self,
+        address: Address,
+        payload: Buffer,
+        now: float,
+        session: PacketSession | None = None,
+        *,
+        salt: bytes | None = None,
+        padding: bytes | None = None,
+    ) -> bytes:
+        """Seal a payload.
+
+        :param address: where it is for, on a server where it is from.
+        :param payload: of any size; an empty one is a packet too.
+        :param now: Unix time in seconds.
+        :param session: what :meth:`open` gave, on a server whose method has sessions.
+        :param salt: the salt, IV or nonce that the packet begins with, where the method has one;
+            at random by default, and never to be given twice.
+        :param padding: 2022 only, 900 bytes at most; by default 1 to 900 bytes for packets of
+            port 53, as far as the MTU allows, and none for others.
+        :return: the packet, ``overhead`` bytes longer than `payload` at most.
+        :raises ValueError: a salt or padding of the wrong size, or no session where there must
+            be one.
+        """
+        if salt is None:
+            salt = random_bytes(self._salt_size)
+        elif len(salt) != self._salt_size:
+            raise ValueError(f"a salt of {len(salt)} bytes where {self._salt_size} belong")
+        if padding is None:
+            room = self._padding_room(address, len(payload))
+            padding = bytes(1 + secrets.randbelow(min(room, _LARGEST_PADDING))) if room > 0 else b""
+        elif len(padding) > _LARGEST_PADDING:
+            raise ValueError(f"{len(padding)} bytes of padding, more than {_LARGEST_PADDING}")
+        return self._seal(session, address.wire, bytes(payload), int(now), salt, padding)
+
+    def _padding_room(self, address: Address, payload_size: int) -> int:
+        """Return how many bytes of padding suit this payload; none for most addresses."""
+        return 0
+
+    def _seal(
+        self,
+        session: PacketSession | None,
+        address: bytes,
+        payload: bytes,
+        now: int,
+        salt: bytes,
+        padding: bytes,
+    ) -> bytes:
+        raise NotImplementedError
+
+
+def read_contents(plaintext: Buffer) -> tuple[Address, bytes]:
+    """Take what opened apart: the address, and the payload behind it.
+
+    :raises AddressError: the address is none.
+    :raises HeaderError: it reaches past the end.
+    """
+    found = read_address(plaintext)
+    if found is None:
+        raise packet_error(faults.PAST_THE_END)
+    address, end = found
+    return address, bytes(plaintext[end:])
+
+
+def _salt_filter(salt_size: int, capacity: int) -> SaltFilter | None:
+    return SaltFilter(capacity) if capacity and salt_size >= _SHORTEST_SALT else None
+
+
+class PlainPackets(PacketCodec):
+    """Method ``none``: the address header, then bytes as they are."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(0, _LARGEST_ADDRESS)
+
+    def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
+        """Open a packet; see :meth:`PacketCodec.open`."""
+        if not len(packet):
+            raise packet_error(faults.TRUNCATED)
+        return None, *read_contents(packet)
+
+    def _seal(
+        self,
+        session: PacketSession | None,
+        address: bytes,
+        payload: bytes,
+        now: int,
+        salt: bytes,
+        padding: bytes,
+    ) -> bytes:
+        return address + payload
+
+
+class StreamPackets(PacketCodec):
+    """The stream ciphers: an IV, then the encrypted address header and payload.
+
+    :param method: one of the family STREAM.
+    :param key: ``method.key_size`` bytes.
+    :param salt_capacity: how many IVs are remembered and refused, our own included; 0 for none.
+        IVs of fewer than 8 bytes never are.
+    """
+
+    __slots__ = ("_filter", "_key", "_method")
+
+    def __init__(self, method: Method, key: bytes, salt_capacity: int = 0) -> None:
+        super().__init__(method.salt_size, method.salt_size + _LARGEST_ADDRESS)
+        self._method = method
+        self._key = key
+        self._filter = _salt_filter(method.salt_size, salt_capacity)
+
+    def _cipher(self, iv: bytes, *, encrypt: bool) -> StreamCipher:
+        if self._method.cipher == "RC4":
+            key = hashlib.md5(self._key + iv, usedforsecurity=False).digest()
+            return StreamCipher("RC4", key, b"", encrypt)
+        return StreamCipher(self._method.cipher, self._key, iv, encrypt)
+
+    def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
+        """Open a packet; see :meth:`PacketCodec.open`."""
+        iv = bytes(packet[: self._salt_size])
+        if len(iv) < self._salt_size or not len(packet):
+            raise packet_error(faults.TRUNCATED)
+        if self._filter is not None and self._filter.seen(iv):
+            raise packet_error(faults.REPLAYED)
+        contents = read_contents(self._cipher(iv, encrypt=False).update(packet[self._salt_size :]))
+        if self._filter is not None:
+            self._filter.add(iv)
+        return None, *contents
+
+    def _seal(
+        self,
+        session: PacketSession | None,
+        address: bytes,
+        payload: bytes,
+        now: int,
+        salt: bytes,
+        padding: bytes,
+    ) -> bytes:
+        if self._filter is not None:
+            self._filter.add(salt)
+        return salt + self._cipher(salt, encrypt=True).update(address + payload)
+
+
+class AeadPackets(PacketCodec):
+    """SIP004: a salt, then address header and payload, sealed under that salt's subkey.
+
+    :param method: one of the family AEAD.
+    :param key: ``method.key_size`` bytes.
+    :param salt_capacity: how many salts are remembered and refused, our own included (a packet
+        says nothing of its direction); 0 for none.
+    """
+
+    __slots__ = ("_filter", "_key", "_method")
+
+    def __init__(self, method: Method, key: bytes, salt_capacity: int = 0) -> None:
+        super().__init__(method.salt_size, method.salt_size + _LARGEST_ADDRESS + _TAG_SIZE)
+        self._method = method
+        self._key = key
+        self._filter = _salt_filter(method.salt_size, salt_capacity)
+
+    def _aead(self, salt: bytes) -> Aead:
+        subkey = hkdf_sha1(self._key, salt, b"ss-subkey", self._salt_size)
+        return Aead(self._method.cipher, subkey)
+
+    def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
+        """Open a packet; see :meth:`PacketCodec.open`."""
+        if len(packet) < self._salt_size + _TAG_SIZE:
+            raise packet_error(faults.TRUNCATED)
+        salt = bytes(packet[: self._salt_size])
+        if self._filter is not None and self._filter.seen(salt):
+            raise packet_error(faults.REPLAYED)
+        plaintext = self._aead(salt).open(bytes(self._method.nonce_size), packet[self._salt_size :])
+        if self._filter is not None:
+            self._filter.add(salt)
+        return None, *read_contents(plaintext)
+
+    def _seal(
+        self,
+        session: PacketSession | None,
+        address: bytes,
+        payload: bytes,
+        now: int,
+        salt: bytes,
+        padding: bytes,
+    ) -> bytes:
+        if self._filter is not None:
+            self._filter.add(salt)
+        return salt + self._aead(salt).seal(bytes(self._method.nonce_size), address + payload)
