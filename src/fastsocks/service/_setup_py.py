@@ -14,6 +14,7 @@ import random
 import socket
 import struct
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..address import Address
@@ -25,6 +26,7 @@ from ..errors import (
     TruncatedError,
 )
 from ..relay import Engine, Relay
+from ..request import UDP_ASSOCIATE
 from .limits import ACCEPT_PAUSE, LINGER
 
 if TYPE_CHECKING:
@@ -169,6 +171,9 @@ class Acceptor:
             request = await self._handshake(client, inbound, deadline)
             if request is None:
                 return False
+            if request.command == UDP_ASSOCIATE:
+                await self._associate(client, inbound, request, peer)
+                return False
             route = self._service.route(request, peer)
             target = await self._dialer.dial(route.address)
             try:
@@ -241,6 +246,23 @@ class Acceptor:
 
         self._engine.start(client, inbound.codec, target, route.codec, ended, to_target=payload)
 
+    async def _associate(
+        self, client: socket.socket, inbound: Inbound, request: Request, peer: Peer
+    ) -> None:
+        """Keep a UDP association for as long as its connection lasts, and no longer."""
+        local_host = client.getsockname()[0]
+        association = await self._service.associate(request, peer, local_host)
+        association.ended = partial(_hang_up, client)
+        try:
+            await self._loop.sock_sendall(client, inbound.connected(association.bound))
+            while await self._loop.sock_recv(client, _READ_SIZE):
+                pass
+        except OSError:
+            # A reset ends it as well as an end does.
+            return
+        finally:
+            association.close()
+
     async def _first_payload(self, client: socket.socket, seconds: float) -> bytes:
         """Wait for the client's first payload; return none after `seconds`.
 
@@ -301,6 +323,12 @@ def _reset(sock: socket.socket) -> None:
     if sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     sock.close()
+
+
+def _hang_up(sock: socket.socket) -> None:
+    """Let who reads from a socket find its end."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

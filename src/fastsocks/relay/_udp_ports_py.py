@@ -1,0 +1,279 @@
+"""The sockets of the pure-Python UDP relay, and how its associations reach targets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterable
+from functools import lru_cache
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from ..address import Address
+from ..errors import FastsocksError, PolicyError, ProtocolError
+
+if TYPE_CHECKING:
+    from ..net.resolve import AddrInfo
+    from ..shadowsocks.packets import PacketCodec
+    from ._udp_py import Association, DatagramEngine
+
+# A socket address as sendto() takes it.
+SockAddr: TypeAlias = tuple[Any, ...]
+# A codec towards a Shadowsocks server, and family and address of its UDP port.
+Tunnel: TypeAlias = "tuple[PacketCodec, tuple[int, SockAddr]]"
+
+# Datagrams of one association that may wait for names to be resolved.
+_WAITING = 16
+
+# Names of which one association remembers the address that it sends to, and for how long after
+# the last datagram (in seconds): QUIC must not move because an answer of the DNS did.
+_NAMES = 64
+_NAME_SECONDS = 60.0
+
+_UNREACHABLE = frozenset(
+    (
+        *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN),
+        *(errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT),
+    )
+)
+
+# What a connected socket reports of earlier datagrams.
+_FROM_ICMP = _UNREACHABLE | {errno.ECONNREFUSED}
+
+
+class Port(asyncio.DatagramProtocol):
+    """A socket that receives through its transport and sends past it.
+
+    A transport queues what the kernel does not take at once, and asyncio's of Python 3.12 and
+    before sends no empty datagrams.
+    """
+
+    def __init__(self, engine: DatagramEngine, sock: socket.socket) -> None:
+        self.engine = engine
+        self.closed = False
+        self.socket = sock
+        self._transport: asyncio.DatagramTransport | None = None
+        task = engine.loop.create_task(self._attach())
+        engine.tasks.add(task)
+        task.add_done_callback(engine.tasks.discard)
+
+    async def _attach(self) -> None:
+        try:
+            await self.engine.loop.create_datagram_endpoint(lambda: self, sock=self.socket)
+        finally:
+            if self._transport is None:
+                self.socket.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's in all but name.
+        self._transport = cast("asyncio.DatagramTransport", transport)
+        if self.closed:
+            self._transport.abort()
+            return
+        # libuv sets it, and whoever else did could take the port away then.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+
+    def error_received(self, exc: Exception) -> None:
+        """Pass over what ICMP reports: of whom, it does not say."""
+
+    def send_to(self, data: bytes, target: SockAddr) -> OSError | None:
+        """Send a datagram, or return why not."""
+        try:
+            self.socket.sendto(data, target)
+        except OSError as error:
+            return error
+        return None
+
+    def close(self) -> None:
+        """Close the socket; again does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class TunnelPort(Port):
+    """Faces a Shadowsocks server."""
+
+    def __init__(self, association: Association, sock: socket.socket, packets: PacketCodec) -> None:
+        super().__init__(association.engine, sock)
+        self._association = association
+        self._packets = packets
+
+    def send(self, address: Address, payload: bytes) -> None:
+        """Send a payload to `address`, of which the server is told."""
+        packet = self._packets.seal(address, payload, time())
+        outcome = self._send(packet)
+        if outcome is not None and outcome.errno in _FROM_ICMP:
+            # That was about an earlier datagram; this one was not tried yet.
+            outcome = self._send(packet)
+        self._association.count_up(outcome, len(payload))
+
+    def _send(self, packet: bytes) -> OSError | None:
+        try:
+            self.socket.send(packet)
+        except OSError as error:
+            return error
+        return None
+
+    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
+        if self.closed:
+            return
+        try:
+            _, address, payload = self._packets.open(data, time())
+        except ProtocolError as error:
+            self.engine.drop(error.status)
+            return
+        self._association.backward(address, payload)
+
+
+class _OutgoingPort(Port):
+    """Faces targets: unconnected, so that whoever learns its port can answer (full cone)."""
+
+    def __init__(self, association: Association, sock: socket.socket) -> None:
+        super().__init__(association.engine, sock)
+        self._association = association
+
+    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
+        if not self.closed:
+            self._association.backward(_address_of(addr[0], addr[1]), data)
+
+
+class Targets:
+    """The way of one association to targets: a socket for each family, opened when needed."""
+
+    def __init__(self, association: Association) -> None:
+        self._association = association
+        self._engine = association.engine
+        self._ports: dict[int, _OutgoingPort] = {}
+        #: By a name's address header: where it is sent to, and when that was last done.
+        self._chosen: dict[bytes, tuple[Address, float]] = {}
+        #: What waits for names, by name.
+        self._waiting: dict[str, list[tuple[Address, bytes]]] = {}
+        self._waiting_count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, address: Address, payload: bytes) -> None:
+        """Send a payload to `address`, or let it wait for its name."""
+        if not address.port:
+            self._engine.drop("bad-address")
+        elif not address.is_name:
+            self._finish(payload, self._send(address, payload))
+        elif address.host in self._waiting:
+            self._wait(address, payload)
+        elif (chosen := self._recall(address)) is not None:
+            self._finish(payload, self._send(chosen, payload))
+        elif (known := self._engine.resolver.cached(address.host)) is not None:
+            self._send_to_one(known, address, payload)
+        else:
+            self._wait(address, payload)
+
+    def close(self) -> None:
+        """Close the sockets, and let nothing wait any more."""
+        for port in self._ports.values():
+            port.close()
+        for task in self._tasks:
+            task.cancel()
+        self._waiting.clear()
+
+    def _finish(self, payload: bytes, outcome: OSError | str | None) -> None:
+        self._association.count_up(outcome, len(payload))
+
+    def _send(self, address: Address, payload: bytes) -> OSError | str | None:
+        """Send to an IP address, or return why not."""
+        if self._engine.permit is not None:
+            try:
+                self._engine.permit(address)
+            except PolicyError as error:
+                return error.status
+        family = socket.AF_INET if len(address.wire) == 7 else socket.AF_INET6
+        port = self._ports.get(family)
+        if port is None:
+            try:
+                sock = self._engine.open_outgoing(family)
+            except OSError as error:
+                return error
+            port = self._ports[family] = _OutgoingPort(self._association, sock)
+        return port.send_to(payload, (address.host, address.port))
+
+    def _send_to_one(self, infos: Iterable[AddrInfo], name: Address, payload: bytes) -> None:
+        """Send to the first address of a name that is permitted and has a route."""
+        outcome: OSError | str | None = None
+        for info in infos:
+            address = _address_of(info[4][0], name.port)
+            outcome = self._send(address, payload)
+            if outcome is None:
+                self._remember(name, address)
+            elif outcome == PolicyError.status or (
+                isinstance(outcome, OSError) and outcome.errno in _UNREACHABLE
+            ):
+                continue
+            break
+        self._finish(payload, outcome)
+
+    def _remember(self, name: Address, address: Address) -> None:
+        if len(self._chosen) >= _NAMES:
+            del self._chosen[next(iter(self._chosen))]
+        self._chosen[name.wire] = (address, monotonic())
+
+    def _recall(self, name: Address) -> Address | None:
+        address, used = self._chosen.pop(name.wire, (None, 0.0))
+        now = monotonic()
+        if address is None or now - used > _NAME_SECONDS:
+            return None
+        self._chosen[name.wire] = (address, now)
+        return address
+
+    def _wait(self, address: Address, payload: bytes) -> None:
+        if self._waiting_count >= _WAITING:
+            self._engine.drop("waiting")
+            return
+        self._waiting_count += 1
+        host = address.host
+        if host in self._waiting:
+            self._waiting[host].append((address, payload))
+            return
+        self._waiting[host] = [(address, payload)]
+        task = self._engine.loop.create_task(self._resolve(host))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _resolve(self, host: str) -> None:
+        infos: list[AddrInfo] = []
+        reason = ""
+        try:
+            infos = await self._engine.resolver.resolve(host, 0, self._association.client)
+        except FastsocksError as error:
+            reason = error.status
+        finally:
+            waiting = self._waiting.pop(host, [])
+            self._waiting_count -= len(waiting)
+        if reason:
+            self._engine.drop(reason, len(waiting))
+            return
+        for address, payload in waiting:
+            self._send_to_one(infos, address, payload)
+
+
+def open_tunnel(association: Association, tunnel: Tunnel) -> TunnelPort:
+    """Open the way to a Shadowsocks server.
+
+    :raises OSError: there is none, or no socket can be had.
+    """
+    packets, (family, sockaddr) = tunnel
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.connect(sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    return TunnelPort(association, sock, packets)
+
+
+@lru_cache(4096)
+def _address_of(host: str, port: int) -> Address:
+    """Return the address of a socket: without its scope, which no header can hold."""
+    return Address.of(host.partition("%")[0], port)

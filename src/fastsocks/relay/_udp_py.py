@@ -1,0 +1,447 @@
+"""The UDP relay on uvloop or asyncio: pure Python.
+
+The twin of ``_udp.pyx``. An association has a side that faces its client, a Shadowsocks or a
+SOCKS one, and a side that faces targets: sockets of its own, or a tunnel to a Shadowsocks
+server. What cannot be carried is dropped and counted, for UDP promises nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import ProtocolError
+from ..socks.datagrams import Reassembler, build_datagram
+from ._udp_ports_py import Port, Targets, TunnelPort, open_tunnel
+
+if TYPE_CHECKING:
+    from ..address import Address
+    from ..net import Resolver
+    from ..shadowsocks.packets import PacketCodec, PacketSession
+    from ._udp_ports_py import SockAddr, Tunnel
+
+# SIP022 3.2.4 wants sessions to live at least this long, in seconds.
+_SHORTEST_SESSION = 60.0
+
+# Seconds between two looks for idle associations, and between two lines of the log, at most.
+_SWEEP_INTERVAL = 15.0
+_LOG_INTERVAL = 10.0
+
+_EVERYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
+
+_log = logging.getLogger("fastsocks")
+
+
+class DatagramCounters:
+    """What went through a datagram engine; sizes are of payload, in bytes."""
+
+    __slots__ = (
+        "associations",
+        "bytes_down",
+        "bytes_up",
+        "dropped",
+        "packets_down",
+        "packets_up",
+    )
+
+    def __init__(self) -> None:
+        #: Associations that are active now.
+        self.associations = 0
+        self.packets_up = 0
+        self.packets_down = 0
+        self.bytes_up = 0
+        self.bytes_down = 0
+        #: Datagrams dropped, by reason.
+        self.dropped: Counter[str] = Counter()
+
+
+class DatagramEngine:
+    """Relays datagrams on one event loop.
+
+    Reasons in :attr:`DatagramCounters.dropped`, beside the ``status`` of what opening a packet
+    raises: ``foreign-source`` (not from the client of the association), ``bad-address``,
+    ``fragment`` (of a set that stays incomplete), ``not-allowed``, ``resolve``, ``waiting`` (too
+    many wait for a name), ``oversize``, ``no-client`` (nobody to answer to yet), ``not-sent``
+    (the kernel took it not: full buffers, no route, no socket to be had), ``closed``.
+
+    :param loop: the running event loop.
+    :param resolver: for names; IP addresses never reach it.
+    :param permit: raises PolicyError for an IP address that may not be reached; asked for what
+        clients name and for what their names resolve to. None permits all.
+    :param timeout: seconds without a packet either way after which an association ends; those
+        of methods with sessions live 60 s at least.
+    :param capacity: how many associations there may be; the one not used for longest makes
+        room. 0 for no cap.
+    :param capacity_per_user: the same for those of one user.
+    :param local_addresses: IP addresses to send to targets from, one of a family at most.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        resolver: Resolver,
+        *,
+        permit: Callable[[Address], None] | None = None,
+        timeout: float = 300.0,
+        capacity: int = 4096,
+        capacity_per_user: int = 0,
+        local_addresses: Iterable[str] = (),
+    ) -> None:
+        self.counters = DatagramCounters()
+        self.loop = loop
+        self.resolver = resolver
+        self.permit = permit
+        self.timeout = timeout
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._capacity = capacity
+        self._capacity_per_user = capacity_per_user
+        self._local = dict(_EVERYWHERE)
+        for host in local_addresses:
+            self._local[socket.AF_INET6 if ":" in host else socket.AF_INET] = host
+        self._interval = min(_SWEEP_INTERVAL, timeout / 4)
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._serving: list[_ServingPort] = []
+        # Those used least recently come first.
+        self._associations: OrderedDict[Association, None] = OrderedDict()
+        self._by_user: dict[str, OrderedDict[Association, None]] = {}
+        self._log_after = 0.0
+
+    def serve(self, sock: socket.socket, packets: PacketCodec) -> None:
+        """Serve Shadowsocks clients.
+
+        There is one association for each of their sessions, or source addresses where the
+        method has no sessions. Answers go to where the last packet that opened came from.
+
+        :param sock: a bound, non-blocking UDP socket; this object's from now on.
+        :param packets: the server's codec; several sockets may share one.
+        """
+        self._serving.append(_ServingPort(self, sock, packets))
+
+    def associate(
+        self,
+        sock: socket.socket,
+        client: str,
+        port: int,
+        tunnel: Tunnel | None,
+        user: str | None = None,
+    ) -> Association:
+        """Relay for one SOCKS client (RFC 1928 section 7).
+
+        :param sock: a bound, non-blocking UDP socket that the client can reach; this object's
+            from now on, even if the call fails.
+        :param client: the IP address that datagrams are accepted from.
+        :param port: likewise; 0 takes that of the first datagram.
+        :param tunnel: codec and address of a Shadowsocks server; None sends to targets directly.
+        :param user: whose it is.
+        :raises OSError: no further socket can be had.
+        """
+        try:
+            return _SocksAssociation(self, sock, (client.partition("%")[0], port), tunnel, user)
+        except BaseException:
+            sock.close()
+            raise
+
+    def stop_serving(self) -> None:
+        """Close the sockets given to :meth:`serve`, and what can answer through them only."""
+        for port in self._serving:
+            port.stop()
+        self._serving.clear()
+
+    def close(self) -> None:
+        """Close everything; again does nothing."""
+        self.stop_serving()
+        for association in list(self._associations):
+            association.end_by_itself()
+        for task in self.tasks:
+            task.cancel()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count datagrams that are not carried."""
+        self.counters.dropped[reason] += count
+        if _log.isEnabledFor(logging.DEBUG) and (now := monotonic()) >= self._log_after:
+            self._log_after = now + _LOG_INTERVAL
+            dropped = ", ".join(f"{key} {n}" for key, n in self.counters.dropped.most_common())
+            _log.debug("datagrams dropped so far: %s", dropped)
+
+    def admit(self, association: Association) -> None:
+        """Take in a new association, and end the oldest one where it is one too many."""
+        if association.user is not None:
+            same = self._by_user.setdefault(association.user, OrderedDict())
+            if 0 < self._capacity_per_user <= len(same):
+                next(iter(same)).end_by_itself()
+            # Ending the last one forgets the user.
+            self._by_user.setdefault(association.user, same)[association] = None
+        if 0 < self._capacity <= len(self._associations):
+            next(iter(self._associations)).end_by_itself()
+        self._associations[association] = None
+        self.counters.associations += 1
+        if self._sweeping is None:
+            self._sweeping = self.loop.call_later(self._interval, self._sweep)
+
+    def touch(self, association: Association) -> None:
+        """Note that a packet has passed."""
+        association.touched = monotonic()
+        self._associations.move_to_end(association)
+        if association.user is not None:
+            self._by_user[association.user].move_to_end(association)
+
+    def forget(self, association: Association) -> None:
+        """Take an ended association off the books; again does nothing."""
+        if association not in self._associations:
+            return
+        del self._associations[association]
+        self.counters.associations -= 1
+        if association.user is not None:
+            same = self._by_user[association.user]
+            del same[association]
+            if not same:
+                del self._by_user[association.user]
+
+    def open_outgoing(self, family: int) -> socket.socket:
+        """Open a socket towards targets.
+
+        :raises OSError: it cannot be had.
+        """
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((self._local[cast("socket.AddressFamily", family)], 0))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _sweep(self) -> None:
+        now = monotonic()
+        for association in list(self._associations):
+            if now - association.touched > association.timeout:
+                association.end_by_itself()
+        self._sweeping = None
+        if self._associations:
+            self._sweeping = self.loop.call_later(self._interval, self._sweep)
+
+
+class Association:
+    """The UDP relay of one client; made by a :class:`DatagramEngine`."""
+
+    def __init__(self, engine: DatagramEngine, user: str | None) -> None:
+        #: Called once if it ends by itself, and not by :meth:`close`.
+        self.ended: Callable[[], None] | None = None
+        #: Whether it still relays.
+        self.active = True
+        self.engine = engine
+        self.user = user
+        #: Seconds that it may be idle.
+        self.timeout = engine.timeout
+        self.touched = monotonic()
+        self.targets: Targets | TunnelPort
+
+    @property
+    def client(self) -> str:
+        """The IP address of the client."""
+        raise NotImplementedError
+
+    def forward(self, address: Address, payload: bytes) -> None:
+        """Carry the client's payload to `address`."""
+        self.engine.touch(self)
+        self.targets.send(address, payload)
+
+    def backward(self, address: Address, payload: bytes) -> None:
+        """Carry a target's payload to the client.
+
+        :param address: who sent it.
+        """
+        self.engine.touch(self)
+        if self.count_down(self.answer(address, payload)):
+            counters = self.engine.counters
+            counters.packets_down += 1
+            counters.bytes_down += len(payload)
+
+    def answer(self, address: Address, payload: bytes) -> OSError | str | None:
+        """Send to the client, or return why not."""
+        raise NotImplementedError
+
+    def count_up(self, outcome: OSError | str | None, size: int) -> None:
+        """Count a payload from the client.
+
+        :param outcome: why it was not sent, None where it was.
+        :param size: of the payload, in bytes.
+        """
+        if self.count_down(outcome):
+            counters = self.engine.counters
+            counters.packets_up += 1
+            counters.bytes_up += size
+
+    def count_down(self, outcome: OSError | str | None) -> bool:
+        """Count a datagram that was not sent, and tell whether it was."""
+        if outcome is None:
+            return True
+        if isinstance(outcome, OSError):
+            outcome = "oversize" if outcome.errno == errno.EMSGSIZE else "not-sent"
+        self.engine.drop(outcome)
+        return False
+
+    def close(self) -> None:
+        """End it, with all of its descriptors; again does nothing."""
+        if self.active:
+            self.active = False
+            self.engine.forget(self)
+            self.targets.close()
+
+    def end_by_itself(self) -> None:
+        """End it, and tell so."""
+        self.close()
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended()
+
+
+class _ServingPort(Port):
+    """Faces Shadowsocks clients."""
+
+    def __init__(self, engine: DatagramEngine, sock: socket.socket, packets: PacketCodec) -> None:
+        super().__init__(engine, sock)
+        self.packets = packets
+        #: Of methods without sessions, by the client's address.
+        self.by_source: dict[SockAddr, _ShadowsocksAssociation] = {}
+        #: All that answer through this socket.
+        self.associations: set[_ShadowsocksAssociation] = set()
+
+    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
+        if self.closed:
+            return
+        try:
+            session, address, payload = self.packets.open(data, time())
+        except ProtocolError as error:
+            self.engine.drop(error.status)
+            return
+        found = self.by_source.get(addr) if session is None else session.association
+        if isinstance(found, _ShadowsocksAssociation):
+            found.answer_to(self, addr)
+        else:
+            found = _ShadowsocksAssociation(self, addr, session)
+        found.forward(address, payload)
+
+    def stop(self) -> None:
+        """Close, with the associations."""
+        self.close()
+        for association in list(self.associations):
+            association.end_by_itself()
+
+
+class _ShadowsocksAssociation(Association):
+    """The relay of one session or source address."""
+
+    def __init__(self, port: _ServingPort, source: SockAddr, session: PacketSession | None) -> None:
+        super().__init__(port.engine, None if session is None else session.user)
+        self._port = port
+        self._source = source
+        self._session = session
+        self.targets = Targets(self)
+        port.associations.add(self)
+        if session is None:
+            port.by_source[source] = self
+        else:
+            self.timeout = max(self.timeout, _SHORTEST_SESSION)
+            session.association = self
+        self.engine.admit(self)
+
+    @property
+    def client(self) -> str:
+        return cast("str", self._source[0])
+
+    def answer_to(self, port: _ServingPort, source: SockAddr) -> None:
+        """Note where the client's last packet came from."""
+        self._source = source
+        if port is not self._port:
+            self._port.associations.discard(self)
+            self._port = port
+            port.associations.add(self)
+
+    def answer(self, address: Address, payload: bytes) -> OSError | str | None:
+        if self._port.closed:
+            return "closed"
+        packet = self._port.packets.seal(address, payload, time(), self._session)
+        return self._port.send_to(packet, self._source)
+
+    def close(self) -> None:
+        super().close()
+        self._port.associations.discard(self)
+        if self._session is None:
+            if self._port.by_source.get(self._source) is self:
+                del self._port.by_source[self._source]
+        elif self._session.association is self:
+            self._session.association = None
+
+
+class _SocksAssociation(Association):
+    """The relay of one SOCKS client."""
+
+    def __init__(
+        self,
+        engine: DatagramEngine,
+        sock: socket.socket,
+        client: tuple[str, int],
+        tunnel: Tunnel | None,
+        user: str | None,
+    ) -> None:
+        super().__init__(engine, user)
+        self._client = client[0]
+        self._port = client[1]
+        self._source: SockAddr | None = None
+        self._reassembler = Reassembler()
+        self.targets = Targets(self) if tunnel is None else open_tunnel(self, tunnel)
+        self._facing = _ClientPort(self, sock)
+        engine.admit(self)
+
+    @property
+    def client(self) -> str:
+        return self._client
+
+    def received(self, data: bytes, source: SockAddr) -> None:
+        """Handle a datagram that came to the client's socket."""
+        port = self._port or source[1]
+        if source[0].partition("%")[0] != self._client or source[1] != port:
+            self.engine.drop("foreign-source")
+            return
+        try:
+            found = self._reassembler.add(data, self.engine.loop.time())
+        except ProtocolError as error:
+            self.engine.drop(error.status)
+            return
+        self._port = port
+        self._source = source
+        if found is not None:
+            self.forward(*found)
+
+    def answer(self, address: Address, payload: bytes) -> OSError | str | None:
+        if self._source is None:
+            return "no-client"
+        return self._facing.send_to(build_datagram(address, payload), self._source)
+
+    def close(self) -> None:
+        super().close()
+        self._facing.close()
+
+
+class _ClientPort(Port):
+    """Faces one SOCKS client."""
+
+    def __init__(self, association: _SocksAssociation, sock: socket.socket) -> None:
+        super().__init__(association.engine, sock)
+        self._association = association
+
+    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
+        if not self.closed:
+            self._association.received(data, addr)

@@ -1,0 +1,16 @@
+"""The UDP relay, in the implementation that runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ..implementation import IMPLEMENTATION
+
+# The Cython twin receives with recvmmsg and waits with epoll, which only Linux has.
+if TYPE_CHECKING or IMPLEMENTATION == "python" or sys.platform != "linux":
+    from ._udp_py import Association, DatagramCounters, DatagramEngine
+else:
+    from ._udp import Association, DatagramCounters, DatagramEngine
+
+__all__ = ["Association", "DatagramCounters", "DatagramEngine"]
