@@ -5,13 +5,16 @@ What a command needs is imported when it runs, so that ``--help`` and ``--versio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import flags
+from .given import Given, configured, first_run, with_password
+from .peers_flags import peers_flags
+from .title import without_urls
 
 if TYPE_CHECKING:
     from fastsocks.service import Running
@@ -27,11 +30,6 @@ class ListenFailure(click.ClickException):
     """Cannot listen."""
 
     exit_code = 3
-
-
-def main() -> None:
-    """Run the command line of this process, and exit."""
-    fastsocks(prog_name="fastsocks")
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -58,7 +56,21 @@ def failures() -> Iterator[None]:
         raise ListenFailure(str(error)) from error
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Repeats no URL in a message about wrong usage."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            # Not its cause: that has the URL.
+            raise click.UsageError(without_urls(error.format_message()), error.ctx) from None
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -95,20 +107,24 @@ def fastsocks() -> None:
     metavar="ADDRESS",
     help="Address to connect to targets from, one IPv4 and one IPv6 at most.",
 )
-@click.option("-l", "--local-port", type=int, hidden=True)
+# ss-server takes it, for the sake of shared configurations.
+@click.option("-l", "--local-port", type=int, hidden=True, expose_value=False)
 @flags.allow_private
 @flags.allow_unencrypted
+@flags.public_address
 @flags.common
+@peers_flags
 def server(**given: Any) -> None:
-    """Run a Shadowsocks server."""
-    given.pop("local_port")  # ss-server takes it, for the sake of shared configurations
+    """Run a Shadowsocks server.
 
-    def make(configuration: Any) -> list[Running]:
-        from fastsocks.service import Server
-
-        return [Server(service.options) for service in configuration.services]
-
-    _run("configure_server", "users", make, given)
+    Without a method and a key it makes a key when it is first run, keeps it for the next time,
+    and tells at a terminal how to use it; `fastsocks url` tells again.
+    """
+    with failures():
+        if first_run(given):
+            _run_first(given)
+        else:
+            _run("server", given)
 
 
 @fastsocks.command()
@@ -127,15 +143,17 @@ def server(**given: Any) -> None:
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
 @flags.common
+@peers_flags
 def local(**given: Any) -> None:
-    """Run a SOCKS5 server that leads to a Shadowsocks server."""
+    """Run a SOCKS5 server that leads to a Shadowsocks server.
 
-    def make(configuration: Any) -> list[Running]:
-        from fastsocks.service import Local
-
-        return [Local(service.options) for service in configuration.services]
-
-    _run("configure_local", "accounts", make, given)
+    An ss:// URL says all about the server. It has its secret in it, as -k has: until fastsocks
+    has overwritten its arguments, a moment after the start, other users of this machine can read
+    them, and shells keep a history. A file (-c, --password-file) or FASTSOCKS_URL avoids that;
+    at a terminal a password that is missing is asked for.
+    """
+    with failures():
+        _run("local", given)
 
 
 @fastsocks.command()
@@ -145,15 +163,11 @@ def local(**given: Any) -> None:
 )
 @flags.allow_private
 @flags.common
+@peers_flags
 def proxy(**given: Any) -> None:
     """Run a plain SOCKS5 proxy."""
-
-    def make(configuration: Any) -> list[Running]:
-        from fastsocks.service import Proxy
-
-        return [Proxy(service.options) for service in configuration.services]
-
-    _run("configure_proxy", "accounts", make, given)
+    with failures():
+        _run("proxy", given)
 
 
 @fastsocks.command()
@@ -166,46 +180,89 @@ def genkey(method: str) -> None:
         click.echo(generate_key(method))
 
 
-def _run(
-    configure: str,
-    users: str,
-    make: Callable[[Any], list[Running]],
-    given: dict[str, Any],
-) -> None:
-    """Run services until a signal ends them.
+@fastsocks.command()
+@flags.configuration
+@click.option(
+    "-s", "--server", multiple=True, metavar="ADDRESS", help="Address on which the server listens."
+)
+@click.option("-p", "--server-port", type=int, metavar="PORT", help="Its port.  [default: 8388]")
+@flags.key
+@flags.names("NAME:KEY", "A user and their key; may be repeated.")
+@flags.public_address
+@click.option("--qr", is_flag=True, help="Draw QR codes, too, for phones.")
+def url(qr: bool, **given: Any) -> None:
+    """Print the ss:// URL of a server, secret and all.
 
-    :param configure: the function of :mod:`fastsocks.config` that puts the options together.
-    :param users: the key of what ``--user`` gives.
-    :param given: what click read.
+    That of the key which `fastsocks server` made on its first run; or of a configuration file,
+    the environment or flags, as `fastsocks server` takes them. With users, one for each.
     """
+    with failures():
+        from .url_command import print_urls
+
+        print_urls(given, qr=qr)
+
+
+@fastsocks.command(
+    context_settings={"ignore_unknown_options": True},
+    options_metavar="[SERVICE] [-c FILE] [FLAGS OF THE SERVICE]",
+)
+@click.option("-c", "--config", metavar="FILE", help="Configuration file to look at.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
+@click.pass_context
+def check(context: click.Context, config: str | None, arguments: tuple[str, ...]) -> None:
+    """Tell what a service would run with, and where each value comes from; start nothing.
+
+    SERVICE is server, local or proxy; without it the file tells. Secrets are not shown. The exit
+    code is 2, and the reason is told, when the service would not start.
+    """
+    with failures():
+        from .check_command import print_check, service_of
+
+        services = {"server": server, "local": local, "proxy": proxy}
+        rest = list(arguments)
+        service = rest.pop(0) if rest and rest[0] in services else service_of(config)
+        if config is not None:
+            rest[:0] = ["-c", config]
+        command: click.Command = services[service]
+        with command.make_context(service, rest, parent=context) as inner:
+            print_check(service, inner.params)
+
+
+def _run(service: str, given: dict[str, Any]) -> None:
+    """Run services until a signal ends them."""
+    from fastsocks.config import MissingPasswordError
+
+    try:
+        found = configured(service, given)
+    except MissingPasswordError:
+        asked = with_password(given)
+        if asked is None:
+            raise
+        found = configured(service, asked)
+    _start(found)
+
+
+def _run_first(given: dict[str, Any]) -> None:
+    """Run a server whose key is made now, or was on an earlier run."""
+    from .kept_key import keep_key, kept_file
+
+    kept = kept_file()
+    keep_key(kept)
+    found = configured("server", given, kept=kept)
+    from .first_run import announcer
+
+    _start(found, announcer(found, kept))
+
+
+def _start(found: Given, announce: Callable[[Sequence[Running]], None] | None = None) -> None:
     from .process import Start, run
 
-    with failures():
-        from fastsocks import config
-
-        values = {name: value for name, value in given.items() if name not in flags.NOT_KEYS}
-        file = values.pop("access_log")
-        if file is not None:
-            if "://" in file:
-                raise click.UsageError("--access-log: a URL follows; write --access-log=-")
-            values["access_log"] = True
-        if given["udp"]:
-            values["mode"] = "tcp_and_udp"
-        if given["verbose"]:
-            values["log_level"] = "debug"
-        if given["names"]:
-            values[users] = config.read_accounts(given["names"])
-        configuration = getattr(config, configure)(values, file=given["config"])
-        run(
-            Start(
-                make=lambda: make(configuration),
-                options=configuration.process,
-                access_log=_access_log(file, configuration),
-                warnings=configuration.warnings,
-            )
+    run(
+        Start(
+            make=found.make,
+            options=found.configuration.process,
+            access_log=found.access_log,
+            warnings=found.configuration.warnings,
+            announce=announce,
         )
-
-
-def _access_log(file: str | None, configuration: Any) -> str | None:
-    wanted = any(service.options.access_log for service in configuration.services)
-    return (file or "-") if wanted else None
+    )

@@ -40,14 +40,23 @@ def _udp_only(context: click.Context, _: click.Parameter, wanted: bool | None) -
         raise click.UsageError("-U: UDP is not relayed yet; leave it out for TCP")
 
 
+configuration = click.option(
+    "-c",
+    "--config",
+    metavar="FILE",
+    help="Configuration of fastsocks, shadowsocks-libev or shadowsocks-rust: JSON, or TOML. "
+    "Flags beat the environment (FASTSOCKS_TIMEOUT for --timeout), which beats the file.",
+)
+
+public_address = click.option(
+    "--public-address",
+    metavar="HOST[:PORT]",
+    help="Where clients reach this server, for its URL.  [default: the address of the default "
+    "route]",
+)
+
 common = _all(
-    click.option(
-        "-c",
-        "--config",
-        metavar="FILE",
-        help="Configuration of fastsocks, shadowsocks-libev or shadowsocks-rust: JSON, or TOML. "
-        "Flags beat the environment, which beats the file.",
-    ),
+    configuration,
     click.option(
         "-t",
         "--timeout",
@@ -116,8 +125,9 @@ key = _all(
         "-k",
         "--password",
         metavar="KEY",
-        help="Password, or for a 2022 method its key. Other users of this machine can read command "
-        "lines, and shells keep a history: better --password-file or FASTSOCKS_PASSWORD.",
+        help="Password, or for a 2022 method its key. Until fastsocks has overwritten its "
+        "arguments, a moment after the start, other users of this machine can read it, and shells "
+        "keep a history: better --password-file or FASTSOCKS_PASSWORD.",
     ),
     click.option(
         "--password-file", metavar="FILE", help="File that has the password in its only line."

@@ -16,6 +16,7 @@ from .log import LogOptions, set_up_log
 from .loop import loop_factory, loop_name
 
 if TYPE_CHECKING:
+    import pwd
     from collections.abc import Callable, Sequence
 
     from fastsocks.config import ProcessOptions
@@ -38,6 +39,8 @@ class Start:
     access_log: str | None
     #: For the log.
     warnings: Sequence[str] = ()
+    #: Called once all of them listen.
+    announce: Callable[[Sequence[Running]], None] | None = None
 
 
 def run(start: Start) -> None:
@@ -50,18 +53,18 @@ def run(start: Start) -> None:
     set_up_log(LogOptions(options.log_level, options.log_format, start.access_log))
     for warning in start.warnings:
         _log.warning("%s", warning)
-    _raise_limits(options.nofile)
+    raise_limits(options.nofile)
     services = start.make()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         _log.info("fastsocks %s (%s, %s)", fastsocks.__version__, fastsocks.__impl__, loop_name())
-        runner.run(_serve(services, options.user))
+        runner.run(_serve(services, start))
         if any(service.unfinished_lookups for service in services):
             # Their threads end when the resolver gives up, which can take minutes.
             logging.shutdown()
             os._exit(0)
 
 
-def _raise_limits(wanted: int | None) -> None:
+def raise_limits(wanted: int | None) -> None:
     """Set the limit of open files, or raise it to the hard one."""
     # Read when the first look-up starts the threads.
     os.environ.setdefault("UV_THREADPOOL_SIZE", str(_RESOLVER_THREADS))
@@ -103,21 +106,39 @@ class _Signals:
         (self.end if self.stop.is_set() else self.stop).set()
 
 
-async def _serve(services: list[Running], user: str) -> None:
+async def _serve(services: list[Running], start: Start) -> None:
     signals = _Signals()
     try:
         for service in services:
             await service.start()
-        if user:
-            become(user)
+        if start.options.user:
+            become(start.options.user)
         for service in services:
             for host, port in service.addresses:
                 _log.info("listening on %s:%d", f"[{host}]" if ":" in host else host, port)
+        if start.announce is not None:
+            start.announce(services)
         await signals.stop.wait()
         await _drain(services, signals)
     finally:
         for service in services:
             await service.close()
+
+
+def find_user(user: str) -> pwd.struct_passwd:
+    """Look a user up.
+
+    :param user: name or number.
+    :raises ConfigError: there is none.
+    """
+    try:
+        import pwd
+    except ModuleNotFoundError as error:  # Windows
+        raise ConfigError("user: this system cannot change it; start as that user") from error
+    try:
+        return pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except (KeyError, OverflowError) as error:
+        raise ConfigError(f"user: there is no user {user!r}") from error
 
 
 def become(user: str) -> None:
@@ -126,14 +147,7 @@ def become(user: str) -> None:
     :param user: name or number.
     :raises ConfigError: there is none, or this process may not.
     """
-    try:
-        import pwd
-    except ModuleNotFoundError as error:  # Windows
-        raise ConfigError("user: this system cannot change it; start as that user") from error
-    try:
-        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-    except (KeyError, OverflowError) as error:
-        raise ConfigError(f"user: there is no user {user!r}") from error
+    entry = find_user(user)
     if os.geteuid() == entry.pw_uid:
         return
     try:

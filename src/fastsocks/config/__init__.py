@@ -18,6 +18,7 @@ from .options import (
     is_loopback,
     read_accounts,
 )
+from .passwords import MissingPasswordError
 from .url import ServerURL
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Configuration",
     "Configured",
     "LocalOptions",
+    "MissingPasswordError",
     "Options",
     "ProcessOptions",
     "ProxyOptions",

@@ -18,6 +18,10 @@ from .values import Host, Hosts
 _LARGEST_FILE = 4096
 
 
+class MissingPasswordError(ConfigError):
+    """The method needs a password, and none was given anywhere."""
+
+
 def expand_url(layer: Layer) -> dict[str, Setting]:
     """Put what a URL says beside the other settings of its layer, which beat it.
 
@@ -118,7 +122,9 @@ def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
     except MethodError as error:
         raise ConfigError(f"{method.source}: {error}") from None
     except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
+        missing = "password" not in chosen and "key" not in chosen
+        kind = MissingPasswordError if missing else ConfigError
+        raise kind(f"{source}: {error}") from None
 
 
 def _check_raw_key(setting: Setting, size: int) -> None:

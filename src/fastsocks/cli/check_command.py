@@ -1,0 +1,141 @@
+"""``fastsocks check``."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from fastsocks.config.keys import KEYS, PASSWORDS, Key, Place, Side, Use
+from fastsocks.errors import ConfigError
+
+from .given import Given, configured, first_run
+from .process import find_user, raise_limits
+
+#: Keys that tell what a file is for, where nobody says.
+_OF_LOCAL = ("locals", "accounts", "url")
+_OF_SERVERS = ("servers", "shadowsocks", "server", "method", "users", *PASSWORDS)
+
+
+def service_of(file: str | None) -> str:
+    """Tell for which service a file is most likely to be.
+
+    :raises ConfigError: it cannot be read.
+    """
+    if file is None:
+        return "server"
+    from fastsocks.config.document import read_document
+
+    content = read_document(file).content.keys()
+    if content.isdisjoint(_OF_SERVERS) and not content.isdisjoint((*_OF_LOCAL, "local_port")):
+        return "local" if "url" in content else "proxy"
+    return "server" if content.isdisjoint(_OF_LOCAL) else "local"
+
+
+def print_check(service: str, given: Mapping[str, Any]) -> None:
+    """Print what `service` would run with.
+
+    :param given: what click read.
+    :raises ConfigError: it would not start.
+    """
+    found, notes = _found(service, given)
+    warnings = [*found.configuration.warnings, *_problems(found)]
+    side = Side(service)
+    click.echo(f"fastsocks {service} would run with:")
+    for configured_service in found.configuration.services:
+        click.echo(f"\n[{configured_service.name or service}]")
+        _print_options(side, configured_service.options, configured_service.sources)
+    click.echo("\n[process]")
+    _print_options(side, found.configuration.process, found.configuration.process_sources)
+    for note in notes:
+        click.echo(f"\n{note}")
+    if warnings:
+        click.echo("\n[warnings]")
+    for warning in warnings:
+        click.echo(f"  {warning}")
+
+
+def _found(service: str, given: Mapping[str, Any]) -> tuple[Given, list[str]]:
+    if service != "server" or not first_run(given):
+        return configured(service, given), []
+    from fastsocks.shadowsocks import generate_key
+
+    from .kept_key import METHOD, has_kept_key, kept_file
+
+    kept = kept_file()
+    if has_kept_key(kept):
+        return configured(service, given, kept=kept), []
+    defaults = {"method": METHOD, "password": generate_key(METHOD)}
+    return configured(service, given, defaults=defaults), [f"The key will be made in {kept}."]
+
+
+def _problems(found: Given) -> list[str]:
+    """Do all that a start does but listen; return its warnings.
+
+    :raises ConfigError: it would not start.
+    """
+    from fastsocks.net import check_local_addresses
+
+    options = found.configuration.process
+    log = _Collected()
+    logger = logging.getLogger("fastsocks")
+    logger.addHandler(log)
+    logger.propagate = False
+    if options.user:
+        find_user(options.user)
+    raise_limits(options.nofile)
+    found.make()
+    for service in found.configuration.services:
+        check_local_addresses(getattr(service.options, "outbound_addresses", ()))
+    return log.lines
+
+
+class _Collected(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def _print_options(side: Side, options: Any, sources: Mapping[str, str]) -> None:
+    rows = []
+    for option in dataclasses.fields(options):
+        key = _key_of(option.name, side)
+        value = _shown(key, option.name, getattr(options, option.name))
+        rows.append((key.name, value, sources[option.name]))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, source in rows:
+        click.echo(f"  {name:{widths[0]}}  {value:{widths[1]}}  {source}")
+
+
+def _key_of(option: str, side: Side) -> Key:
+    """Return the key of files that sets `option`."""
+    for key in KEYS[Place.TOP].values():
+        meaning = key.meaning(side)
+        if meaning.use is Use.OPTION and meaning.text == option:
+            return key
+    raise ConfigError(f"{option}: no key sets it")
+
+
+def _shown(key: Key, option: str, value: Any) -> str:
+    if key.secret:
+        if isinstance(value, Mapping):
+            return ", ".join(map(repr, value)) or "none"
+        return "hidden" if value else "none"
+    if option in {"addresses", "outbound_addresses"}:
+        return ", ".join(address or "all, IPv6 and IPv4" for address in value) or "any"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if option == "max_connections" and not value:
+        from fastsocks.service.descriptors import possible_connections
+
+        possible = possible_connections()
+        return f"0: as files allow{f', {possible}' if possible else ''}"
+    if value is None or value == "":
+        return "none"
+    return str(value)

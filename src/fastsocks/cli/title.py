@@ -1,0 +1,58 @@
+"""Keeping secrets of the command line out of the list of processes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+
+#: What stands in the place of a secret.
+HIDDEN = "..."
+
+_SECRET_FLAGS = ("--password", "--key", "--user")
+#: ``-k`` by itself or behind others: ``-vk``.
+_SHORT = re.compile(r"-[A-Za-z0-9]*?k")
+_URL = re.compile(r"ss://[^\s)'\"]*", re.IGNORECASE)
+
+
+def hide_secrets() -> None:
+    """Overwrite the arguments of this process, as ``ps`` shows them, if a secret is among them.
+
+    It takes a moment until a program gets this far, in which they can be read.
+    """
+    shown = ["fastsocks", *without_secrets(sys.argv[1:])]
+    if shown[1:] == sys.argv[1:] or sys.platform == "win32":
+        # On Windows only administrators read the command lines of others.
+        return
+    from setproctitle import setproctitle
+
+    setproctitle(" ".join(shown))
+
+
+def without_secrets(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield `arguments` with HIDDEN for passwords, keys and what follows ``ss://``.
+
+    More may be hidden than is secret, never less.
+    """
+    next_is_secret = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        short = _SHORT.match(argument)
+        if next_is_secret:
+            next_is_secret = False
+            yield HIDDEN
+        elif name in _SECRET_FLAGS:
+            next_is_secret = not equals
+            yield f"{name}={HIDDEN}" if equals else name
+        elif short and short[0] == argument:
+            next_is_secret = True
+            yield argument
+        elif short:
+            yield short[0] + HIDDEN
+        else:
+            yield without_urls(argument)
+
+
+def without_urls(text: str) -> str:
+    """Return `text` with HIDDEN for whatever follows an ``ss://``."""
+    return _URL.sub(f"ss://{HIDDEN}", text)
