@@ -39,6 +39,10 @@ cdef class PacketSession:
 cdef class PacketCodec:
     """Packets of one key in both directions; see the twin."""
 
+    # A copy would use nonces a second time.
+    def __reduce__(self):
+        raise TypeError("a codec can be neither copied nor pickled")
+
     cdef Py_ssize_t open_into(
         self,
         const uint8_t* packet,
@@ -103,6 +107,10 @@ cdef class PacketCodec:
     ) except? RAISED:
         raise NotImplementedError
 
+    def expire(self, now):
+        """Forget what is no longer to be kept; returns how many sessions that were."""
+        return 0
+
     def open(self, const uint8_t[::1] packet not None, now):
         """Open a packet; returns its session or None, its address and its payload."""
         cdef Py_ssize_t size = packet.shape[0], opened
@@ -137,39 +145,43 @@ cdef class PacketCodec:
         """Seal a payload; returns the packet."""
         cdef bytes wire = address.wire, out
         cdef const uint8_t* source = <const uint8_t*>PyBytes_AS_STRING(wire)
-        cdef Py_ssize_t size = payload.shape[0], padded, sealed
+        cdef Py_ssize_t size = payload.shape[0], sealed
         cdef uint8_t* work
         cdef uint8_t* target
-        check_options(salt, self._salt_size, padding)
+        check_arguments(wire, salt, self._salt_size, padding)
         out = PyBytes_FromStringAndSize(NULL, size + self.overhead)
         target = <uint8_t*>PyBytes_AS_STRING(out)
-        if salt is None:
-            salt = random_bytes(self._salt_size)
-        memcpy(target, PyBytes_AS_STRING(salt), self._salt_size)
-        padded = self._choose_padding(source, len(wire), size) if padding is None else len(padding)
         work = <uint8_t*>PyMem_Malloc(SEAL_HEADROOM + size)
         if work is NULL:
             raise MemoryError
         try:
             if size:
                 memcpy(work + SEAL_HEADROOM, &payload[0], size)
-            sealed = self.seal_behind(
-                session,
-                source,
-                len(wire),
-                work + SEAL_HEADROOM,
-                size,
-                int(now),
-                target,
-                <const uint8_t*>PyBytes_AS_STRING(NO_PADDING if padding is None else padding),
-                padded,
-            )
+            if salt is None and padding is None:
+                sealed = self.seal_into(
+                    session, source, len(wire), work + SEAL_HEADROOM, size, int(now), target
+                )
+            else:
+                if salt is None:
+                    salt = random_bytes(self._salt_size)
+                memcpy(target, PyBytes_AS_STRING(salt), self._salt_size)
+                if padding is None:
+                    padding = bytes(self._choose_padding(source, len(wire), size))
+                sealed = self.seal_behind(
+                    session, source, len(wire), work + SEAL_HEADROOM, size, int(now), target,
+                    <const uint8_t*>PyBytes_AS_STRING(padding), len(padding),
+                )
         finally:
             PyMem_Free(work)
         return out[:sealed]
 
 
-cdef int check_options(bytes salt, Py_ssize_t salt_size, bytes padding) except -1:
+# `overhead` and SEAL_HEADROOM count on it.
+cdef int check_arguments(
+    bytes wire, bytes salt, Py_ssize_t salt_size, bytes padding
+) except -1:
+    if len(wire) > _LARGEST_ADDRESS:
+        raise ValueError(f"an address of {len(wire)} bytes, more than {_LARGEST_ADDRESS}")
     if salt is not None and len(salt) != salt_size:
         raise ValueError(f"a salt of {len(salt)} bytes where {salt_size} belong")
     if padding is not None and len(padding) > _LARGEST_PADDING:

@@ -170,9 +170,7 @@ cdef class Aead2022PacketServer(Aead2022Packets):
             raise ValueError("a session is kept for 60 seconds at least")
         self._users = key.users
         self._has_users = len(self._users) > 0
-        self._prepare(
-            key, key.key, _RESPONSE_HEADER_SIZE, mtu
-        )
+        self._prepare(key, key.key, _RESPONSE_HEADER_SIZE, mtu)
         if self._opener is None:
             self._header_cipher = BlockCipher(self._key)
         self._user_ciphers = {}
@@ -365,10 +363,6 @@ cdef class Aead2022PacketClient(Aead2022Packets):
                 self._identity_ciphers[0] if self._identity_ciphers else BlockCipher(self._key)
             )
         self._begin(session_id, 0)
-
-    # The one that Cython would make copies counters, and with them nonces.
-    def __reduce__(self):
-        raise TypeError("a client session can be neither copied nor pickled")
 
     @property
     def session_id(self):

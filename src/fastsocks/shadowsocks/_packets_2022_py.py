@@ -5,8 +5,6 @@ The twin of ``_packets_2022.pyx``; see there for the same classes on libcrypto.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from ..address import Address
 from ..crypto._primitives_py import Aead, BlockCipher, Buffer, random_bytes
 from . import packet_faults as faults
@@ -163,14 +161,7 @@ class Aead2022PacketServer(_Aead2022Packets):
         return len(self._sessions)
 
     def expire(self, now: float) -> int:
-        """Forget the sessions that are no longer to be kept.
-
-        Every new session does so too; calling this now and then frees the memory of those
-        after which none came.
-
-        :param now: Unix time in seconds.
-        :return: how many there were.
-        """
+        """Forget the sessions that are no longer to be kept; see :meth:`PacketCodec.expire`."""
         return self._sessions.expire(int(now))
 
     def begin(
@@ -317,10 +308,6 @@ class Aead2022PacketClient(_Aead2022Packets):
         #: Of the next packet.
         self.packet_id: int
         self.begin(session_id)
-
-    # Of two copies each would use the same packet IDs, and with them the same nonces.
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a client session can be neither copied nor pickled")
 
     def begin(self, session_id: bytes | None = None, packet_id: int = 0) -> None:
         """Begin another session, as :meth:`seal` does when the packet IDs come to their end.

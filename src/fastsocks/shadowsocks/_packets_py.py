@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import NoReturn
 
 from ..address import Address
 from ..address._header_py import read_address
@@ -60,6 +61,21 @@ class PacketCodec:
         #: Whether sessions tell associations apart; else source addresses do.
         self.has_sessions = has_sessions
 
+    # A copy would use nonces a second time.
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a codec can be neither copied nor pickled")
+
+    def expire(self, now: float) -> int:
+        """Forget the sessions that are no longer to be kept.
+
+        Every new session does so too; calling this now and then frees the memory of those
+        after which none came.
+
+        :param now: Unix time in seconds.
+        :return: how many there were.
+        """
+        return 0
+
     def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
         """Open a packet.
 
@@ -92,9 +108,11 @@ class PacketCodec:
         :param padding: 2022 only, 900 bytes at most; by default 1 to 900 bytes for packets of
             port 53, as far as the MTU allows, and none for others.
         :return: the packet, ``overhead`` bytes longer than `payload` at most.
-        :raises ValueError: a salt or padding of the wrong size, or no session where there must
-            be one.
+        :raises ValueError: an address, a salt or padding of the wrong size, or no session where
+            there must be one.
         """
+        if len(address.wire) > _LARGEST_ADDRESS:
+            raise ValueError(f"an address of {len(address.wire)} bytes, more than {_LARGEST_ADDRESS}")
         if salt is None:
             salt = random_bytes(self._salt_size)
         elif len(salt) != self._salt_size:

@@ -19,7 +19,7 @@ cdef enum:
 cdef inline uint64_t fingerprint_of(const uint8_t* salt) noexcept:
     cdef uint64_t fingerprint = 0
     memcpy(&fingerprint, salt, _FINGERPRINT_SIZE)
-    # 0 marks a free slot.
+    # 0 marks a free slot; so there is one pair of salts that count as the same.
     return fingerprint if fingerprint else 1
 
 
