@@ -30,9 +30,10 @@ def test_flags_of_libev_that_need_nothing_done() -> None:
         assert not [line for line in warnings(service.process.output) if "open files" not in line]
 
 
-def test_udp_is_to_come() -> None:
-    with start_proxy("-u", "--mtu", "1400") as service:
-        assert len(warnings(service.process.output)) == 2
+@pytest.mark.parametrize("flag", ["-u", "-U", "--mtu=1400", "--udp-mtu=1400"])
+def test_flags_of_udp_that_libev_has(flag: str) -> None:
+    with start_proxy(flag) as service:
+        assert warnings(service.process.output) == []
 
 
 def test_reuse_port_lets_two_share_one() -> None:

@@ -98,7 +98,7 @@ def test_the_environment_alone_makes_a_server() -> None:
     assert (options.mtu, options.grace, options.timeout) == (1500, float("inf"), 30)
     assert options.outbound_addresses == ("192.0.2.1",)
     assert found.process.nofile == 1000
-    assert found.warnings == ("FASTSOCKS_MTU: nothing to limit: UDP is not relayed yet",)
+    assert found.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -351,12 +351,7 @@ def test_the_first_run(file: Path) -> None:
     assert not is_first_run({}, file, {})
 
 
-def test_warnings_are_said_once() -> None:
-    def configure(flags: dict[str, Any]) -> Configuration[Any]:
-        return configure_server({**KEY, **flags}, environ={})
-
-    assert configure({"mode": "tcp_and_udp"}).warnings == (
-        "--mode: tcp_and_udp: only TCP is relayed yet",
-    )
-    with pytest.raises(ConfigError, match="--mode: udp_only is not supported yet"):
-        configure({"mode": "udp_only"})
+def test_modes_are_taken_without_a_word() -> None:
+    for mode in ("tcp_only", "tcp_and_udp", "udp_only"):
+        found = configure_server({**KEY, "mode": mode}, environ={})
+        assert (found.services[0].options.mode, found.warnings) == (mode, ())

@@ -249,7 +249,7 @@ def test_debian_server(file: Path) -> None:
     assert (options.port, options.method) == (8388, "chacha20-ietf-poly1305")
     assert (options.password, options.mode) == ("cNlnUivfi4ed", "tcp_and_udp")
     assert options.outbound_addresses == ()
-    assert keys_warned_about(found) == ["timeout", "mode"]
+    assert keys_warned_about(found) == ["timeout"]
 
 
 def test_debian_local(file: Path) -> None:
@@ -267,7 +267,7 @@ def test_libev_server(file: Path) -> None:
     assert (options.timeout, options.fast_open, options.reuse_port) == (60, True, True)
     assert options.outbound_addresses == ("10.0.0.2", "2620:129:35::33")
     assert (found.process.user, found.process.nofile) == ("nobody", 32768)
-    assert keys_warned_about(found) == ["nameserver", "mode"]
+    assert keys_warned_about(found) == ["nameserver"]
 
 
 def test_libev_client(file: Path) -> None:
@@ -292,7 +292,7 @@ def test_rust_server(file: Path) -> None:
     options = found.services[0].options
     assert (options.addresses, options.port) == (("",), 8388)
     assert (options.password, options.no_delay) == (SERVER_KEY, False)
-    assert keys_warned_about(found) == ["timeout", "keep_alive", "log", "runtime", "mode"]
+    assert keys_warned_about(found) == ["timeout", "keep_alive", "log", "runtime"]
 
 
 def test_rust_servers_with_users(file: Path) -> None:

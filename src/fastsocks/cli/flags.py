@@ -35,11 +35,6 @@ def _count(name: str, text: str) -> Callable[[Any], Any]:
     return click.option(name, type=int, metavar="NUMBER", help=text)
 
 
-def _udp_only(context: click.Context, _: click.Parameter, wanted: bool | None) -> None:
-    if wanted and not context.resilient_parsing:
-        raise click.UsageError("-U: UDP is not relayed yet; leave it out for TCP")
-
-
 configuration = click.option(
     "-c",
     "--config",
@@ -78,16 +73,28 @@ common = _all(
     ),
     _flag("--reuse-port", text="Share the port with other processes that do, too (SO_REUSEPORT)."),
     _flag("--no-delay", text="Nothing to do: TCP_NODELAY is always set."),
-    click.option("--mtu", type=int, metavar="BYTES", help="For UDP, which is to come."),
-    _flag("-u", "udp", text="TCP and UDP; UDP is to come, so this warns."),
     click.option(
-        "-U",
-        "udp_only",
-        is_flag=True,
-        default=None,
-        hidden=True,
-        expose_value=False,
-        callback=_udp_only,
+        "--mode",
+        type=click.Choice(["tcp_and_udp", "tcp_only", "udp_only"]),
+        help="What is relayed.  [default: tcp_and_udp]",
+    ),
+    _flag("-u", "udp", text="The same as --mode tcp_and_udp."),
+    _flag("-U", "udp_only", text="The same as --mode udp_only."),
+    click.option(
+        "--udp-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="How long a UDP association lives without a datagram.  [default: 300]",
+    ),
+    _count("--udp-max-associations", "Most UDP associations at a time.  [default: 4096]"),
+    _count("--udp-max-associations-per-user", "Of one user.  [default: no limit of its own]"),
+    click.option(
+        "--udp-mtu",
+        "--mtu",
+        "mtu",
+        type=int,
+        metavar="BYTES",
+        help="Largest IP packet that padding may make of a datagram.  [default: 1500]",
     ),
     click.option(
         "-n", "--nofile", type=int, metavar="NUMBER", help="Limit of open files.  [default: most]"
@@ -155,6 +162,12 @@ listening = _all(
     ),
     click.option(
         "-l", "--local-port", type=int, metavar="PORT", help="Port to listen on.  [default: 1080]"
+    ),
+    click.option(
+        "--udp-address",
+        metavar="ADDRESS",
+        help="IP address that UDP clients are told to send to, where it is another than that of "
+        "this host, as behind NAT.",
     ),
 )
 

@@ -259,7 +259,7 @@ class _Reading:
         if self._side is Side.LOCAL:
             values.setdefault("server", "")
         options = self._make(_OPTIONS[self._side], values, settings, where)
-        self._advise(options, settings)
+        self._advise(options)
         return Configured(instance.name, options, _sources(type(options), settings))
 
     def _by_option(self, chosen: Layer) -> dict[str, Setting]:
@@ -327,13 +327,7 @@ class _Reading:
                 raise ConfigError(f"{settings[option].source}: {text}") from None
             raise ConfigError(f"{where}{error}") from None
 
-    def _advise(self, options: Options, settings: Layer) -> None:
-        if options.mode != "tcp_only":
-            self._warnings.append(
-                f"{settings['mode'].source}: {options.mode}: only TCP is relayed yet"
-            )
-        if options.mtu is not None:
-            self._warnings.append(f"{settings['mtu'].source}: nothing to limit: {_NO_UDP}")
+    def _advise(self, options: Options) -> None:
         if isinstance(options, ProxyOptions) and options.beyond_loopback and not options.accounts:
             self._warnings.append(
                 "anyone who can reach this proxy can use it: it listens beyond 127.0.0.1 and has "
@@ -347,9 +341,6 @@ class _Reading:
 
     def _warn(self, text: str) -> None:
         self._warnings.append(f"{self._where('')}{text}")
-
-
-_NO_UDP = "UDP is not relayed yet"
 
 
 def _first_of_each(layers: Sequence[Layer]) -> dict[str, Setting]:

@@ -168,7 +168,6 @@ def _not_yet(names: str, peers: Peer, places: Place, text: str) -> list[Key]:
     return [_everywhere(name, peers, _refused(text), places=places) for name in names.split()]
 
 
-_NO_UDP = "ignored: UDP is not relayed yet"
 _KERNEL = "ignored: the system's own setting holds"
 _RESOLVER = "ignored: names are looked up by the system's resolver"
 
@@ -234,8 +233,16 @@ _KEYS: tuple[Key, ...] = (
     _option("ipv6_first", _BOTH, values.read_flag),
     _option("ipv6_only", _RUST, values.read_flag),
     _option("mtu", _LIBEV, values.read_mtu),
+    _everywhere("udp_mtu", _RUST | _FASTSOCKS, _sets("mtu"), values.read_mtu, _TOP | _SERVERS),
+    _option("udp_timeout", _RUST | _FASTSOCKS, values.read_seconds, _TOP | _SERVERS),
+    Key("udp_address", _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _sets("udp_address"),
+        _sets("udp_address"), values.read_text),
     _option("access_log", _FASTSOCKS, values.read_flag),
-    *(_option(name, _FASTSOCKS, values.read_integer) for name in LIMITS),
+    *(
+        _option(name, _RUST | _FASTSOCKS, values.read_integer, _TOP | _SERVERS)
+        if name == "udp_max_associations" else _option(name, _FASTSOCKS, values.read_integer)
+        for name in LIMITS
+    ),
     # The process
     _process("user", _LIBEV | _PYTHON, values.read_text),
     _process("nofile", _BOTH, values.read_integer),
@@ -254,9 +261,11 @@ _KEYS: tuple[Key, ...] = (
         for name in ("version", "id", "remarks", "bytes_used", "bytes_remaining")
     ),
     # Ignored with a warning
-    *_ignored("udp_timeout udp_max_associations udp_mtu inbound_udp_allow_fragmentation",
-              _RUST, _TOP | _SERVERS, _NO_UDP),
-    *_ignored("local_udp_address local_udp_port", _RUST, _LOCALS, _NO_UDP),
+    *_ignored("inbound_udp_allow_fragmentation outbound_udp_allow_fragmentation",
+              _RUST, _TOP | _SERVERS, "ignored: the system may fragment datagrams"),
+    *_ignored("local_udp_address local_udp_port", _RUST, _LOCALS,
+              "ignored: each association has a port of its own, at the address at which its TCP "
+              "connection arrived"),
     *_ignored("keep_alive", _RUST, _TOP,
               "ignored: silent connections are probed after 120 s, and every 30 s from then on"),
     *_ignored("mptcp", _BOTH, _TOP, _KERNEL),
@@ -294,8 +303,6 @@ _KEYS: tuple[Key, ...] = (
     *_not_yet("outbound_bind_interface outbound_fwmark outbound_user_cookie", _RUST,
               _TOP | _SERVERS,
               "choosing the way out; remove it, and route by local_address or a network namespace"),
-    *_not_yet("outbound_udp_allow_fragmentation", _RUST, _TOP | _SERVERS,
-              "UDP; remove it"),
     *_not_yet("outbound_proxy", _RUST, _TOP | _SERVERS,
               "another proxy behind this one; remove it if connections may go straight out"),
     *_not_yet("security", _RUST, _TOP,

@@ -46,8 +46,16 @@ class Options:
     tcp_idle_timeout: float = 86400.0
     #: Seconds for which relays may go on once the service is told to stop.
     grace: float = 10.0
-    #: ``tcp_only`` or ``tcp_and_udp``; UDP is not relayed yet, so ``udp_only`` is refused.
-    mode: str = "tcp_only"
+    #: What is relayed: ``tcp_and_udp``, ``tcp_only`` or ``udp_only``.
+    mode: str = "tcp_and_udp"
+    #: Seconds without a datagram after which a UDP association ends; one of a 2022 session lives
+    #: 60 s at least.
+    udp_timeout: float = 300.0
+    #: Most UDP associations at a time, each of which takes a socket or two; the one not used for
+    #: longest makes room for a further one. 0 is no limit.
+    udp_max_associations: int = 4096
+    #: The same of one user, where users are told apart; 0 is no limit of its own.
+    udp_max_associations_per_user: int = 0
     #: TCP Fast Open (RFC 7413), listening and dialing, where the system has it.
     fast_open: bool = False
     #: SO_REUSEPORT on listening sockets, so that several processes can share a port.
@@ -56,7 +64,9 @@ class Options:
     no_delay: bool = True
     #: Try the IPv6 addresses of a name before its IPv4 addresses.
     ipv6_first: bool = False
-    #: Largest IP packet in bytes that UDP may make, 576..65535; None leaves it to the system.
+    #: Largest IP packet in bytes, 576..65535, that the padding of 2022 methods may make of a
+    #: datagram; None is 1500. Without padding nothing is made smaller: what a datagram is too
+    #: large for, the kernel fragments.
     mtu: int | None = None
     #: Whether to log a line for every connection.
     access_log: bool = False
@@ -81,7 +91,7 @@ class Options:
         if not self.addresses:
             raise ConfigError("address: none to listen on")
         _check_port("port", self.port, lowest=0)
-        for key in ("timeout", "tcp_idle_timeout"):
+        for key in ("timeout", "tcp_idle_timeout", "udp_timeout"):
             seconds = getattr(self, key)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ConfigError(f"{key}: {seconds} is not a number of seconds above 0")
@@ -89,13 +99,21 @@ class Options:
             raise ConfigError(f"grace: {self.grace} is not a number of seconds, 0 or more")
         if self.mode not in MODES:
             raise ConfigError(f"mode: it is one of {', '.join(MODES)}")
-        if self.mode == "udp_only":
-            raise ConfigError("mode: udp_only is not supported yet, UDP is to come; use tcp_only")
         if self.mtu is not None and not _LOWEST_MTU <= self.mtu <= 0xFFFF:
             raise ConfigError(f"mtu: {self.mtu} is not in {_LOWEST_MTU}..65535")
         for key, lowest in LIMITS.items():
             if (count := getattr(self, key)) < lowest:
                 raise ConfigError(f"{key}: {count} is below {lowest}")
+
+    @property
+    def relays_tcp(self) -> bool:
+        """Whether :attr:`mode` says so."""
+        return self.mode != "udp_only"
+
+    @property
+    def relays_udp(self) -> bool:
+        """Whether :attr:`mode` says so."""
+        return self.mode != "tcp_only"
 
     @property
     def beyond_loopback(self) -> bool:
@@ -112,6 +130,8 @@ LIMITS = {
     "max_drains": 0,
     "max_drains_per_client": 0,
     "max_lookups_per_client": 0,
+    "udp_max_associations": 0,
+    "udp_max_associations_per_user": 0,
 }
 
 
@@ -169,6 +189,9 @@ class LocalOptions(Options):
     key: str = field(default="", repr=False)
     #: Who may use it; nobody named: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
+    #: IP address that UDP clients are told to send to; "" is the one at which their TCP connection
+    #: arrived. For a host that its clients reach by another address, as behind NAT.
+    udp_address: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -178,6 +201,7 @@ class LocalOptions(Options):
         _check_method(self.method)
         _check_key(self.password, self.key)
         _check_accounts(self.accounts)
+        _check_udp_address(self.udp_address)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +212,9 @@ class ProxyOptions(Options):
     port: int = 1080
     #: Who may use it; nobody named: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
+    #: IP address that UDP clients are told to send to; "" is the one at which their TCP connection
+    #: arrived. For a host that its clients reach by another address, as behind NAT.
+    udp_address: str = ""
     #: Where it listens beyond loopback, whether clients may reach addresses that are not
     #: public: this host, its network.
     allow_private: bool = False
@@ -195,6 +222,7 @@ class ProxyOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_accounts(self.accounts)
+        _check_udp_address(self.udp_address)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +302,17 @@ def _check_outbound(addresses: tuple[str, ...]) -> None:
             raise ConfigError("outbound address: it has to be an IP address") from None
     if len(set(versions)) < len(versions):
         raise ConfigError("outbound address: one IPv4 and one IPv6 address at most")
+
+
+def _check_udp_address(address: str) -> None:
+    if not address:
+        return
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        raise ConfigError("udp_address: it has to be an IP address") from None
+    if ip.is_unspecified:
+        raise ConfigError(f"udp_address: nobody can send to {address}")
 
 
 def _check_accounts(accounts: Accounts) -> None:

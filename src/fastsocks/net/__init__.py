@@ -1,7 +1,7 @@
 """Listening, dialing and name resolution."""
 
 from .dial import Dialer, check_local_addresses
-from .listen import listen
+from .listen import listen, listen_datagrams, listen_together
 from .resolve import Resolver
 from .tcp import SOCKET_OPTIONS, configure, fast_open_obstacle
 
@@ -13,4 +13,6 @@ __all__ = [
     "configure",
     "fast_open_obstacle",
     "listen",
+    "listen_datagrams",
+    "listen_together",
 ]

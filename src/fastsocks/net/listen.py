@@ -1,7 +1,8 @@
-"""Listening TCP sockets."""
+"""Listening sockets, TCP and UDP."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
@@ -16,6 +17,10 @@ BACKLOG = 4096
 
 #: Seconds for which Linux keeps a connection to itself that has not sent anything yet.
 DEFER_ACCEPT = 3
+
+#: Receive and send buffers of a UDP socket that many clients share, in bytes; the kernel cuts
+#: them to what it allows (net.core.rmem_max and wmem_max of Linux).
+DATAGRAM_BUFFER = 4 * 1024 * 1024
 
 _EVERYWHERE = ("::", "0.0.0.0")  # noqa: S104
 _ATTEMPTS_AT_ONE_PORT = 16
@@ -36,6 +41,7 @@ class _Manner(NamedTuple):
     backlog: int
     reuse_port: bool
     fast_open: bool
+    kind: int = socket.SOCK_STREAM
 
 
 def listen(
@@ -60,10 +66,59 @@ def listen(
     :return: one socket or more.
     :raises ListenError: names the address and the cause.
     """
-    targets = _targets((host,) if isinstance(host, str) else host, port)
-    if reuse_port and not hasattr(socket, "SO_REUSEPORT"):
-        raise ListenError("this system cannot share a port (SO_REUSEPORT): leave out reuse_port")
+    return _listen(host, port, _Manner(backlog, reuse_port, fast_open))
+
+
+def listen_datagrams(
+    host: str | tuple[str, ...], port: int, *, reuse_port: bool = False
+) -> list[socket.socket]:
+    """Open UDP sockets for many clients, non-blocking.
+
+    :param host: as for :func:`listen`.
+    :param port: likewise.
+    :param reuse_port: likewise; the kernel shares clients out by their addresses.
+    :return: one socket or more.
+    :raises ListenError: names the address and the cause.
+    """
+    return _listen(host, port, _Manner(0, reuse_port, fast_open=False, kind=socket.SOCK_DGRAM))
+
+
+def listen_together(
+    host: str | tuple[str, ...],
+    port: int,
+    *,
+    backlog: int = BACKLOG,
+    reuse_port: bool = False,
+    fast_open: bool = False,
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Open TCP and UDP sockets at the same addresses and port.
+
+    The parameters are those of :func:`listen`.
+
+    :return: those of TCP, and those of UDP.
+    :raises ListenError: names the address and the cause.
+    """
     manner = _Manner(backlog, reuse_port, fast_open)
+    attempts = 1 if port else _ATTEMPTS_AT_ONE_PORT
+    while True:
+        attempts -= 1
+        streams = _listen(host, port, manner)
+        try:
+            number = streams[0].getsockname()[1]
+            return streams, listen_datagrams(host, number, reuse_port=reuse_port)
+        except BaseException as error:
+            for sock in streams:
+                sock.close()
+            # The port that the kernel chose for TCP may be taken for UDP.
+            taken = isinstance(error, ListenError) and error.errno == errno.EADDRINUSE
+            if not taken or attempts == 0:
+                raise
+
+
+def _listen(host: str | tuple[str, ...], port: int, manner: _Manner) -> list[socket.socket]:
+    targets = _targets((host,) if isinstance(host, str) else host, port)
+    if manner.reuse_port and not hasattr(socket, "SO_REUSEPORT"):
+        raise ListenError("this system cannot share a port (SO_REUSEPORT): leave out reuse_port")
     attempts = 1 if port or len(targets) == 1 else _ATTEMPTS_AT_ONE_PORT
     while True:
         attempts -= 1
@@ -121,16 +176,17 @@ def _listen_all(
 
 
 def _listen_one(family: int, sockaddr: _SockAddr, manner: _Manner) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    streaming = manner.kind == socket.SOCK_STREAM
+    sock = socket.socket(family, manner.kind)
     try:
         if sys.platform == "win32":
             # SO_REUSEADDR there lets another process take the port away.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
+        elif streaming:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if sys.platform == "linux":
+        if sys.platform == "linux" and streaming:
             # In every protocol here the client speaks first: with its first bytes there, accept
             # and first read are one wake-up.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
@@ -138,10 +194,17 @@ def _listen_one(family: int, sockaddr: _SockAddr, manner: _Manner) -> socket.soc
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if manner.fast_open:
             accept_fast_open(sock)
-        configure(sock)
+        if streaming:
+            configure(sock)
+        else:
+            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                # Other systems than Linux refuse what is more than they allow.
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, buffer, DATAGRAM_BUFFER)
         sock.setblocking(False)
         sock.bind(sockaddr)
-        sock.listen(manner.backlog)
+        if streaming:
+            sock.listen(manner.backlog)
     except BaseException:
         sock.close()
         raise

@@ -22,7 +22,7 @@ SHADOWSOCKS_ADVICE: Mapping[str, str] = {
 SOCKS_ADVICE: Mapping[str, str] = {
     "version": "this port speaks SOCKS5 only: set the application to SOCKS5, not HTTP or SOCKS4",
     "protocol": "is this application set to SOCKS5?",
-    "command": "only CONNECT is carried out; UDP is to come",
+    "command": "CONNECT and UDP ASSOCIATE are carried out, as far as --mode allows",
     "authentication": "check user name and password in the application",
     "handshake-timeout": "is this application set to SOCKS5?",
 }

@@ -1,9 +1,12 @@
-"""How many connections the limit of open files leaves room for."""
+"""How many connections and UDP associations the limit of open files leaves room for."""
 
 from __future__ import annotations
 
 #: A relay's client and its target.
 _PER_CONNECTION = 2
+
+#: An association's client, and targets of either family.
+_PER_ASSOCIATION = 3
 
 #: For the log, listeners, the event loop, name look-ups.
 _OTHERS = 64
@@ -11,11 +14,20 @@ _OTHERS = 64
 
 def possible_connections() -> int | None:
     """Return how many connections this process may have open; None if no limit is known."""
+    files = _files()
+    return None if files is None else max((files - _OTHERS) // _PER_CONNECTION, 1)
+
+
+def possible_associations() -> int | None:
+    """Return how many UDP associations leave half of the files to connections."""
+    files = _files()
+    return None if files is None else max((files - _OTHERS) // 2 // _PER_ASSOCIATION, 1)
+
+
+def _files() -> int | None:
     try:
         import resource
     except ModuleNotFoundError:  # Windows has no such limit
         return None
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return None
-    return max((files - _OTHERS) // _PER_CONNECTION, 1)
+    return None if files == resource.RLIM_INFINITY else files

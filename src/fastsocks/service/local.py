@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastsocks.address import Address
 from fastsocks.errors import AddressError, ConfigError, DialError
-from fastsocks.policy import UserCounters, check_request, encode_accounts, weakness_of
-from fastsocks.shadowsocks import ClientCodec, client_key
-from fastsocks.socks import SocksServer
+from fastsocks.policy import check_request, weakness_of
+from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
+from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
 from .advice import LOCAL_ADVICE
 from .interfaces import Route
-from .reporting import ReportingService
-from .running import Running
+from .running import SocksRunning
+from .socks import SocksService
 
 if TYPE_CHECKING:
     from fastsocks.config import LocalOptions
     from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
+    from fastsocks.shadowsocks import PacketCodec
 
+    from .datagrams import Datagrams
     from .interfaces import Peer
 
 #: Seconds to wait for a first payload, for it to travel with the header (SIP022 3.1.4 wants
@@ -30,7 +32,7 @@ PAYLOAD_WAIT = 0.010
 _log = logging.getLogger("fastsocks.local")
 
 
-class LocalService(ReportingService):
+class LocalService(SocksService):
     """What connections to a local SOCKS5 server are for.
 
     :raises ConfigError: the key does not suit the method, there is no such method, or the
@@ -46,13 +48,11 @@ class LocalService(ReportingService):
             self._server = Address.of(options.server, options.server_port)
         except AddressError as error:
             raise ConfigError(f"server: {error}") from error
-        self._accounts = encode_accounts(options.accounts)
-        if self._accounts:
-            self.users = UserCounters()
-
-    def inbound(self, peer: Peer) -> SocksServer:
-        """Make the server's side of a SOCKS5 handshake."""
-        return SocksServer(self._accounts)
+        self._mtu = {} if options.mtu is None else {"mtu": options.mtu}
+        # Without sessions, one codec knows the salts of all answers.
+        self._packets: PacketCodec | None = None
+        if self._key.method.family is not Family.AEAD_2022:
+            self._packets = packet_client(self._key, salt_capacity=SALT_CAPACITY)
 
     def advice(self, error: FastsocksError) -> str | None:
         """Return what to do about an error; what fails to be dialed is always our server."""
@@ -68,8 +68,15 @@ class LocalService(ReportingService):
         check_request(request)
         return Route(self._server, ClientCodec(self._key), PAYLOAD_WAIT)
 
+    async def _tunnel(
+        self, datagrams: Datagrams, peer: Peer
+    ) -> tuple[PacketCodec, tuple[int, Any]]:
+        """Lead to the Shadowsocks server, by a session for each association."""
+        server = await datagrams.find_server(self._server, peer[0])
+        return self._packets or packet_client(self._key, **self._mtu), server
 
-class Local(Running):
+
+class Local(SocksRunning):
     """A SOCKS5 server that leads to a Shadowsocks server.
 
     :raises ConfigError: the key does not suit the method, there is no such method, or the

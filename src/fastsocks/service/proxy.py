@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.policy import UserCounters, check_request, encode_accounts, is_public
-from fastsocks.socks import SocksServer
+from fastsocks.policy import check_request, is_public
 
 from .advice import SOCKS_ADVICE
 from .interfaces import Route
-from .reporting import ReportingService
-from .running import Running
+from .running import SocksRunning
+from .socks import SocksService
 
 if TYPE_CHECKING:
     from fastsocks.config import ProxyOptions
@@ -22,20 +21,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger("fastsocks.proxy")
 
 
-class ProxyService(ReportingService):
+class ProxyService(SocksService):
     """What connections to a plain SOCKS5 proxy are for."""
 
     ADVICE = SOCKS_ADVICE
 
     def __init__(self, options: ProxyOptions) -> None:
         super().__init__(_log, options)
-        self._accounts = encode_accounts(options.accounts)
-        if self._accounts:
-            self.users = UserCounters()
-
-    def inbound(self, peer: Peer) -> SocksServer:
-        """Make the server's side of a SOCKS5 handshake."""
-        return SocksServer(self._accounts)
 
     def route(self, request: Request, peer: Peer) -> Route:
         """Dial what the client asked for.
@@ -46,7 +38,7 @@ class ProxyService(ReportingService):
         return Route(request.address)
 
 
-class Proxy(Running):
+class Proxy(SocksRunning):
     """A plain SOCKS5 proxy."""
 
     def __init__(self, options: ProxyOptions) -> None:

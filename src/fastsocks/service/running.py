@@ -13,19 +13,25 @@ from fastsocks.net import (
     check_local_addresses,
     fast_open_obstacle,
     listen,
+    listen_datagrams,
+    listen_together,
 )
 from fastsocks.policy import Cap
 
+from .datagrams import Datagrams
 from .setup import Acceptor
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from types import TracebackType
 
-    from fastsocks.config import Options
+    from fastsocks.config import LocalOptions, Options, ProxyOptions
     from fastsocks.policy import ClientLimits, UserCounters
+    from fastsocks.relay.udp import DatagramCounters
 
     from .reporting import ReportingService
+    from .socks import SocksService
 
 _log = logging.getLogger("fastsocks")
 
@@ -41,6 +47,9 @@ class Running:
     :param local_addresses: likewise.
     :param dial_fast_open: likewise, its `fast_open`.
     """
+
+    #: Whether it serves UDP at the addresses of TCP; SOCKS clients ask for theirs by TCP.
+    binds_datagrams = False
 
     def __init__(
         self,
@@ -58,6 +67,7 @@ class Running:
         self._dial_fast_open = dial_fast_open
         self._acceptor: Acceptor | None = None
         self._resolver: Resolver | None = None
+        self._datagrams: Datagrams | None = None
         self._addresses: list[tuple[str, int]] = []
         #: Look-ups that did not end with :meth:`close`, and for which closing the loop waits.
         self.unfinished_lookups = 0
@@ -84,6 +94,11 @@ class Running:
             raise RuntimeError("the service is not started")
         return self._acceptor
 
+    @property
+    def datagrams(self) -> DatagramCounters | None:
+        """What went over UDP; None where none is relayed, or before the start."""
+        return None if self._datagrams is None else self._datagrams.engine.counters
+
     async def start(self) -> None:
         """Listen, and serve from now on.
 
@@ -98,13 +113,7 @@ class Running:
         if options.fast_open and (obstacle := fast_open_obstacle(dialing=self._dial_fast_open)):
             _log.warning("no TCP Fast Open: %s", obstacle)
         # In a thread, because looking a name up would hold up the loop.
-        sockets = await asyncio.to_thread(
-            listen,
-            options.addresses,
-            options.port,
-            reuse_port=options.reuse_port,
-            fast_open=options.fast_open,
-        )
+        streams, datagrams = await asyncio.to_thread(self._listen)
         self._resolver = Resolver(
             loop,
             per_client=options.max_lookups_per_client,
@@ -125,9 +134,34 @@ class Running:
             timeout=options.timeout,
             idle_timeout=options.tcp_idle_timeout,
         )
-        self._addresses = [sock.getsockname()[:2] for sock in sockets]
-        for sock in sockets:
+        self._addresses = [sock.getsockname()[:2] for sock in streams or datagrams]
+        if options.relays_udp:
+            self._datagrams = Datagrams(
+                loop,
+                self._resolver,
+                options,
+                may_reach=self._may_dial,
+                local_addresses=self._local_addresses,
+            )
+            self._relay_datagrams(self._datagrams, datagrams)
+        for sock in streams:
             self._acceptor.listen(sock)
+
+    def _listen(self) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Return listening sockets of TCP, and of UDP."""
+        options = self._options
+        host, port, reuse = options.addresses, options.port, options.reuse_port
+        if self.binds_datagrams and options.relays_udp:
+            if not options.relays_tcp:
+                return [], listen_datagrams(host, port, reuse_port=reuse)
+            return listen_together(host, port, reuse_port=reuse, fast_open=options.fast_open)
+        return listen(host, port, reuse_port=reuse, fast_open=options.fast_open), []
+
+    def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:
+        """Begin to relay datagrams.
+
+        :param sockets: bound ones, for those services that bind any.
+        """
 
     async def drain(self, grace: float | None = None) -> bool:
         """Stop accepting, and wait until connections have ended by themselves.
@@ -137,6 +171,8 @@ class Running:
         """
         acceptor = self.acceptor
         acceptor.stop_listening()
+        if self._datagrams is not None:
+            self._datagrams.engine.stop_serving()
         try:
             async with asyncio.timeout(self._options.grace if grace is None else grace):
                 await acceptor.wait_idle()
@@ -150,6 +186,8 @@ class Running:
             return
         self._acceptor.stop_listening()
         self._acceptor.abort()
+        if self._datagrams is not None:
+            self._datagrams.engine.close()
         self.unfinished_lookups += await self._resolver.close()
         await self._acceptor.wait_idle()
         self._service.end_reports()
@@ -165,3 +203,24 @@ class Running:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+class SocksRunning(Running):
+    """A service whose clients speak SOCKS5.
+
+    The parameters are those of :class:`Running`.
+    """
+
+    def __init__(
+        self,
+        service: SocksService,
+        options: LocalOptions | ProxyOptions,
+        *,
+        may_dial: Callable[[str], bool] | None = None,
+        dial_fast_open: bool = False,
+    ) -> None:
+        super().__init__(service, options, may_dial=may_dial, dial_fast_open=dial_fast_open)
+        self._socks = service
+
+    def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:
+        self._socks.datagrams = datagrams

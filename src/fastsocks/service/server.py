@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from fastsocks.policy import UserCounters, check_request, is_public, weakness_of
-from fastsocks.shadowsocks import ReplayGuard, server_codec, server_key
+from fastsocks.shadowsocks import ReplayGuard, packet_server, server_codec, server_key
 
 from .advice import SHADOWSOCKS_ADVICE
 from .interfaces import Route
@@ -14,11 +15,20 @@ from .reporting import ReportingService
 from .running import Running
 
 if TYPE_CHECKING:
+    import socket
+
     from fastsocks.config import ServerOptions
     from fastsocks.request import Request
     from fastsocks.shadowsocks import ServerCodec
 
+    from .datagrams import Datagrams
     from .interfaces import Peer
+
+#: SIP022 3.2.4, in seconds.
+_SHORTEST_SESSION = 60
+
+#: Sessions that a codec remembers at most.
+_MOST_SESSIONS = 1 << 20
 
 _log = logging.getLogger("fastsocks.server")
 
@@ -38,6 +48,14 @@ class ServerService(ReportingService):
         self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all listeners: a salt recorded at one must not pass at another.
         self._guard = ReplayGuard(self._key.method)
+        capacity = options.udp_max_associations
+        #: Of all UDP sockets, which for the same reason are one to it.
+        self.packets = packet_server(
+            self._key,
+            retention=max(_SHORTEST_SESSION, math.ceil(options.udp_timeout)),
+            **({} if not capacity else {"max_sessions": min(capacity, _MOST_SESSIONS)}),
+            **({} if options.mtu is None else {"mtu": options.mtu}),
+        )
 
     def inbound(self, peer: Peer) -> ServerCodec:
         """Make the codec of one connection, which is its Inbound too."""
@@ -58,13 +76,21 @@ class Server(Running):
     :raises ConfigError: the key does not suit the method, or there is no such method.
     """
 
+    binds_datagrams = True
+
     def __init__(self, options: ServerOptions) -> None:
         may_dial = None if options.allow_private else is_public
+        service = ServerService(options)
+        self._packets = service.packets
         super().__init__(
-            ServerService(options),
+            service,
             options,
             may_dial=may_dial,
             local_addresses=options.outbound_addresses,
         )
         if weakness := weakness_of(options.method):
             _log.warning("%s", weakness)
+
+    def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:
+        for sock in sockets:
+            datagrams.engine.serve(sock, self._packets)

@@ -1,0 +1,172 @@
+"""The UDP side of a running service: its engine, and associations of SOCKS clients."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from fastsocks.address import Address
+from fastsocks.errors import ListenError, PolicyError, ResolveError, dial_error
+from fastsocks.relay.udp import DatagramEngine
+
+from .descriptors import possible_associations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fastsocks.config import Options
+    from fastsocks.net import Resolver
+    from fastsocks.relay.udp import Association
+    from fastsocks.request import Request
+    from fastsocks.shadowsocks import PacketCodec
+
+    from .interfaces import Peer
+
+
+class SocksAssociation:
+    """The association of one SOCKS client, and where the client is told to send."""
+
+    def __init__(self, association: Association, bound: Address) -> None:
+        self.bound = bound
+        self._association = association
+
+    @property
+    def ended(self) -> Callable[[], None] | None:
+        """Called once if it ends by itself."""
+        return self._association.ended
+
+    @ended.setter
+    def ended(self, callback: Callable[[], None] | None) -> None:
+        self._association.ended = callback
+
+    def close(self) -> None:
+        """End it; again does nothing."""
+        self._association.close()
+
+
+class Datagrams:
+    """What a service needs to relay datagrams.
+
+    :param loop: the running event loop.
+    :param resolver: for names.
+    :param options: its time limit and caps.
+    :param may_reach: see :class:`fastsocks.net.Dialer`, its `may_dial`.
+    :param local_addresses: likewise.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        resolver: Resolver,
+        options: Options,
+        *,
+        may_reach: Callable[[str], bool] | None = None,
+        local_addresses: Iterable[str] = (),
+    ) -> None:
+        self._resolver = resolver
+        self._options = options
+        self._may_reach = may_reach
+        possible, wanted = possible_associations(), options.udp_max_associations
+        if possible is not None and not 0 < wanted <= possible:
+            wanted = possible
+        local = tuple(local_addresses)
+        self.engine = DatagramEngine(
+            loop,
+            resolver,
+            permit=None if may_reach is None else self._permit,
+            timeout=options.udp_timeout,
+            capacity=wanted,
+            capacity_per_user=options.udp_max_associations_per_user,
+            **({"local_addresses": local} if local else {}),
+        )
+
+    def associate(
+        self,
+        request: Request,
+        peer: Peer,
+        local_host: str,
+        *,
+        announced: str = "",
+        tunnel: tuple[PacketCodec, tuple[int, Any]] | None = None,
+    ) -> SocksAssociation:
+        """Open an association; see :meth:`.interfaces.Service.associate`.
+
+        :param announced: the IP address that the client is told; by default `local_host`.
+        :param tunnel: see :meth:`fastsocks.relay.udp.DatagramEngine.associate`.
+        :raises ListenError: no socket can be had.
+        """
+        client = peer[0]
+        try:
+            sock = _bind(local_host)
+            bound = Address.of((announced or local_host).partition("%")[0], sock.getsockname()[1])
+            port = _port_of(request.address, client)
+            association = self.engine.associate(sock, client, port, tunnel, request.user)
+        except OSError as cause:
+            reason = os.strerror(cause.errno) if cause.errno else str(cause)
+            raise ListenError(f"no UDP association at {local_host}: {reason}") from cause
+        return SocksAssociation(association, bound)
+
+    async def find_server(self, server: Address, client: str) -> tuple[int, tuple[Any, ...]]:
+        """Return family and socket address of a server, of those of its name one with a route.
+
+        :param client: for whom; see :meth:`fastsocks.net.Resolver.resolve`.
+        :raises ResolveError: the name has no address.
+        :raises DialError: there is no way to any of them.
+        """
+        if not server.is_name:
+            version = socket.AF_INET if len(server.wire) == 7 else socket.AF_INET6
+            return version, (server.host, server.port)
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                infos = await self._resolver.resolve(server.host, server.port, client)
+        except TimeoutError as cause:
+            raise ResolveError("name look-up timed out") from cause
+        if self._options.ipv6_first:
+            infos.sort(key=lambda info: info[0] != socket.AF_INET6)
+        failure: OSError | None = None
+        for family, _, _, _, sockaddr in infos:
+            try:
+                with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                    # Sends nothing: asks for a route.
+                    probe.connect(sockaddr)
+            except OSError as error:
+                failure = failure or error
+            else:
+                return family, sockaddr
+        raise dial_error(failure or OSError("the name has no address"))
+
+    def _permit(self, address: Address) -> None:
+        if self._may_reach is not None and not self._may_reach(address.host):
+            raise PolicyError("this is no public address (--allow-private permits it)")
+
+
+def _bind(host: str) -> socket.socket:
+    """Open a UDP socket at a port that the kernel chooses.
+
+    :param host: an IP address, with its scope if it has one.
+    """
+    ((family, kind, protocol, _, sockaddr), *_) = socket.getaddrinfo(
+        host, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+    )
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        sock.bind(sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _port_of(hint: Address, client: str) -> int:
+    """Return the port that a client says it sends from, or 0 where it does not know.
+
+    :param hint: DST of its request. A port beside another address than its own, as we see it,
+        has gone through NAT and says nothing. PySocks sends its port with the name "0".
+    """
+    host = client.partition("%")[0]
+    if hint.host in {host, "0"} or (hint.ip is not None and hint.ip.is_unspecified):
+        return hint.port
+    return 0

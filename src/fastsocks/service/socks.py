@@ -1,0 +1,72 @@
+"""What ``local`` and ``proxy`` have in common: SOCKS5 clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastsocks.errors import CommandError
+from fastsocks.policy import UserCounters, encode_accounts
+from fastsocks.request import CONNECT, UDP_ASSOCIATE
+from fastsocks.socks import SocksServer
+
+from .reporting import ReportingService
+
+if TYPE_CHECKING:
+    import logging
+    from typing import Any
+
+    from fastsocks.config import LocalOptions, ProxyOptions
+    from fastsocks.request import Request
+    from fastsocks.shadowsocks import PacketCodec
+
+    from .datagrams import Datagrams, SocksAssociation
+    from .interfaces import Peer
+
+
+class SocksService(ReportingService):
+    """A service whose clients speak SOCKS5.
+
+    :param log: see :class:`.reporting.ReportingService`.
+    """
+
+    def __init__(self, log: logging.Logger, options: LocalOptions | ProxyOptions) -> None:
+        super().__init__(log, options)
+        self._accounts = encode_accounts(options.accounts)
+        if self._accounts:
+            self.users = UserCounters()
+        self._udp_address = options.udp_address
+        self._commands = tuple(
+            command
+            for command, offered in (
+                (CONNECT, options.relays_tcp),
+                (UDP_ASSOCIATE, options.relays_udp),
+            )
+            if offered
+        )
+        #: There once the service runs, if it relays UDP.
+        self.datagrams: Datagrams | None = None
+
+    def inbound(self, peer: Peer) -> SocksServer:
+        """Make the server's side of a SOCKS5 handshake."""
+        return SocksServer(self._accounts, self._commands)
+
+    async def associate(self, request: Request, peer: Peer, local_host: str) -> SocksAssociation:
+        """Open a UDP relay for a client; see :class:`.interfaces.Service`.
+
+        :raises FastsocksError: it cannot be had.
+        """
+        if self.datagrams is None:
+            raise CommandError("UDP is not relayed here")
+        tunnel = await self._tunnel(self.datagrams, peer)
+        return self.datagrams.associate(
+            request, peer, local_host, announced=self._udp_address, tunnel=tunnel
+        )
+
+    async def _tunnel(
+        self, datagrams: Datagrams, peer: Peer
+    ) -> tuple[PacketCodec, tuple[int, Any]] | None:
+        """Return the way to a Shadowsocks server; None sends straight to targets.
+
+        :raises DialError: there is none.
+        """
+        return None
