@@ -1,0 +1,248 @@
+"""Every flag of every service: what it does, or what its error names instead."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import pytest
+
+from fastsocks.cli.commands import fastsocks as cli
+from fastsocks.cli.given import Given, configured
+from fastsocks.cli.peers_flags import FLAGS, PeersFlag
+
+SERVICES = ("server", "local", "proxy")
+BASE = {
+    "server": "-m aes-256-gcm -k p",
+    "local": "-s 192.0.2.1 -m aes-256-gcm -k p",
+    "proxy": "",
+}
+PSK, OTHER_PSK = "29ub3TmJNnn3hMwNFRbGTw==", "X2bWAN3LLHYhqddEHcovrg=="
+IN_2022 = "-m 2022-blake3-aes-128-gcm -k " + PSK
+
+
+class Row(NamedTuple):
+    """A flag and what it sets."""
+
+    services: str
+    flag: str
+    value: str
+    option: str
+    expected: Any
+    #: A variable that says something else than the flag, where that says what holds anyway.
+    otherwise: str = ""
+    #: In the place of BASE.
+    base: str | None = None
+
+
+ALL = "server local proxy"
+ROWS = (
+    Row(ALL, "-t", "7", "timeout", 7.0),
+    Row(ALL, "--timeout", "7", "timeout", 7.0),
+    Row(ALL, "--grace", "3", "grace", 3.0),
+    Row(ALL, "-6", "", "ipv6_first", True),
+    Row(ALL, "--fast-open", "", "fast_open", True),
+    Row(ALL, "--reuse-port", "", "reuse_port", True),
+    Row(ALL, "--no-delay", "", "no_delay", True, "FASTSOCKS_NO_DELAY=false"),
+    Row(ALL, "--mode", "tcp_only", "mode", "tcp_only"),
+    Row(ALL, "-u", "", "mode", "tcp_and_udp", "FASTSOCKS_MODE=tcp_only"),
+    Row(ALL, "-U", "", "mode", "udp_only"),
+    Row(ALL, "--udp-timeout", "70", "udp_timeout", 70.0),
+    Row(ALL, "--udp-max-associations", "7", "udp_max_associations", 7),
+    Row(ALL, "--udp-max-associations-per-user", "7", "udp_max_associations_per_user", 7),
+    Row(ALL, "--udp-mtu", "1400", "mtu", 1400),
+    Row(ALL, "--mtu", "1400", "mtu", 1400),
+    Row(ALL, "-n", "512", "nofile", 512),
+    Row(ALL, "--nofile", "512", "nofile", 512),
+    Row(ALL, "-a", "nobody", "user", "nobody"),
+    Row(ALL, "--max-connections", "7", "max_connections", 7),
+    Row(ALL, "--max-connections-per-client", "7", "max_connections_per_client", 7),
+    Row(ALL, "--max-handshakes", "7", "max_handshakes", 7),
+    Row(ALL, "--max-handshakes-per-client", "7", "max_handshakes_per_client", 7),
+    Row(ALL, "--max-drains", "7", "max_drains", 7),
+    Row(ALL, "--max-drains-per-client", "7", "max_drains_per_client", 7),
+    Row(ALL, "--max-lookups-per-client", "7", "max_lookups_per_client", 7),
+    Row(ALL, "--access-log", "", "access_log", True),
+    Row(ALL, "--log-format", "json", "log_format", "json"),
+    Row(ALL, "--log-level", "error", "log_level", "error"),
+    Row(ALL, "-v", "", "log_level", "debug"),
+    Row(ALL, "--verbose", "", "log_level", "debug"),
+    Row("server", "-s", "::1", "addresses", ("::1",)),
+    Row("server", "--server", "192.0.2.9", "addresses", ("192.0.2.9",)),
+    Row("server", "-p", "9000", "port", 9000),
+    Row("server", "--server-port", "9000", "port", 9000),
+    Row("server", "-b", "192.0.2.9", "outbound_addresses", ("192.0.2.9",)),
+    Row("server", "--local-address", "192.0.2.9", "outbound_addresses", ("192.0.2.9",)),
+    Row("server", "--user", f"a:{OTHER_PSK}", "users", {"a": OTHER_PSK}, base=IN_2022),
+    Row("server", "--allow-unencrypted", "", "allow_unencrypted", True),
+    Row("server", "--public-address", "h:1", "public_address", "h:1"),
+    Row("server proxy", "--allow-private", "", "allow_private", True),
+    Row("local", "-s", "h", "server", "h", base="-m aes-256-gcm -k p"),
+    Row("local", "--server", "h", "server", "h", base="-m aes-256-gcm -k p"),
+    Row("local", "-p", "9000", "server_port", 9000),
+    Row("local", "--server-port", "9000", "server_port", 9000),
+    Row("local proxy", "-b", "::1", "addresses", ("::1",)),
+    Row("local proxy", "--local-address", "::1", "addresses", ("::1",)),
+    Row("local proxy", "-l", "9000", "port", 9000),
+    Row("local proxy", "--local-port", "9000", "port", 9000),
+    Row("local proxy", "--user", "a:b", "accounts", {"a": "b"}),
+    Row("local proxy", "--udp-address", "192.0.2.9", "udp_address", "192.0.2.9"),
+    Row("server local", "-k", "q", "password", "q", base="-s h -m aes-256-gcm"),
+    Row("server local", "--password", "q", "password", "q", base="-s h -m aes-256-gcm"),
+    Row("server local", "--password-file", "FILE", "password", "of-a-file", base="-s h -m rc4-md5"),
+    Row("server local", "--key", PSK, "key", PSK, base="-s h -m aes-128-gcm"),
+    Row("server local", "-m", "aes-128-gcm", "method", "aes-128-gcm", base="-s h -k p"),
+    Row("server local", "--method", "aes-128-gcm", "method", "aes-128-gcm", base="-s h -k p"),
+)
+
+#: Those that rows cannot hold, and the tests that have them.
+ELSEWHERE = {
+    "-c": "test_a_file",
+    "--config": "test_a_file",
+    "-l": "test_the_server_ignores_the_port_of_local",
+    "--local-port": "test_the_server_ignores_the_port_of_local",
+    "url": "test_a_url",
+}
+
+#: The options of ss-server and ss-local 3.3.5, by their manual pages and getopt tables.
+LIBEV = {
+    "server": "-f -s -p -l -k -t -m -b -c -i -d -a -n -h -u -U -v -6 -A --fast-open --reuse-port "
+    "--acl --manager-address --mtu --mptcp --help --plugin --plugin-opts --password --key "
+    "--no-delay --tcp-incoming-sndbuf --tcp-incoming-rcvbuf --tcp-outgoing-sndbuf "
+    "--tcp-outgoing-rcvbuf",
+    "local": "-f -s -p -l -k -t -m -i -c -b -a -n -h -u -U -v -6 -A --fast-open --reuse-port "
+    "--acl --mtu --mptcp --help --plugin --plugin-opts --password --key --no-delay "
+    "--tcp-incoming-sndbuf --tcp-incoming-rcvbuf --tcp-outgoing-sndbuf --tcp-outgoing-rcvbuf",
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith("FASTSOCKS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("of-a-file\n", "utf-8")
+    Path("FILE").chmod(0o600)
+
+
+def read(service: str, arguments: str) -> Given:
+    command = cli.commands[service]
+    with command.make_context(service, arguments.split()) as context:
+        return configured(service, context.params)
+
+
+def options_of(given: Given) -> dict[str, Any]:
+    (service,) = given.configuration.services
+    return {**vars(service.options), **vars(given.configuration.process)}
+
+
+def sources_of(given: Given) -> dict[str, str]:
+    (service,) = given.configuration.services
+    return {**service.sources, **given.configuration.process_sources}
+
+
+def flags_of(service: str) -> set[str]:
+    parameters = cli.commands[service].params
+    return {name for one in parameters for name in (*one.opts, *one.secondary_opts)}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_tables_have_every_flag(service: str) -> None:
+    rows = {row.flag for row in ROWS if service in row.services.split()}
+    peers = {name for flag in FLAGS for name in flag.names}
+    assert flags_of(service) - rows - peers <= set(ELSEWHERE)
+    assert rows <= flags_of(service)
+    for name in ELSEWHERE.values():
+        assert name in globals()
+
+
+@pytest.mark.parametrize("service", LIBEV)
+def test_every_flag_of_libev_is_answered(service: str) -> None:
+    assert set(LIBEV[service].split()) - {"-h", "--help"} <= flags_of(service)
+
+
+@pytest.mark.parametrize(
+    ("service", "row"),
+    [(service, row) for row in ROWS for service in row.services.split()],
+    ids=lambda value: value if isinstance(value, str) else value.flag,
+)
+def test_what_it_does(monkeypatch: pytest.MonkeyPatch, service: str, row: Row) -> None:
+    base = BASE[service] if row.base is None else row.base
+    if row.otherwise:
+        monkeypatch.setenv(*row.otherwise.split("="))
+    elif row.base is None:
+        assert options_of(read(service, base))[row.option] != row.expected
+    given = read(service, f"{base} {row.flag} {row.value}")
+    assert options_of(given)[row.option] == row.expected
+    if row.option == "outbound_addresses" or row.flag not in {"-v", "--verbose"}:
+        assert sources_of(given)[row.option].startswith("--")
+    assert given.configuration.warnings == ()
+
+
+def test_where_accesses_are_logged() -> None:
+    assert read("proxy", "").access_log is None
+    assert read("proxy", "--access-log").access_log == "-"
+    assert read("proxy", "--access-log=-").access_log == "-"
+    assert read("proxy", "--access-log accesses").access_log == "accesses"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("flag", ["-c", "--config"])
+def test_a_file(service: str, flag: str) -> None:
+    Path("config.toml").write_text("timeout = 7\n", "utf-8")
+    Path("config.toml").chmod(0o600)
+    given = read(service, f"{BASE[service]} {flag} config.toml")
+    assert options_of(given)["timeout"] == 7
+    assert sources_of(given)["timeout"] == "config.toml: timeout"
+
+
+def test_a_url() -> None:
+    options = options_of(read("local", "ss://aes-256-gcm:p@192.0.2.1:9000"))
+    assert (options["server"], options["server_port"]) == ("192.0.2.1", 9000)
+    assert (options["method"], options["password"]) == ("aes-256-gcm", "p")
+
+
+@pytest.mark.parametrize("flag", ["-l", "--local-port"])
+def test_the_server_ignores_the_port_of_local(flag: str) -> None:
+    given = read("server", f"{BASE['server']} {flag} 1080")
+    assert options_of(given) == options_of(read("server", BASE["server"]))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: str(flag.names[0]))
+def test_what_those_of_peers_say(service: str, flag: PeersFlag) -> None:
+    for name in flag.names:
+        arguments = f"{BASE[service]} {name} {'x' if flag.takes_value else ''}"
+        if flag.refused:
+            with pytest.raises(click.UsageError, match=f"^{flag.names[0]}: "):
+                read(service, arguments)
+        else:
+            (warning,) = read(service, arguments).configuration.warnings
+            assert warning.startswith(f"{flag.names[0]}: ignored: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "instead"),
+    [
+        ("-f pid", "systemd"),
+        ("-i eth0", "server -b"),
+        ("-L example.com:80", "ss-tunnel"),
+        ("-T", "ss-redir"),
+        ("-A", "AEAD"),
+        ("--acl FILE", "only if that is meant"),
+        ("--plugin v2ray-plugin", "remove it on both ends"),
+        ("--manager-address 127.0.0.1:4000", "no manager"),
+        ("-d 192.0.2.53", "system's resolver"),
+        ("--server-url ss://x", "fastsocks local ss://"),
+        ("--server-addr h:1", "-s ADDRESS -p PORT"),
+    ],
+)
+def test_errors_name_what_to_use_instead(arguments: str, instead: str) -> None:
+    try:
+        (said,) = read("local", f"{BASE['local']} {arguments}").configuration.warnings
+    except click.UsageError as error:
+        said = error.message
+    assert instead in said
