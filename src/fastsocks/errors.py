@@ -123,7 +123,7 @@ class ReplayError(ProtocolError):
 
 
 class TruncatedError(ProtocolError):
-    """The stream ended inside a record or a header."""
+    """A stream or a packet ends inside a record or a header."""
 
     status = "truncated"
 

@@ -210,6 +210,12 @@ def test_without_a_filter(shadowsocks: Any, method: str) -> None:
         client.open(packet, NOW)
 
 
+@pytest.mark.parametrize("method", NAMES)
+def test_expiry_without_sessions(shadowsocks: Any, method: str) -> None:
+    for make in (new_packet_server, new_packet_client):
+        assert make(shadowsocks, method).expire(NOW) == 0
+
+
 @pytest.mark.parametrize("method", REMEMBERED)
 def test_the_filter_forgets_the_oldest(shadowsocks: Any, method: str) -> None:
     client = new_packet_client(shadowsocks, method)

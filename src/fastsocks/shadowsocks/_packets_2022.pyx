@@ -50,6 +50,8 @@ cdef enum:
     _PADDED_PORT = 53
     # Seconds that the server's session before its newest one keeps a third one out.
     _OLD_SESSION_TIME = 60
+    # See the twin.
+    _SHORTEST_RETENTION = 62
 
 
 cdef inline uint64_t read_number(const uint8_t* source) noexcept nogil:
@@ -163,18 +165,19 @@ cdef class Aead2022PacketServer(Aead2022Packets):
     """A server's packets: opens what clients send, seals the answers; see the twin."""
 
     def __cinit__(
-        self, key not None, int64_t retention=300, Py_ssize_t max_sessions=4096,
+        self,
+        key not None,
+        int64_t retention=300,
+        Py_ssize_t max_sessions=4096,
         Py_ssize_t mtu=1500,
     ):
-        if retention < 60:
-            raise ValueError("a session is kept for 60 seconds at least")
         self._users = key.users
         self._has_users = len(self._users) > 0
         self._prepare(key, key.key, _RESPONSE_HEADER_SIZE, mtu)
         if self._opener is None:
             self._header_cipher = BlockCipher(self._key)
         self._user_ciphers = {}
-        self._sessions = SessionTable(max_sessions, retention)
+        self._sessions = SessionTable(max_sessions, max(retention, <int64_t>_SHORTEST_RETENTION))
         self.has_sessions = True
 
     def __len__(self):

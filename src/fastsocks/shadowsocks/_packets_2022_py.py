@@ -30,6 +30,9 @@ _IP_OVERHEAD = 40 + 8
 _PADDED_PORT = 53
 #: Seconds that the server's session before its newest one keeps a third one out.
 _OLD_SESSION_TIME = 60
+#: SIP022 asks for 60 seconds, but stamps have whole ones: a packet dated 30 s ahead passes for
+#: up to 61.
+_SHORTEST_RETENTION = 62
 _LAST_PACKET_ID = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -130,11 +133,12 @@ class Aead2022PacketServer(_Aead2022Packets):
     """A server's packets: opens what clients send, seals the answers (SIP022 3.2, SIP023).
 
     :param key: method, key and users.
-    :param retention: seconds that a session is kept after its last packet, 60 or more. For as
-        long as an association lives, so that its packets find it again.
+    :param retention: seconds that a session is kept after its last packet; fewer than 62 count
+        as 62. For as long as an association lives, so that its packets find it again.
     :param max_sessions: how many there are at most; the one not used for longest makes room.
+        Its latest packets can then be replayed for as long as their timestamps hold.
     :param mtu: bytes of an IP packet that padding must not exceed.
-    :raises ValueError: `retention` or `max_sessions` out of bounds.
+    :raises ValueError: `max_sessions` out of bounds.
     """
 
     __slots__ = ("_header_cipher", "_sessions", "_user_ciphers", "_users")
@@ -146,15 +150,13 @@ class Aead2022PacketServer(_Aead2022Packets):
         max_sessions: int = 4096,
         mtu: int = 1500,
     ) -> None:
-        if retention < 60:
-            raise ValueError("a session is kept for 60 seconds at least")
         super().__init__(key, _RESPONSE_HEADER_SIZE, 0, mtu, has_sessions=True)
         #: By the 16-byte hash of the uPSK.
         self._users = key.users
         self._header_cipher = None if self._extended else BlockCipher(key.key)
         #: By the hash, too; for our answers.
         self._user_ciphers: dict[bytes, BlockCipher] = {}
-        self._sessions = SessionTable(max_sessions, retention)
+        self._sessions = SessionTable(max_sessions, max(retention, _SHORTEST_RETENTION))
 
     def __len__(self) -> int:
         """How many sessions there are."""

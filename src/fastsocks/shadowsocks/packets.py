@@ -45,13 +45,13 @@ def packet_server(
     """Make the codec of all UDP listeners of a key.
 
     :param key: method, key and users.
-    :param retention: seconds that a session is kept after its last packet, 60 or more (2022).
+    :param retention: seconds that a session is kept after its last packet, 62 at least (2022).
     :param max_sessions: how many there are at most; the one not used for longest makes room
         (2022).
     :param salt_capacity: how many salts or IVs, of packets either way, are remembered and
         refused, 0 for none (AEAD and stream).
     :param mtu: bytes of an IP packet that padding must not exceed (2022).
-    :raises ValueError: a bound that is out of bounds.
+    :raises ValueError: `max_sessions` or `salt_capacity` out of bounds.
     """
     if key.method.family is Family.AEAD_2022:
         return Aead2022PacketServer(key, retention, max_sessions, mtu)
