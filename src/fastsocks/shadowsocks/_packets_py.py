@@ -112,7 +112,9 @@ class PacketCodec:
             there must be one.
         """
         if len(address.wire) > _LARGEST_ADDRESS:
-            raise ValueError(f"an address of {len(address.wire)} bytes, more than {_LARGEST_ADDRESS}")
+            raise ValueError(
+                f"an address of {len(address.wire)} bytes, more than {_LARGEST_ADDRESS}"
+            )
         if salt is None:
             salt = random_bytes(self._salt_size)
         elif len(salt) != self._salt_size:
