@@ -18,7 +18,12 @@ SOURCE = Path("src")
 LIBCRYPTO_MODULE = "fastsocks.crypto._primitives"
 
 #: They wait with epoll; elsewhere their pure-Python twin serves, over the other modules.
-LINUX_MODULES = ("fastsocks.service._connection", "fastsocks.service._setup")
+LINUX_MODULES = (
+    "fastsocks.relay._udp",
+    "fastsocks.relay._udp_ports",
+    "fastsocks.service._connection",
+    "fastsocks.service._setup",
+)
 
 #: For every .pyx; a hot file adds its own (boundscheck, wraparound) in its head.
 #: The warnings are those of `cython -Wextra`.
@@ -67,10 +72,11 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
         libcrypto = openssl.find_libcrypto()
         strict = os.environ.get("FASTSOCKS_BUILD") == "strict"
         stamp = self._configuration_stamp(f"{libcrypto!r} {C_FLAGS!r} {DIRECTIVES!r} {strict}\n")
+        headers = [path.as_posix() for path in SOURCE.glob("fastsocks/**/*.h")]
         for extension in self.extensions:
-            extension.include_dirs += libcrypto.include_dirs
+            extension.include_dirs += [str(SOURCE), *libcrypto.include_dirs]
             extension.extra_compile_args += C_FLAGS + (["-Werror"] if strict else [])
-            extension.depends += [stamp, *libcrypto.archives]
+            extension.depends += [stamp, *headers, *libcrypto.archives]
             if extension.name == LIBCRYPTO_MODULE:
                 libcrypto.link(extension)
         self._translate(strict)

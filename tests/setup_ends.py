@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Self
 from fastsocks.address import Address
 from fastsocks.errors import FastsocksError, HeaderError
 from fastsocks.net import Dialer, Resolver
+from fastsocks.policy.counters import UserCounters
+from fastsocks.policy.limits import ClientLimits
 from fastsocks.request import Request
 from fastsocks.service.interfaces import Route
 from relay_ends import End, import_relay
@@ -102,6 +104,10 @@ class LineService:
         self.payload_wait = 0.0
         #: What route raises.
         self.refusal: Exception | None = None
+        self.limits = ClientLimits()
+        self.users: UserCounters | None = None
+        self.access_log = False
+        self.ends: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
 
     def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
         self.inbounds.put_nowait(peer)
@@ -112,6 +118,9 @@ class LineService:
         if self.refusal is not None:
             raise self.refusal
         return Route(request.address, self.new_codec(), self.payload_wait)
+
+    def finished(self, *told: Any) -> None:
+        self.ends.put_nowait(told)
 
     def report(self, error: FastsocksError, peer: tuple[Any, ...], target: Address | None) -> None:
         self.reports.put_nowait(Report(error, peer, target))
@@ -131,10 +140,10 @@ class ScriptedDialer:
     def literal(self, address: Address) -> Any:
         return None if address.is_name else self._real.literal(address)
 
-    async def dial(self, address: Address) -> socket.socket:
+    async def dial(self, address: Address, client: str = "") -> socket.socket:
         if address.is_name:
             return await self.names[address.host]()
-        return await self._real.dial(address)
+        return await self._real.dial(address, client)
 
 
 class Target:

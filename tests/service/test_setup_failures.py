@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import random
 import socket
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from setup_ends import (
     import_setup,
     spying_codec,
 )
+from twins import import_twin
 
 #: Seconds. The limits under test, which a busy machine must not reach early.
 LIMIT = 0.6
@@ -83,10 +83,8 @@ def test_a_refusal_does_not_wait_for_ever(
     run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        module = twin.setup
-        if twin.implementation == "cython":
-            module = importlib.import_module("fastsocks.service._connection")
-        monkeypatch.setattr(module, "LINGER", LIMIT)
+        connection = import_twin("fastsocks.service", "_connection", twin.implementation)
+        monkeypatch.setattr(connection, "LINGER", LIMIT)
         async with Entrance(twin, LineService(), timeout=LIMIT) as entrance:
             client = await entrance.connect(BAD_LINE)
             assert await client.read_to_end() == b"failed 1\n"

@@ -11,6 +11,7 @@ from ..implementation import IMPLEMENTATION
 if TYPE_CHECKING or IMPLEMENTATION == "python" or sys.platform != "linux":
     from ._udp_py import Association, DatagramCounters, DatagramEngine
 else:
-    from ._udp import Association, DatagramCounters, DatagramEngine
+    from ._udp import DatagramEngine
+    from ._udp_ports import Association, DatagramCounters
 
 __all__ = ["Association", "DatagramCounters", "DatagramEngine"]

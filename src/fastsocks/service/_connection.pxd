@@ -10,6 +10,8 @@ ctypedef enum State:
     CONNECTING
     # Waiting for a first payload that is to travel with the outbound's first bytes.
     PAYLOAD
+    # A UDP association lives as long as this connection.
+    ASSOCIATED
     DRAINING
     OVER
 
@@ -20,6 +22,7 @@ cdef enum:
     ACCEPTED
     DEADLINE_PASSED
     NO_PAYLOAD_CAME
+    ASSOCIATION_MADE
 
 # What a connection needs of the Acceptor that took it.
 cdef class AcceptorBase:
@@ -27,6 +30,9 @@ cdef class AcceptorBase:
     cdef object service
     cdef object dialer
     cdef object engine
+    # Of the service; None where users are not told apart.
+    cdef object users
+    cdef bint access_log
     cdef double timeout
     # By serial number rather than descriptor: an event may outlive its descriptor.
     cdef dict connections
@@ -65,12 +71,23 @@ cdef class Connection:
     cdef object route
     cdef object peer
     cdef object task
+    # What it takes up of the caps on connections.
+    cdef object admission
+    cdef object association
+    # Why it is ending.
+    cdef object error
+    # When it was accepted, by the clock of now().
+    cdef double since
+    # Payload in bytes that went to the target before the relay began.
+    cdef uint64_t early
 
     cdef int begin(self) except -1
     cdef int ready(self, int end) except -1
     cdef int expire(self) except -1
     cdef int read_handshake(self) except -1
     cdef int dial(self) except -1
+    cdef int associate(self) except -1
+    cdef int associated(self) except -1
     cdef int connect(self, bytes wire) except -1
     cdef int connected(self, bint settled) except -1
     cdef bint send_reply(self) except -1
@@ -81,6 +98,8 @@ cdef class Connection:
     cdef bint send_client(self, bytes data) except -1
     cdef int client_lost(self, Py_ssize_t result) except -1
     cdef int refuse(self, object error) except -1
+    cdef int tell(self, object error) except -1
+    cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down) except -1
     cdef int read_waste(self, int reads) except -1
     cdef int watch_client(self, unsigned int flags) except -1
     cdef int watch_target(self) except -1

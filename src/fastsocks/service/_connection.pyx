@@ -41,6 +41,7 @@ from fastsocks.errors import (
     TruncatedError,
     dial_error,
 )
+from fastsocks.request import CONNECT, UDP_ASSOCIATE
 from fastsocks.service.limits import LINGER
 
 # Reads that may empty the receive queue of a connection before it is closed.
@@ -132,7 +133,7 @@ cdef class Connection:
             return self.read_handshake()
         if self.state == State.PAYLOAD:
             return self.read_payload()
-        if self.state == State.DRAINING:
+        if self.state == State.DRAINING or self.state == State.ASSOCIATED:
             return self.read_waste(1)
         return 0
 
@@ -142,7 +143,7 @@ cdef class Connection:
             error = HandshakeTimeoutError("no complete request in time")
             if not self.silent:
                 return self.refuse(error)
-            self.acceptor.report(error, self.peer, None)
+            self.tell(error)
             self.close()
         elif self.state == State.CONNECTING:
             self.refuse(dial_error(TimeoutError("connect timed out")))
@@ -173,7 +174,43 @@ cdef class Connection:
         if request is None:
             return self.watch_client(EPOLLONESHOT)
         self.request = request
+        self.admission.established()
+        if request.command == UDP_ASSOCIATE:
+            return self.associate()
         return self.dial()
+
+    cdef int associate(self) except -1:
+        cdef uint8_t wire[19]
+        cdef int size = local_address(self.client, wire)
+        if size < 0:
+            return self.client_lost(size)
+        local = Address(PyBytes_FromStringAndSize(<char*>wire, size))
+        self.state = State.DIALING
+        # The service keeps to a time limit of its own.
+        self.deadline = float("inf")
+        self.task = self.acceptor.loop.create_task(_associate(self, local.host))
+        return 0
+
+    def take_association(self, association):
+        """Take the UDP association that the service made."""
+        self.task = None
+        if self.state != State.DIALING:
+            association.close()
+            return
+        self.association = association
+        association.ended = self.association_ended
+        self.acceptor.run(self, ASSOCIATION_MADE)
+
+    def association_ended(self):
+        """End the connection whose association has ended by itself."""
+        self.association = None
+        self.close()
+
+    cdef int associated(self) except -1:
+        self.state = State.ASSOCIATED
+        if self.send_client(self.inbound.connected(self.association.bound)):
+            return self.watch_client(0)
+        return 0
 
     cdef int dial(self) except -1:
         cdef bytes wire
@@ -181,6 +218,7 @@ cdef class Connection:
             self.route = self.acceptor.service.route(self.request, self.peer)
             address, codec = self.route.address, self.route.codec
             payload = self.request.early_data
+            self.early = len(payload)
             if codec is None:
                 self.to_target = payload
             elif payload or not self.route.payload_wait:
@@ -275,13 +313,13 @@ cdef class Connection:
     cdef int send_request(self, bytes payload) except -1:
         """Send the outbound's first bytes, with `payload` in them, and relay."""
         cdef Py_ssize_t sent
+        self.early = len(payload)
         self.to_target = self.route.codec.request(self.request.address, payload)
         sent = send(self.target, PyBytes_AS_STRING(self.to_target), len(self.to_target))
         if sent == -EAGAIN:
             sent = 0
         if sent < 0:
-            error = ResetError(os.strerror(<int>-sent))
-            self.acceptor.report(error, self.peer, self.request.address)
+            self.tell(ResetError(os.strerror(<int>-sent)))
             return self.close(reset=True)
         self.to_target = self.to_target[sent:]
         return self.hand_over()
@@ -297,21 +335,28 @@ cdef class Connection:
         to_target, self.to_target = self.to_target, None
         self.forget()
         try:
-            acceptor.engine.start(
+            relay = acceptor.engine.start(
                 client, client_codec, target, target_codec, self.relay_ended, to_target=to_target
             )
         except BaseException:
             close(client.detach())
             close(target.detach())
+            self.gone(0, 0)
             raise
+        if acceptor.users is not None:
+            acceptor.users.begin(self.request.user, relay, self.early)
         return 0
 
     def relay_ended(self, relay):
+        cdef AcceptorBase acceptor = self.acceptor
         try:
             if relay.error is not None:
-                self.acceptor.report(relay.error, self.peer, self.request.address)
+                self.tell(relay.error)
+            if acceptor.users is not None:
+                acceptor.users.end(self.request.user, relay)
+            self.gone(self.early + relay.bytes_up, relay.bytes_down)
         finally:
-            self.acceptor.check_idle()
+            acceptor.check_idle()
 
     def dialed(self, sock):
         """Take the socket of the dialer."""
@@ -352,14 +397,34 @@ cdef class Connection:
     cdef int client_lost(self, Py_ssize_t result) except -1:
         """Close because of what receive or send returned: 0 for an end, or -errno."""
         if result < 0:
-            target = self.request.address if self.request is not None else None
-            self.acceptor.report(ResetError(os.strerror(<int>-result)), self.peer, target)
+            self.tell(ResetError(os.strerror(<int>-result)))
         return self.close(reset=result < 0)
+
+    cdef int tell(self, object error) except -1:
+        """Report why this connection ends."""
+        target = self.request.address if self.request is not None else None
+        self.error = error
+        return self.acceptor.report(error, self.peer, target)
+
+    cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down) except -1:
+        """Give back what the connection took up, and log it where that is wanted."""
+        self.admission.leave()
+        request = self.request
+        if self.acceptor.access_log and request is not None and request.command == CONNECT:
+            self.acceptor.service.finished(
+                self.peer,
+                request.user,
+                request.address,
+                bytes_up,
+                bytes_down,
+                now() - self.since,
+                self.error,
+            )
+        return 0
 
     cdef int refuse(self, object error) except -1:
         """End because of `error`, as the inbound wants it."""
-        target = self.request.address if self.request is not None else None
-        self.acceptor.report(error, self.peer, target)
+        self.tell(error)
         if not self.silent:
             reply = self.inbound.failed(error)
             if reply:
@@ -371,6 +436,8 @@ cdef class Connection:
         if self.target >= 0:
             close(self.target)
             self.target = -1
+        if not self.admission.drain():
+            return self.close()
         # Closing with bytes unread would send a reset: that would take the reply with it,
         # and tell a prober that bytes were left.
         self.state = State.DRAINING
@@ -426,7 +493,11 @@ cdef class Connection:
                 reset_on_close(self.target)
             close(self.target)
             self.target = -1
+        association, self.association = self.association, None
         self.forget()
+        if association is not None:
+            association.close()
+        self.gone(0, 0)
         return self.acceptor.check_idle()
 
     cdef int forget(self) except -1:
@@ -441,7 +512,7 @@ cdef class Connection:
 
 async def _dial(Connection connection, address):
     try:
-        sock = await connection.acceptor.dialer.dial(address)
+        sock = await connection.acceptor.dialer.dial(address, connection.admission.client)
     except asyncio.CancelledError:
         connection.close(reset=True)
         raise
@@ -449,3 +520,16 @@ async def _dial(Connection connection, address):
         connection.not_dialed(error)
     else:
         connection.dialed(sock)
+
+
+async def _associate(Connection connection, local_host):
+    service = connection.acceptor.service
+    try:
+        association = await service.associate(connection.request, connection.peer, local_host)
+    except asyncio.CancelledError:
+        connection.close(reset=True)
+        raise
+    except Exception as error:
+        connection.not_dialed(error)
+    else:
+        connection.take_association(association)

@@ -27,6 +27,7 @@ from fastsocks.net._epoll cimport (
 from fastsocks.net._sockets cimport now
 from fastsocks.service._connection cimport (
     ACCEPTED,
+    ASSOCIATION_MADE,
     DEADLINE_PASSED,
     NO_PAYLOAD_CAME,
     AcceptorBase,
@@ -57,6 +58,7 @@ cdef class Acceptor(AcceptorBase):
     cdef readonly uint64_t accepted
     cdef readonly object failures
     cdef readonly object relayed
+    cdef object _admit
     cdef double _interval
     cdef object _sweeping
     cdef object _waiting_for_idle
@@ -86,6 +88,9 @@ cdef class Acceptor(AcceptorBase):
         self.bare = not isinstance(loop, asyncio.BaseEventLoop)
         self.service = service
         self.dialer = dialer
+        self.users = service.users
+        self.access_log = service.access_log
+        self._admit = service.limits.admit
         self.timeout = timeout
         self._interval = min(1.0, timeout / 4)
         self.engine = Engine(
@@ -171,6 +176,12 @@ cdef class Acceptor(AcceptorBase):
                 self._rest(listener, -descriptor)
                 return
             self.accepted += 1
+            host = peer.host.decode("ascii")
+            admission = self._admit(host)
+            if admission is None:
+                close(descriptor)
+                self.failures["limit"] += 1
+                continue
             self._serial += 1
             connection = Connection.__new__(Connection)
             connection.acceptor = self
@@ -178,7 +189,9 @@ cdef class Acceptor(AcceptorBase):
             connection.client = descriptor
             connection.client_family = peer.family
             connection.target = -1
-            connection.peer = (peer.host.decode("ascii"), peer.port)
+            connection.peer = (host, peer.port)
+            connection.admission = admission
+            connection.since = now()
             self.connections[connection.serial] = connection
             self.run(connection, ACCEPTED)
         self._batch = min(2 * batch, ACCEPT_BATCH)
@@ -219,6 +232,8 @@ cdef class Acceptor(AcceptorBase):
                 connection.expire()
             elif cause == NO_PAYLOAD_CAME:
                 connection.send_request(b"")
+            elif cause == ASSOCIATION_MADE:
+                connection.associated()
             else:
                 connection.ready(cause)
         except Exception as error:

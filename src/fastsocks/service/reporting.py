@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from fastsocks.errors import (
+    CommandError,
     IdleTimeoutError,
     ResetError,
     StoppedError,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
 
-    from .interfaces import Inbound, Peer, Route
+    from .interfaces import Inbound, Peer, Route, UdpAssociation
 
 #: Ends that come with the life of a network, and are nobody's problem.
 _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
@@ -143,6 +144,13 @@ class ReportingService(ABC):
             if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN:
                 return "check the resolver of this host"
         return self.ADVICE.get(error.status)
+
+    async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
+        """Open a UDP relay for a client; see :class:`.interfaces.Service`.
+
+        :raises CommandError: this service has none.
+        """
+        raise CommandError("UDP ASSOCIATE is not offered here")
 
     def report(self, error: FastsocksError, peer: Peer, target: Address | None) -> None:
         """Log why a connection failed.

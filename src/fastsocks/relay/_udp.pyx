@@ -1,0 +1,243 @@
+# cython: boundscheck=False, wraparound=False
+"""The UDP relay on raw descriptors, in batches (Linux).
+
+The twin of ``_udp_py.py``; ``_udp_ports.pyx`` says what happens to a datagram. The event loop
+watches one epoll descriptor for all sockets of an engine.
+"""
+
+import socket
+import time
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memset
+
+from fastsocks.net._datagrams cimport BATCH, Inbox, Name, Outbox, name_of_wire, open_inbox
+from fastsocks.net._epoll cimport (
+    AF_INET,
+    AF_INET6,
+    EPOLL_CLOEXEC,
+    close,
+    epoll_create1,
+    epoll_event,
+    epoll_wait,
+)
+from fastsocks.net._sockets cimport now
+from fastsocks.relay._udp_ports cimport (
+    ARENA_SIZE,
+    SLOT_HEADROOM,
+    SLOT_SIZE,
+    Association,
+    ClientPort,
+    EngineBase,
+    Port,
+    ServingPort,
+    TunnelPort,
+)
+from fastsocks.shadowsocks._packets cimport PacketCodec
+
+from fastsocks.address import Address
+from fastsocks.relay._udp_ports import DatagramCounters
+
+cdef enum:
+    EVENT_BATCH = 64
+
+# Seconds between two looks for idle associations, at most.
+cdef double SWEEP_INTERVAL = 15.0
+# SIP022 3.2.4 wants sessions to live at least this long, in seconds.
+cdef double SHORTEST_SESSION = 60.0
+
+
+cdef class DatagramEngine(EngineBase):
+    """Relays datagrams on one event loop; see the twin in ``_udp_py.py`` for its parameters."""
+
+    cdef double _timeout
+    cdef double _interval
+    cdef Py_ssize_t _capacity
+    cdef Py_ssize_t _capacity_per_user
+    cdef object _sweeping
+    cdef set _associations
+    cdef list _serving
+
+    def __cinit__(self):
+        self.epoll = -1
+        self.memory = <uint8_t*>PyMem_Malloc(
+            BATCH * (SLOT_HEADROOM + SLOT_SIZE) + ARENA_SIZE
+        )
+        self.inbox = <Inbox*>PyMem_Malloc(sizeof(Inbox))
+        self.outbox = <Outbox*>PyMem_Malloc(sizeof(Outbox))
+        if self.memory is NULL or self.inbox is NULL or self.outbox is NULL:
+            raise MemoryError
+        self.arena = self.memory + BATCH * (SLOT_HEADROOM + SLOT_SIZE)
+        open_inbox(self.inbox, self.memory, SLOT_HEADROOM + SLOT_SIZE, SLOT_HEADROOM)
+        memset(self.outbox, 0, sizeof(Outbox))
+
+    def __init__(
+        self,
+        loop,
+        resolver,
+        *,
+        permit=None,
+        double timeout=300.0,
+        Py_ssize_t capacity=4096,
+        Py_ssize_t capacity_per_user=0,
+        local_addresses=(),
+    ):
+        self.counters = DatagramCounters()
+        self.loop = loop
+        self.resolver = resolver
+        self.permit = permit
+        self._timeout = timeout
+        self._interval = min(SWEEP_INTERVAL, timeout / 4)
+        self._capacity = capacity
+        self._capacity_per_user = capacity_per_user
+        self._associations = set()
+        self.tasks = set()
+        self._serving = []
+        self.local = {AF_INET: "0.0.0.0", AF_INET6: "::"}
+        for host in local_addresses:
+            self.local[AF_INET6 if ":" in host else AF_INET] = host
+        self.targets = {}
+        self.ports = {}
+        self.faults = {}
+        self.epoll = epoll_create1(EPOLL_CLOEXEC)
+        if self.epoll < 0:
+            raise OSError(None, "no epoll descriptor can be had")
+        loop.add_reader(self.epoll, self._poll)
+
+    def __dealloc__(self):
+        if self.epoll >= 0:
+            close(self.epoll)
+        PyMem_Free(self.memory)
+        PyMem_Free(self.inbox)
+        PyMem_Free(self.outbox)
+
+    def serve(self, sock, PacketCodec packets not None):
+        """Serve Shadowsocks clients at `sock`; see the twin."""
+        cdef ServingPort port = ServingPort.__new__(ServingPort)
+        port.packets = packets
+        port.by_source = {}
+        port.open(self, sock)
+        self._serving.append(port)
+
+    def associate(self, sock, client, int port, tunnel, user=None):
+        """Relay for one SOCKS client at `sock`; see the twin."""
+        cdef Association association = Association.__new__(Association)
+        cdef ClientPort facing = ClientPort.__new__(ClientPort)
+        association.engine = self
+        association.user = user
+        association.client_port = facing
+        facing.association = association
+        _name_of(&facing.expected, client, port)
+        facing.learned = port != 0
+        association.client = facing.expected
+        facing.open(self, sock)
+        try:
+            if tunnel is not None:
+                association.tunnel = self._open_tunnel(association, tunnel)
+        except BaseException:
+            facing.shut()
+            raise
+        self.admit(association)
+        return association
+
+    def stop_serving(self):
+        """Close the sockets given to :meth:`serve`; associations go on until they are idle."""
+        cdef ServingPort port
+        self.flush()
+        for port in self._serving:
+            port.shut()
+        self._serving.clear()
+
+    def close(self):
+        """Close everything."""
+        cdef Association association
+        self.stop_serving()
+        for association in list(self._associations):
+            association.end_by_itself()
+        for task in self.tasks:
+            task.cancel()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        if self.epoll >= 0:
+            self.loop.remove_reader(self.epoll)
+            close(self.epoll)
+            self.epoll = -1
+
+    cdef TunnelPort _open_tunnel(self, Association association, tunnel):
+        cdef TunnelPort port = TunnelPort.__new__(TunnelPort)
+        port.association = association
+        port.packets, (family, sockaddr) = tunnel
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.connect(sockaddr)
+            port.open(self, sock)
+        except BaseException:
+            sock.close()
+            raise
+        return port
+
+    def _poll(self):
+        cdef epoll_event events[EVENT_BATCH]
+        cdef int count = epoll_wait(self.epoll, events, EVENT_BATCH, 0)
+        cdef int i
+        cdef object port
+        self.time = <int64_t>time.time()
+        for i in range(count):
+            port = self.ports.get(events[i].data.u64)
+            if port is None:
+                continue
+            try:
+                (<Port>port).readable()
+            except Exception as error:
+                self.flush()
+                self.loop.call_exception_handler(
+                    {"message": "relaying datagrams failed", "exception": error}
+                )
+
+    cdef int admit(self, Association association) except -1:
+        """Count an association in, and end the oldest where there are too many."""
+        association.touched = now()
+        if self._capacity_per_user and association.user is not None:
+            same = [one for one in self._associations if (<Association>one).user == association.user]
+            if len(same) >= self._capacity_per_user:
+                _oldest(same).end_by_itself()
+        if self._capacity and len(self._associations) >= self._capacity:
+            _oldest(self._associations).end_by_itself()
+        self._associations.add(association)
+        self.counters.associations = len(self._associations)
+        if self._sweeping is None:
+            self._sweeping = self.loop.call_later(self._interval, self._sweep)
+        return 0
+
+    cdef int forget(self, Association association) except -1:
+        self._associations.discard(association)
+        self.counters.associations = len(self._associations)
+        return 0
+
+    def _sweep(self):
+        cdef double limit = now() - self._timeout
+        cdef double session_limit = min(limit, now() - SHORTEST_SESSION)
+        cdef Association association
+        self._sweeping = None
+        for association in list(self._associations):
+            if association.touched < (limit if association.session is None else session_limit):
+                association.end_by_itself()
+        if self._associations:
+            self._sweeping = self.loop.call_later(self._interval, self._sweep)
+
+
+cdef Association _oldest(associations):
+    cdef Association oldest = None, association
+    for association in associations:
+        if oldest is None or association.touched < oldest.touched:
+            oldest = association
+    return oldest
+
+
+cdef int _name_of(Name* name, str host, int port) except -1:
+    cdef bytes wire = Address.of(host, port).wire
+    name_of_wire(name, <const uint8_t*>PyBytes_AS_STRING(wire))
+    return 0

@@ -1,0 +1,565 @@
+# cython: boundscheck=False, wraparound=False
+"""The sockets and associations of the UDP relay (Linux).
+
+Part of ``_udp.pyx``; the twin of ``_udp_ports_py.py``. A datagram goes from socket to socket
+without a Python object: slots are received into, codecs write into the arena beside them, and
+one queue is sent before either is used again.
+
+.. danger::
+   What is queued in the outbox points into slots and arena. Both are used again after
+   `flush`, and not before.
+"""
+
+import socket
+from collections import Counter
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from fastsocks.address._header cimport header_size, take_address
+from fastsocks.address._reader cimport Reader, reader_over
+from fastsocks.net._datagrams cimport (
+    Inbox,
+    Name,
+    coalesce,
+    flush_outbox,
+    message_at,
+    message_size,
+    name_of_wire,
+    queue_datagram,
+    receive_batch,
+    same_name,
+    segment_size,
+    set_port_of,
+    wire_before,
+)
+from fastsocks.net._epoll cimport AF_INET, AF_INET6, EPOLL_CTL_ADD, EPOLLIN, watch
+from fastsocks.net._sockets cimport now
+from fastsocks.shadowsocks._packets cimport PacketInfo, PacketSession
+
+from fastsocks.address import Address
+from fastsocks.errors import FastsocksError, ProtocolError
+from fastsocks.shadowsocks.packet_faults import packet_error
+from fastsocks.socks.datagrams import Reassembler
+
+cdef enum:
+    # What sealing may add: the longest header of SIP022, its padding, and a tag.
+    SEALING_ROOM = 2048
+    # RSV and FRAG (RFC 1928 section 7).
+    SOCKS_HEADER = 3
+    LARGEST_PAYLOAD = 65507
+    # Datagrams of one association that may wait for a name to be resolved.
+    WAITING = 16
+    # Targets that an engine remembers as allowed.
+    TARGETS = 4096
+
+
+cdef class DatagramCounters:
+    """What went through a datagram engine; sizes are of payload, in bytes."""
+
+    def __cinit__(self):
+        self.dropped = Counter()
+
+
+cdef class EngineBase:
+    """What ports and associations need of their engine: memory, queue, policy and counts."""
+
+    cdef uint8_t* room(self, Py_ssize_t size) noexcept:
+        """Return `size` bytes of the arena, which is emptied first where that is too little."""
+        if self.arena_used + size > ARENA_SIZE:
+            self.flush()
+        return self.arena + self.arena_used
+
+    cdef int commit(self, Py_ssize_t size) noexcept:
+        self.arena_used += size
+        return 0
+
+    cdef int flush(self) noexcept:
+        cdef uint64_t before = self.outbox.dropped
+        if self.outbox.messages_used:
+            flush_outbox(self.outbox)
+            if self.outbox.dropped != before:
+                self.not_sent(self.outbox.dropped - before)
+        self.arena_used = 0
+        return 0
+
+    cdef int not_sent(self, uint64_t count) noexcept:
+        self.counters.dropped["not-sent"] += count
+        return 0
+
+    cdef int drop(self, str reason) except -1:
+        self.counters.dropped[reason] += 1
+        return 0
+
+    cdef int drop_fault(self, Py_ssize_t fault) except -1:
+        reason = self.faults.get(fault)
+        if reason is None:
+            reason = self.faults[fault] = packet_error(fault).status
+        return self.drop(reason)
+
+    cdef bytes check(self, address):
+        """Return the wire form of an IP address if it may be dialed, else None."""
+        if self.permit is not None:
+            try:
+                self.permit(address)
+            except FastsocksError:
+                return None
+        return address.wire
+
+    cdef bytes choose(self, infos, port):
+        """Return the wire form of the first address of a name that may be dialed."""
+        cdef bytes allowed
+        for info in infos:
+            allowed = self.check(Address.of(info[4][0], port))
+            if allowed is not None:
+                return allowed
+        return None
+
+    cdef int admit(self, Association association) except -1:
+        """Count an association in, and end the oldest where there are too many."""
+        raise NotImplementedError
+
+    cdef int forget(self, Association association) except -1:
+        """Count an association out."""
+        raise NotImplementedError
+
+
+cdef class Port:
+    """A socket that the engine watches."""
+
+    cdef int open(self, EngineBase engine, object sock) except -1:
+        self.engine = engine
+        self.sock = sock
+        self.fd = sock.fileno()
+        coalesce(self.fd)
+        engine.serial += 1
+        self.token = engine.serial
+        if watch(engine.epoll, EPOLL_CTL_ADD, self.fd, EPOLLIN, self.token) < 0:
+            raise OSError(None, "the descriptor cannot be watched")
+        engine.ports[self.token] = self
+        return 0
+
+    cdef int shut(self) except -1:
+        if self.fd >= 0:
+            self.fd = -1
+            self.engine.ports.pop(self.token, None)
+            self.sock.close()
+        return 0
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        """Handle one datagram; SLOT_HEADROOM bytes in front of the first of a message are free."""
+        raise NotImplementedError
+
+    cdef int readable(self) except -1:
+        cdef Inbox* inbox = self.engine.inbox
+        cdef int count = receive_batch(inbox, self.fd)
+        cdef int i, size, segment, start
+        cdef uint8_t* data
+        for i in range(count):
+            size = message_size(inbox, i)
+            if size < 0:
+                self.engine.drop("oversize")
+                continue
+            data = message_at(inbox, i)
+            segment = segment_size(inbox, i)
+            start = 0
+            while True:
+                self.take(&inbox.names[i], data + start, min(segment, size - start))
+                start += segment
+                if start >= size or self.fd < 0:
+                    break
+            if self.fd < 0:
+                break
+        # Nothing may refer to the slots when they are filled again.
+        self.engine.flush()
+        return 0
+
+
+cdef class ServingPort(Port):
+    """Faces Shadowsocks clients."""
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        cdef EngineBase engine = self.engine
+        cdef PacketInfo info
+        cdef uint8_t* out = engine.room(size)
+        cdef Py_ssize_t opened
+        cdef Association association
+        cdef PacketSession session = None
+        if size == 0:
+            return engine.drop("truncated")
+        opened = self.packets.open_into(data, size, engine.time, out, &info)
+        if opened < 0:
+            return engine.drop_fault(opened)
+        engine.commit(size)
+        if info.session is not NULL:
+            session = <PacketSession>info.session
+            association = session.association
+        else:
+            association = self.find(source)
+        if association is None or association.closed:
+            association = self.begin(source, session)
+        association.client = source[0]
+        association.forward(info.address, info.address_size, <uint8_t*>info.payload, opened)
+        return 0
+
+    cdef Association find(self, const Name* source):
+        if self.latest is not None and same_name(source, &self.latest_source):
+            return self.latest
+        self.latest_source = source[0]
+        self.latest = self.by_source.get(key_of(source))
+        return self.latest
+
+    cdef Association begin(self, const Name* source, PacketSession session):
+        cdef Association association = Association.__new__(Association)
+        association.engine = self.engine
+        association.serving = self
+        association.session = session
+        if session is not None:
+            association.user = session.user
+            session.association = association
+        else:
+            association.source_key = key_of(source)
+            self.by_source[association.source_key] = association
+            self.latest = association
+            self.latest_source = source[0]
+        self.engine.admit(association)
+        return association
+
+    cdef int shut(self) except -1:
+        self.latest = None
+        return Port.shut(self)
+
+
+cdef class OutgoingPort(Port):
+    """Faces targets: unconnected, so that whoever learns its port can answer."""
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        cdef EngineBase engine = self.engine
+        cdef uint8_t* payload
+        cdef int address_size
+        # A datagram in the middle of a message has its predecessor in front of it.
+        payload = engine.room(size + SLOT_HEADROOM) + SLOT_HEADROOM
+        memcpy(payload, data, size)
+        engine.commit(size + SLOT_HEADROOM)
+        address_size = wire_before(source, payload)
+        return self.association.backward(payload - address_size, address_size, payload, size)
+
+
+cdef class TunnelPort(Port):
+    """Faces a Shadowsocks server: connected to it."""
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        cdef EngineBase engine = self.engine
+        cdef PacketInfo info
+        cdef uint8_t* out
+        cdef Py_ssize_t opened
+        if size == 0:
+            return engine.drop("truncated")
+        # RSV and FRAG go in front of the address.
+        out = engine.room(size + SOCKS_HEADER)
+        opened = self.packets.open_into(data, size, engine.time, out + SOCKS_HEADER, &info)
+        if opened < 0:
+            return engine.drop_fault(opened)
+        engine.commit(size + SOCKS_HEADER)
+        return self.association.backward(
+            <uint8_t*>info.address, info.address_size, <uint8_t*>info.payload, opened
+        )
+
+
+cdef class ClientPort(Port):
+    """Faces one SOCKS client."""
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        cdef EngineBase engine = self.engine
+        cdef Association association = self.association
+        cdef Reader reader
+        cdef Py_ssize_t address_size
+        cdef uint8_t* work
+        if not self.comes_from_client(source):
+            return engine.drop("foreign-source")
+        if size <= SOCKS_HEADER:
+            return engine.drop("truncated")
+        if data[2] != 0:
+            return self.take_fragment(source, data, size)
+        if self.reassembler is not None:
+            # A whole datagram abandons the queue (RFC 1928 section 7).
+            self.reassembler.clear()
+        reader = reader_over(data + SOCKS_HEADER, size - SOCKS_HEADER)
+        address_size = header_size(&reader)
+        if address_size <= 0:
+            return engine.drop("bad-address")
+        self.learn(source)
+        size -= SOCKS_HEADER
+        if association.tunnel is not None:
+            # Sealing writes in front of the address, where a message's earlier datagram may lie.
+            work = engine.room(size + SLOT_HEADROOM) + SLOT_HEADROOM
+            memcpy(work, data + SOCKS_HEADER, size)
+            engine.commit(size + SLOT_HEADROOM)
+        else:
+            work = data + SOCKS_HEADER
+        return association.forward(
+            work, address_size, work + address_size, size - address_size
+        )
+
+    cdef bint comes_from_client(self, const Name* source) noexcept:
+        cdef Name tried = source[0]
+        if not self.learned:
+            set_port_of(&tried, &self.expected)
+        return same_name(&tried, &self.expected)
+
+    cdef int learn(self, const Name* source) except -1:
+        if not self.learned:
+            self.learned = True
+            self.expected = source[0]
+            self.association.client = source[0]
+        return 0
+
+    cdef int take_fragment(
+        self, const Name* source, const uint8_t* data, Py_ssize_t size
+    ) except -1:
+        cdef EngineBase engine = self.engine
+        cdef bytes wire, payload
+        cdef uint8_t* work
+        cdef Py_ssize_t address_size
+        if self.reassembler is None:
+            self.reassembler = Reassembler()
+        try:
+            whole = self.reassembler.add(
+                PyBytes_FromStringAndSize(<const char*>data, size), engine.loop.time()
+            )
+        except ProtocolError:
+            return engine.drop("fragment")
+        self.learn(source)
+        if whole is None:
+            return 0
+        wire, payload = whole[0].wire, whole[1]
+        address_size = len(wire)
+        size = len(payload)
+        if size > LARGEST_PAYLOAD:
+            return engine.drop("oversize")
+        work = engine.room(SLOT_HEADROOM + address_size + size) + SLOT_HEADROOM
+        memcpy(work, PyBytes_AS_STRING(wire), address_size)
+        memcpy(work + address_size, PyBytes_AS_STRING(payload), size)
+        engine.commit(SLOT_HEADROOM + address_size + size)
+        return self.association.forward(work, address_size, work + address_size, size)
+
+
+cdef class Association:
+    """The UDP relay of one client; made by a :class:`EngineBase`."""
+
+    @property
+    def active(self):
+        """Whether it still relays."""
+        return not self.closed
+
+    def close(self):
+        """End it, with all of its descriptors; again does nothing."""
+        self.end()
+
+    cdef int end(self) except -1:
+        cdef Port port
+        if self.closed:
+            return 0
+        self.closed = True
+        # What is queued refers to these descriptors.
+        self.engine.flush()
+        for port in (self.client_port, self.tunnel, self.outgoing_v4, self.outgoing_v6):
+            if port is not None:
+                port.shut()
+        if self.session is not None and self.session.association is self:
+            self.session.association = None
+        if self.serving is not None:
+            if self.source_key is not None:
+                self.serving.by_source.pop(self.source_key, None)
+            if self.serving.latest is self:
+                self.serving.latest = None
+        self.engine.forget(self)
+        return 0
+
+    cdef int end_by_itself(self) except -1:
+        self.end()
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended()
+        return 0
+
+    cdef int forward(
+        self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
+    ) except -1:
+        """Send the client's payload on; it lies right behind its address."""
+        cdef EngineBase engine = self.engine
+        cdef uint8_t* out
+        cdef Py_ssize_t sealed
+        self.touched = now()
+        if self.tunnel is not None:
+            out = engine.room(size + SEALING_ROOM)
+            sealed = self.tunnel.packets.seal_into(
+                None, address, address_size, payload, size, engine.time, out
+            )
+            engine.commit(sealed)
+            if sealed > LARGEST_PAYLOAD:
+                return engine.drop("oversize")
+            queue_datagram(engine.outbox, self.tunnel.fd, NULL, out, <int>sealed)
+        else:
+            if not (
+                address_size == self.latest_size
+                and memcmp(address, self.latest_wire, address_size) == 0
+            ) and not self.find_target(address, address_size, payload, size):
+                return 0
+            self.send_to_latest(payload, size)
+        engine.counters.packets_up += 1
+        engine.counters.bytes_up += size
+        return 0
+
+    cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1:
+        cdef OutgoingPort port
+        if self.latest_target.any.sa_family == AF_INET:
+            if self.outgoing_v4 is None:
+                self.outgoing_v4 = self.open_outgoing(AF_INET)
+            port = self.outgoing_v4
+        else:
+            if self.outgoing_v6 is None:
+                self.outgoing_v6 = self.open_outgoing(AF_INET6)
+            port = self.outgoing_v6
+        if port is None:
+            return self.engine.drop("not-sent")
+        queue_datagram(self.engine.outbox, port.fd, &self.latest_target, payload, <int>size)
+        return 0
+
+    cdef OutgoingPort open_outgoing(self, int family):
+        cdef OutgoingPort port = OutgoingPort.__new__(OutgoingPort)
+        port.association = self
+        try:
+            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            sock.bind((self.engine.local[family], 0))
+            port.open(self.engine, sock)
+        except OSError:
+            sock.close()
+            return None
+        return port
+
+    cdef bint find_target(
+        self,
+        const uint8_t* wire,
+        Py_ssize_t wire_size,
+        const uint8_t* payload,
+        Py_ssize_t size,
+    ) except -1:
+        """Make `latest_target` the address of a new target; False if it is dropped or waits."""
+        cdef EngineBase engine = self.engine
+        cdef bytes key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
+        cdef bytes allowed = engine.targets.get(key)
+        cdef Reader reader
+        self.latest_size = 0
+        if allowed is None:
+            reader = reader_over(wire, wire_size)
+            address = take_address(&reader)
+            if address.port == 0:
+                engine.drop("bad-address")
+                return False
+            if address.is_name:
+                infos = engine.resolver.cached(address.host)
+                if infos is None:
+                    self.resolve(address, PyBytes_FromStringAndSize(<const char*>payload, size))
+                    return False
+                allowed = engine.choose(infos, address.port)
+            else:
+                allowed = engine.check(address)
+                if allowed is not None:
+                    if len(engine.targets) >= TARGETS:
+                        engine.targets.clear()
+                    engine.targets[key] = allowed
+            if allowed is None:
+                engine.drop("not-allowed")
+                return False
+        name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(allowed))
+        # A name is asked for again: its address may change.
+        if wire_size <= 19 and wire[0] != 3:
+            memcpy(self.latest_wire, wire, wire_size)
+            self.latest_size = wire_size
+        return True
+
+    cdef int resolve(self, object address, bytes payload) except -1:
+        if self.waiting >= WAITING:
+            return self.engine.drop("waiting")
+        self.waiting += 1
+        task = self.engine.loop.create_task(_resolve(self, address, payload))
+        self.engine.tasks.add(task)
+        task.add_done_callback(self.engine.tasks.discard)
+        return 0
+
+    cdef int resolved(self, list infos, bytes payload) except -1:
+        """Send a datagram that waited for its name."""
+        cdef EngineBase engine = self.engine
+        cdef bytes allowed
+        cdef Py_ssize_t size = len(payload)
+        if self.closed:
+            return 0
+        allowed = engine.choose(infos, infos[0][4][1])
+        if allowed is None:
+            return engine.drop("not-allowed")
+        self.latest_size = 0
+        name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(allowed))
+        self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), size)
+        engine.counters.packets_up += 1
+        engine.counters.bytes_up += size
+        return engine.flush()
+
+    cdef int backward(
+        self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
+    ) except -1:
+        """Send a target's payload to the client; SOCKS_HEADER bytes are free before `address`."""
+        cdef EngineBase engine = self.engine
+        cdef uint8_t* out
+        cdef Py_ssize_t sealed
+        self.touched = now()
+        if self.serving is not None:
+            if self.serving.fd < 0:
+                return engine.drop("closed")
+            out = engine.room(size + SEALING_ROOM)
+            sealed = self.serving.packets.seal_into(
+                self.session, address, address_size, payload, size, engine.time, out
+            )
+            engine.commit(sealed)
+            if sealed > LARGEST_PAYLOAD:
+                return engine.drop("oversize")
+            queue_datagram(
+                engine.outbox, self.serving.fd, &self.client, out, <int>sealed
+            )
+        else:
+            if not self.client_port.learned:
+                return engine.drop("no-client")
+            if SOCKS_HEADER + address_size + size > LARGEST_PAYLOAD:
+                return engine.drop("oversize")
+            memset(address - SOCKS_HEADER, 0, SOCKS_HEADER)
+            queue_datagram(
+                engine.outbox,
+                self.client_port.fd,
+                &self.client,
+                address - SOCKS_HEADER,
+                <int>(SOCKS_HEADER + address_size + size),
+            )
+        engine.counters.packets_down += 1
+        engine.counters.bytes_down += size
+        return 0
+
+
+async def _resolve(Association association, address, payload):
+    try:
+        infos = await association.engine.resolver.resolve(address.host, address.port)
+    except FastsocksError as error:
+        association.engine.drop(error.status)
+    else:
+        association.resolved(infos, payload)
+    finally:
+        association.waiting -= 1
+
+
+cdef bytes key_of(const Name* name):
+    cdef uint8_t wire[19]
+    cdef int size = wire_before(name, wire + 19)
+    return PyBytes_FromStringAndSize(<char*>wire + 19 - size, size)

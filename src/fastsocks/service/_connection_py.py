@@ -1,0 +1,271 @@
+"""One connection's steps from accept to relay: pure Python.
+
+Part of ``_setup_py.py``, which accepts connections; the twin of ``_connection.pyx``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..address import Address
+from ..errors import (
+    FastsocksError,
+    HandshakeTimeoutError,
+    ProtocolError,
+    ResetError,
+    TruncatedError,
+)
+from ..request import CONNECT, UDP_ASSOCIATE
+from .limits import LINGER
+
+if TYPE_CHECKING:
+    from ..policy.limits import Admission
+    from ..relay import Relay
+    from ..request import Request
+    from ._setup_py import Acceptor
+    from .interfaces import Inbound, Peer, Route
+
+_READ_SIZE = 64 * 1024
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Connection:
+    """One accepted connection, until its relay begins; and what is to be told when it ends.
+
+    :param acceptor: what it came from.
+    :param client: its socket, non-blocking; this object's until a relay takes it over.
+    :param peer: the client's address.
+    :param admission: what it takes up of the caps on connections.
+    """
+
+    def __init__(
+        self, acceptor: Acceptor, client: socket.socket, peer: Peer, admission: Admission
+    ) -> None:
+        self._acceptor = acceptor
+        self._loop = acceptor.loop
+        self._service = acceptor.service
+        self._client = client
+        self._peer = peer
+        self._admission = admission
+        self._inbound: Inbound
+        self._request: Request | None = None
+        self._error: FastsocksError | None = None
+        self._since = self._loop.time()
+        # Payload in bytes that goes to the target before the relay begins.
+        self._early = 0
+        self._deadline = 0.0
+
+    async def run(self) -> None:
+        """Serve the connection until it is relayed or closed."""
+        try:
+            if not await self._set_up():
+                self._client.close()
+                self._gone(0, 0)
+        except BaseException:
+            # A fault of ours, or abort: nobody must take it for a clean end.
+            _reset(self._client)
+            self._gone(0, 0)
+            raise
+
+    async def _set_up(self) -> bool:
+        """Bring the connection to its relay; tell whether it got there."""
+        self._inbound = self._service.inbound(self._peer)
+        seconds = self._acceptor.timeout
+        if self._inbound.silent:
+            # Chance, not secrecy, is what is wanted of it.
+            seconds *= 1 + random.random()  # noqa: S311
+        self._deadline = self._since + seconds
+        try:
+            request = self._request = await self._handshake()
+            if request is None:
+                return False
+            self._admission.established()
+            if request.command == UDP_ASSOCIATE:
+                await self._associate(request)
+                return False
+            route = self._service.route(request, self._peer)
+            target = await self._acceptor.dialer.dial(route.address, self._admission.client)
+            try:
+                await self._hand_over(request, route, target)
+            except BaseException:
+                _reset(target)
+                raise
+        except FastsocksError as error:
+            self._tell(error)
+            await self._refuse(error)
+            return False
+        except OSError as cause:
+            _reset(self._client)
+            self._tell(ResetError(cause.strerror or str(cause)))
+            return False
+        return True
+
+    def _tell(self, error: FastsocksError) -> None:
+        """Report why this connection ends."""
+        self._error = error
+        self._acceptor.failures[error.status] += 1
+        target = self._request.address if self._request is not None else None
+        self._service.report(error, self._peer, target)
+
+    def _gone(self, bytes_up: int, bytes_down: int) -> None:
+        """Give back what the connection took up, and log it where that is wanted."""
+        self._admission.leave()
+        request = self._request
+        if self._service.access_log and request is not None and request.command == CONNECT:
+            self._service.finished(
+                self._peer,
+                request.user,
+                request.address,
+                bytes_up,
+                bytes_down,
+                self._loop.time() - self._since,
+                self._error,
+            )
+
+    async def _handshake(self) -> Request | None:
+        begun = False
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                while True:
+                    data = await self._loop.sock_recv(self._client, _READ_SIZE)
+                    if not data:
+                        if begun:
+                            raise TruncatedError("the client left during its handshake")
+                        return None
+                    begun = True
+                    request = self._inbound.receive(data)
+                    outgoing = self._inbound.take_outgoing()
+                    if outgoing:
+                        await self._loop.sock_sendall(self._client, outgoing)
+                    if request is not None:
+                        return request
+        except TimeoutError as cause:
+            raise HandshakeTimeoutError("no complete request in time") from cause
+
+    async def _associate(self, request: Request) -> None:
+        """Keep a UDP association for as long as the client keeps this connection."""
+        local_host = self._client.getsockname()[0]
+        association = await self._service.associate(request, self._peer, local_host)
+        association.ended = partial(_hang_up, self._client)
+        try:
+            await self._loop.sock_sendall(self._client, self._inbound.connected(association.bound))
+            await self._discard()
+        except OSError:
+            # A reset ends it as well as an end does.
+            return
+        finally:
+            association.close()
+
+    async def _hand_over(self, request: Request, route: Route, target: socket.socket) -> None:
+        bound = None
+        if route.codec is None:
+            host, port = target.getsockname()[:2]
+            # A link-local address comes with its scope, which no header can hold.
+            bound = Address.of(host.partition("%")[0], port)
+        reply = self._inbound.connected(bound)
+        if reply:
+            await self._loop.sock_sendall(self._client, reply)
+        payload = request.early_data
+        if route.codec is not None and not payload and route.payload_wait:
+            payload = await self._first_payload(route.payload_wait)
+        self._early = len(payload)
+        if route.codec is not None:
+            payload = route.codec.request(request.address, payload)
+        relay = self._acceptor.engine.start(
+            self._client,
+            self._inbound.codec,
+            target,
+            route.codec,
+            self._relay_ended,
+            to_target=payload,
+        )
+        if self._service.users is not None:
+            self._service.users.begin(request.user, relay, self._early)
+
+    def _relay_ended(self, relay: Relay) -> None:
+        try:
+            if relay.error is not None:
+                self._tell(relay.error)
+            if self._service.users is not None and self._request is not None:
+                self._service.users.end(self._request.user, relay)
+            self._gone(self._early + relay.bytes_up, relay.bytes_down)
+        finally:
+            self._acceptor.check_idle()
+
+    async def _first_payload(self, seconds: float) -> bytes:
+        """Wait for the client's first payload; return none after `seconds`.
+
+        Only readability is waited for: a cancelled ``sock_recv`` may have taken data along.
+        """
+        readable = self._loop.create_future()
+        try:
+            self._loop.add_reader(self._client, _resolve, readable)
+        except NotImplementedError:  # the proactor loop of Windows
+            await asyncio.sleep(seconds)
+        else:
+            try:
+                await asyncio.wait((readable,), timeout=seconds)
+            finally:
+                self._loop.remove_reader(self._client)
+        try:
+            return self._client.recv(_READ_SIZE)
+        except BlockingIOError:
+            return b""
+
+    async def _refuse(self, error: FastsocksError) -> None:
+        if not self._inbound.silent:
+            self._deadline = self._loop.time() + LINGER
+            await self._drain(self._inbound.failed(error))
+        elif isinstance(error, ProtocolError):
+            await self._drain()
+        else:
+            _reset(self._client)
+
+    async def _drain(self, reply: bytes | None = None) -> None:
+        """Discard what the client sends until it ends or the deadline comes.
+
+        :param reply: what to send before the end of our direction; None says nothing at all,
+            not even that end.
+
+        Closing with bytes unread would send a reset: that would take the reply with it, and
+        tell a prober that bytes were left.
+        """
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                if reply:
+                    await self._loop.sock_sendall(self._client, reply)
+                if reply is not None:
+                    self._client.shutdown(socket.SHUT_WR)
+                if self._admission.drain():
+                    await self._discard()
+        except (TimeoutError, OSError):
+            return
+
+    async def _discard(self) -> None:
+        while await self._loop.sock_recv(self._client, _READ_SIZE):
+            pass
+
+
+def _reset(sock: socket.socket) -> None:
+    """Close a socket with a reset."""
+    if sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    sock.close()
+
+
+def _hang_up(sock: socket.socket) -> None:
+    """Let who reads from a socket find its end."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
