@@ -53,12 +53,16 @@ class Port(asyncio.DatagramProtocol):
         self.engine = engine
         self.closed = False
         self.socket = sock
+        self._attaching = False
         self._transport: asyncio.DatagramTransport | None = None
         task = engine.loop.create_task(self._attach())
         engine.tasks.add(task)
         task.add_done_callback(engine.tasks.discard)
 
     async def _attach(self) -> None:
+        if self.closed:
+            return
+        self._attaching = True
         try:
             await self.engine.loop.create_datagram_endpoint(lambda: self, sock=self.socket)
         finally:
@@ -92,6 +96,8 @@ class Port(asyncio.DatagramProtocol):
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
+        elif not self._attaching:
+            self.socket.close()
 
 
 class TunnelPort(Port):

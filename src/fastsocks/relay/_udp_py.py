@@ -158,8 +158,6 @@ class DatagramEngine:
         self.stop_serving()
         for association in list(self._associations):
             association.end_by_itself()
-        for task in self.tasks:
-            task.cancel()
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
