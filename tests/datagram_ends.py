@@ -196,7 +196,9 @@ class Engine:
         loop.set_exception_handler(lambda _, context: self.faults.append(context))
         self.twin = twin
         self.resolver = ScriptedResolver()
-        self._descriptors: int = self._open[0]._descriptors if self._open else count_descriptors()self._open.append(self)
+        first = self._open[0] if self._open else None
+        self._descriptors: int = first._descriptors if first else count_descriptors()
+        self._open.append(self)
         self.engine = twin.udp.DatagramEngine(loop, self.resolver, **options)
         self.counters = self.engine.counters
 
