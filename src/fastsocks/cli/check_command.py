@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -18,6 +18,17 @@ from .process import find_user, raise_limits
 #: Keys that tell what a file is for, where nobody says.
 _OF_LOCAL = ("locals", "accounts", "url")
 _OF_SERVERS = ("servers", "shadowsocks", "server", "method", "users", *PASSWORDS)
+
+
+def file_of(arguments: Sequence[str]) -> str | None:
+    """Return what ``-c`` names among the arguments of a service."""
+    for number, argument in enumerate(arguments):
+        if argument in {"-c", "--config"}:
+            return arguments[number + 1] if number + 1 < len(arguments) else None
+        for flag in ("-c", "--config="):
+            if argument.startswith(flag):
+                return argument.removeprefix(flag)
+    return None
 
 
 def service_of(file: str | None) -> str:

@@ -80,7 +80,7 @@ class _Commands(click.Group):
     help="Print versions and exit.",
 )
 def fastsocks() -> None:
-    """Relay TCP by SOCKS5 and Shadowsocks.
+    """Relay TCP and UDP by SOCKS5 and Shadowsocks.
 
     Exit codes: 0 stopped on request, 1 failed while running, 2 bad usage or configuration,
     3 cannot listen.
@@ -202,29 +202,31 @@ def url(qr: bool, **given: Any) -> None:
         print_urls(given, qr=qr)
 
 
-@fastsocks.command(
-    context_settings={"ignore_unknown_options": True},
-    options_metavar="[SERVICE] [-c FILE] [FLAGS OF THE SERVICE]",
-)
-@click.option("-c", "--config", metavar="FILE", help="Configuration file to look at.")
+class _PassedOn(click.Command):
+    """Leaves its arguments to another command, all but a call for help in front."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        helps = args[:1] and args[0] in ctx.help_option_names
+        return super().parse_args(ctx, args if helps else ["--", *args])
+
+
+@fastsocks.command(cls=_PassedOn, options_metavar="[SERVICE] [FLAGS OF THE SERVICE]")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
 @click.pass_context
-def check(context: click.Context, config: str | None, arguments: tuple[str, ...]) -> None:
+def check(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Tell what a service would run with, and where each value comes from; start nothing.
 
-    SERVICE is server, local or proxy; without it the file tells. Secrets are not shown. The exit
-    code is 2, and the reason is told, when the service would not start.
+    SERVICE is server, local or proxy; without it the file that -c names tells. The flags are
+    those of `fastsocks SERVICE`. Secrets are not shown. The exit code is 2, and the reason is
+    told, when the service would not start.
     """
     with failures():
-        from .check_command import print_check, service_of
+        from .check_command import file_of, print_check, service_of
 
-        services = {"server": server, "local": local, "proxy": proxy}
+        services: dict[str, click.Command] = {"server": server, "local": local, "proxy": proxy}
         rest = list(arguments)
-        service = rest.pop(0) if rest and rest[0] in services else service_of(config)
-        if config is not None:
-            rest[:0] = ["-c", config]
-        command: click.Command = services[service]
-        with command.make_context(service, rest, parent=context) as inner:
+        service = rest.pop(0) if rest and rest[0] in services else service_of(file_of(rest))
+        with services[service].make_context(service, rest, parent=context) as inner:
             print_check(service, inner.params)
 
 

@@ -253,11 +253,13 @@ class _Reading:
             for key in PASSWORDS:
                 chosen.pop(key, None)
             chosen.update(password_of(all_layers))
+            if self._side is Side.LOCAL and "server" not in chosen:
+                raise ConfigError(
+                    f"{where}server: its address is missing; write its ss:// URL, or -s ADDRESS"
+                )
             check_keys(self._side, chosen, where)
         settings = self._by_option(chosen)
         values = {option: setting.value for option, setting in settings.items()}
-        if self._side is Side.LOCAL:
-            values.setdefault("server", "")
         options = self._make(_OPTIONS[self._side], values, settings, where)
         self._advise(options)
         return Configured(instance.name, options, _sources(type(options), settings))

@@ -40,6 +40,9 @@ def read_document(path: str | os.PathLike[str]) -> Document:
     :raises ConfigError: it cannot be read, is larger than 128 KiB or is malformed; names the line
         and the column, and repeats nothing of the content.
     """
+    if "://" in os.fspath(path):
+        # Not repeated: it may have a secret.
+        raise ConfigError("-c: this is a URL, not a file; write an ss:// URL without -c")
     path = Path(path)
     name = str(path)
     try:

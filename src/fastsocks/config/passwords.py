@@ -70,7 +70,8 @@ def _read_file(setting: Setting) -> str:
             data = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "this is not a path"
-        raise ConfigError(f"{setting.source}: {setting.value}: {reason}") from None
+        # Not its name: the password itself may have been written in its place.
+        raise ConfigError(f"{setting.source}: the file cannot be read: {reason}") from None
     if len(data) > _LARGEST_FILE:
         raise ConfigError(f"{setting.source}: the file is larger than {_LARGEST_FILE} bytes")
     line, _, rest = data.partition(b"\n")
