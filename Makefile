@@ -6,6 +6,9 @@ VENV ?= .venv
 OPENSSL_PREFIX ?= $(HOME)/.cache/fastsocks-openssl
 # More arguments for pytest: make test ARGS="-k framing -x"
 ARGS ?=
+# Processes that run tests. Most tests wait for something, so more than there are cores;
+# 0 runs them in pytest's own process, for a debugger.
+WORKERS ?= 4
 
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check --quiet
@@ -60,7 +63,7 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 .PHONY: test test-slow lint format types layers check bench bench-micro
 test: setup build ## Run the tests on both implementations
-	$(python) -m pytest $(ARGS)
+	$(python) -m pytest --numprocesses $(WORKERS) --dist loadfile --benchmark-disable $(ARGS)
 
 test-slow: setup build ## Run the tests that take minutes
 	$(python) -m pytest -m slow $(ARGS)
