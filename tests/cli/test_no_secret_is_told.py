@@ -262,7 +262,7 @@ URL = f"ss://{METHOD}:{quote(CANARY, safe='')}@192.0.2.1:8388"
         ("server", "-m", METHOD, "--key", CANARY),
         ("server", "-m", METHOD_2022, "-k", CANARY),
         ("server", "-m", METHOD, "-k", CANARY, "--user", f"a:{CANARY}"),
-        ("server", "-m", METHOD_2022, "-k", generate_key(METHOD_2022), "--user", f"a:{CANARY}"),
+        ("server", "-m", METHOD_2022, "-k", PSK, "--user", f"a:{CANARY}"),
         ("server", "-m", METHOD, "-k", CANARY, "-p", "65536"),
         ("server", "-m", METHOD, "-k", CANARY, "-s", "192.0.2.1:x"),
         ("server", "-m", METHOD, "-k", CANARY, "-a", "no-such-user", "-s", "127.0.0.1", "-p", "0"),
