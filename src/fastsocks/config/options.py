@@ -141,6 +141,7 @@ class ServerOptions(Options):
 
     addresses: tuple[str, ...] = ("",)
     port: int = 8388
+    #: Encryption method; ``fastsocks genkey METHOD`` makes a key for it.
     method: str
     #: Text, or for a 2022 method its PSK in base64; with users this is the iPSK.
     password: str = field(default="", repr=False)
@@ -181,7 +182,9 @@ class LocalOptions(Options):
     port: int = 1080
     #: Address or name of the Shadowsocks server.
     server: str
+    #: Port of the Shadowsocks server, 1..65535.
     server_port: int = 8388
+    #: Encryption method; ``fastsocks genkey METHOD`` makes a key for it.
     method: str
     #: As on the server, or for a user of a 2022 server ``iPSK:uPSK``.
     password: str = field(default="", repr=False)

@@ -1,0 +1,155 @@
+"""Write the tables of keys in docs/configuration.md, from the code that reads them.
+
+python scripts/configuration_table.py            # write them
+python scripts/configuration_table.py --check    # exit with 1 if they are not up to date
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from pathlib import Path
+
+from fastsocks.config import LocalOptions, ProcessOptions, ProxyOptions, ServerOptions
+from fastsocks.config import options as options_module
+from fastsocks.config.keys import ALIASES, KEYS, Key, Meaning, Peer, Place, Side, Use
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
+
+_OPTIONS = {Side.SERVER: ServerOptions, Side.LOCAL: LocalOptions, Side.PROXY: ProxyOptions}
+_PEERS = {Peer.LIBEV: "libev", Peer.RUST: "rust", Peer.PYTHON: "python"}
+_PLACES = {Place.TOP: "top", Place.SERVERS: "`servers`", Place.LOCALS: "`locals`"}
+_FIELD = re.compile(r"((?:    #: .*\n)+)    (\w+):")
+
+#: Keys that set no single option of a service.
+_TEXTS = {
+    "password_file": "A file with the password in its only line, from the folder of this one.",
+    "url": "An `ss://` URL, in the place of server, server_port, method and password.",
+    "servers": "Several servers, each with keys of its own; local uses the first.",
+    "locals": "Several listeners, each with keys of its own.",
+    "protocol": "`socks`; the others of shadowsocks-rust are refused.",
+    "disabled": "Leaves this entry out.",
+    "ipv6_only": "Whether `::` leaves IPv4 out.",
+    "local_ipv4_address": "The IPv4 address to connect to targets from.",
+    "local_ipv6_address": "The IPv6 address to connect to targets from.",
+}
+
+
+def _described() -> dict[tuple[type, str], tuple[str, str]]:
+    """Return what the source says of each option, and its default, by class and name."""
+    texts: dict[tuple[str, str], str] = {}
+    source = inspect.getsource(options_module)
+    for part in re.split(r"^(?=class )", source, flags=re.MULTILINE):
+        owner = re.match(r"class (\w+)", part)
+        for comment, name in _FIELD.findall(part):
+            text = " ".join(line.strip().removeprefix("#:").strip() for line in comment.split("\n"))
+            texts[owner[1] if owner else "", name] = text.strip().replace("``", "`")
+    found = {}
+    for kind in (*_OPTIONS.values(), ProcessOptions):
+        for field in dataclasses.fields(kind):
+            owners = (base.__name__ for base in kind.__mro__)
+            text = next(
+                (texts[one, field.name] for one in owners if (one, field.name) in texts), ""
+            )
+            found[kind, field.name] = text, _default(kind, field)
+    return found
+
+
+def _default(kind: type, field: dataclasses.Field[object]) -> str:
+    if field.name == "addresses":
+        return "all, IPv6 and IPv4" if kind is ServerOptions else "127.0.0.1"
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
+    if field.default in (dataclasses.MISSING, None, "", ()):
+        return ""
+    return str(field.default)
+
+
+def _peers(key: Key) -> str:
+    return ", ".join(name for peer, name in _PEERS.items() if peer in key.peers) or "fastsocks"
+
+
+def _by_side(texts: dict[Side, str]) -> str:
+    """Join what holds on each side; once, where it is the same on all that have it."""
+    sides: dict[str, list[str]] = {}
+    for side, text in texts.items():
+        sides.setdefault(text, []).append(side.value)
+    if len(sides) == 1 and len(texts) == len(Side):
+        return next(iter(sides))
+    return "<br>".join(f"{', '.join(names)}: {text}" for text, names in sides.items())
+
+
+def _all_keys() -> list[Key]:
+    """Return every key; one that means something else in an entry stands as it is at the top."""
+    found: dict[str, Key] = {}
+    for place in Place:
+        for name, key in KEYS[place].items():
+            found.setdefault(name, key)
+    return list(found.values())
+
+
+def _places(name: str) -> str:
+    return ", ".join(text for place, text in _PLACES.items() if name in KEYS[place])
+
+
+def _meaning(key: Key, side: Side, described: dict[tuple[type, str], tuple[str, str]]) -> str:
+    meaning: Meaning = key.meaning(side)
+    if meaning.use is Use.IGNORED:
+        return "not used"
+    if meaning.use is not Use.OPTION:
+        return ("" if meaning.use is Use.WARNING else "error: ") + meaning.text
+    if key.name in _TEXTS:
+        return _TEXTS[key.name]
+    kind = ProcessOptions if key.process else _OPTIONS[side]
+    text, default = described[kind, meaning.text]
+    return f"{text} Default: {default}." if default else text
+
+
+def _rows(keys: list[Key]) -> list[str]:
+    described = _described()
+    return [
+        f"| `{key.name}` | {_peers(key)} | {_places(key.name)} | "
+        + _by_side({side: _meaning(key, side, described) for side in Side}).replace("|", "\\|")
+        + " |"
+        for key in keys
+    ]
+
+
+def tables() -> str:
+    """Return the tables in Markdown."""
+    head = ["| key | known from | place | meaning |", "|---|---|---|---|"]
+    keys = _all_keys()
+    parts: list[tuple[str, list[Key]]] = [
+        ("Keys that set something", []),
+        ("Keys that are ignored, with a warning where that could surprise", []),
+        ("Keys that are refused", []),
+    ]
+    for key in keys:
+        uses = {key.meaning(side).use for side in Side}
+        number = 0 if Use.OPTION in uses else 2 if Use.REFUSED in uses else 1
+        parts[number][1].append(key)
+    lines = []
+    for title, found in parts:
+        lines += [f"## {title}", "", *head, *_rows(found), ""]
+    lines += ["Other names: " + ", ".join(f"`{a}` is `{b}`" for a, b in ALIASES.items()) + "."]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write the tables, or compare them; return the exit code."""
+    marker = "<!-- written by scripts/configuration_table.py -->\n"
+    before = DOCUMENT.read_text(encoding="utf-8")
+    introduction, _, _ = before.partition(marker)
+    after = f"{introduction}{marker}\n{tables()}\n"
+    if "--check" not in sys.argv[1:]:
+        DOCUMENT.write_text(after, encoding="utf-8")
+        return 0
+    if before != after:
+        print("docs/configuration.md: run scripts/configuration_table.py")
+    return int(before != after)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
