@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import signal
 import sys
@@ -13,8 +14,10 @@ from .macro import report, session
 from .macro.load import LoadError
 from .macro.peers import PEERS, SOCKS5
 from .macro.perf import PerfError
-from .macro.scenarios import FULL, QUICK, SCENARIOS
+from .macro.scenario import FULL, QUICK, Scenario
+from .macro.scenarios import SCENARIOS
 
+_OTHER_ENDS = ["rust", "fastsocks", "libev"]
 METHODS = ["aes-256-gcm", "2022-blake3-aes-128-gcm", SOCKS5]
 
 
@@ -34,7 +37,14 @@ def _parser() -> argparse.ArgumentParser:
         help=f"Shadowsocks methods, and {SOCKS5} for the plain proxies ({','.join(METHODS)}; "
         f"with --quick not {SOCKS5})",
     )
-    parser.add_argument("--scenarios", type=_names, default=_names(known), help=known)
+    parser.add_argument("--scenarios", type=_names, help=f"names, or patterns as of files: {known}")
+    parser.add_argument(
+        "--other-end",
+        choices=_OTHER_ENDS,
+        help="the end opposite the measured one, UDP (the first that is installed)",
+    )
+    parser.add_argument("--datagrams", type=int, help="datagrams of one UDP measurement")
+    parser.add_argument("--datagram-rate", type=int, help="of them a second")
     parser.add_argument("--bulk-bytes", type=int, help="bytes of a download or upload")
     parser.add_argument("--idle-connections", type=int, help="connections held open at once")
     parser.add_argument(
@@ -56,9 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _wanted(scenario: Scenario, options: argparse.Namespace) -> bool:
+    if options.scenarios is None:
+        return scenario.quick or not options.quick
+    return any(fnmatch.fnmatchcase(scenario.name, one) for one in options.scenarios)
+
+
 def _selection(parser: argparse.ArgumentParser, options: argparse.Namespace) -> session.Selection:
+    names = [scenario.name for scenario in SCENARIOS]
     unknown = set(options.peers) - set(PEERS)
-    unknown |= set(options.scenarios) - {scenario.name for scenario in SCENARIOS}
+    unknown |= {one for one in options.scenarios or [] if not fnmatch.filter(names, one)}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     sizes = QUICK if options.quick else FULL
@@ -66,14 +83,20 @@ def _selection(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
         sizes = replace(sizes, bulk_bytes=options.bulk_bytes)
     if options.idle_connections:
         sizes = replace(sizes, idle_connections=options.idle_connections)
+    if options.datagrams:
+        sizes = replace(sizes, datagrams=options.datagrams)
+    if options.datagram_rate:
+        sizes = replace(sizes, datagram_rate=options.datagram_rate)
     if options.attach_perf:
         options.attach_perf.mkdir(parents=True, exist_ok=True)
     return session.Selection(
         peers=[PEERS[name] for name in options.peers],
         methods=options.methods or (METHODS[:2] if options.quick else METHODS),
-        scenarios=[scenario for scenario in SCENARIOS if scenario.name in options.scenarios],
+        scenarios=[scenario for scenario in SCENARIOS if _wanted(scenario, options)],
         sizes=sizes,
         rounds=options.rounds or (2 if options.quick else 5),
+        other_ends=[PEERS[name] for name in [options.other_end] if name]
+        or [PEERS[name] for name in _OTHER_ENDS],
         system_calls=options.system_calls,
         profiles=options.attach_perf,
     )

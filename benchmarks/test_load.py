@@ -77,6 +77,141 @@ def test_holds_idle_connections() -> None:
     assert (connections.outcome["completed"], connections.outcome["lost"]) == (50, 0)
 
 
+# Number of a datagram, and the datagram: what is sent in its place.
+Handle = Callable[[int, bytes], list[bytes]]
+
+
+def _relay_datagrams(listener: socket.socket, relay: socket.socket, change: Handle) -> None:
+    """A SOCKS5 UDP relay for one client; ``change`` is done to what the target sends."""
+    control, _ = listener.accept()
+    control.recv(3)
+    control.sendall(b"\x05\x00")
+    control.recv(10)
+    port = relay.getsockname()[1]
+    control.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01" + port.to_bytes(2, "big"))
+    client, header, target, count = None, b"", ("", 0), 0
+    with control:
+        while True:  # until the fixture sends an empty one
+            data, source = relay.recvfrom(65536)
+            if not data:
+                return
+            if client is None:
+                client, header = source, data[:10]
+                target = (socket.inet_ntoa(data[4:8]), 256 * data[8] + data[9])
+            if source == client:
+                relay.sendto(data[10:], target)
+            else:
+                for each in change(count, data):
+                    relay.sendto(header + each, client)
+                count += 1
+
+
+@pytest.fixture
+def udp_proxy(request: pytest.FixtureRequest) -> Iterator[str]:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.socket(type=socket.SOCK_DGRAM) as relay,
+    ):
+        relay.bind(("127.0.0.1", 0))
+        arguments = (listener, relay, request.param)
+        thread = threading.Thread(target=_relay_datagrams, args=arguments, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        with socket.socket(type=socket.SOCK_DGRAM) as last:
+            last.sendto(b"", relay.getsockname())
+        thread.join(10)
+
+
+_UDP = ["udp", "--times", "200", "--bytes", "64", "--rate", "10000", "--interval", "1"]
+
+
+def _sent_over(proxy: str | None, *more: str) -> load.Outcome:
+    with load.datagrams([*_UDP, *more], proxy, 20) as flow:
+        flow.run()
+    return flow.outcome
+
+
+@pytest.mark.parametrize("more", [[], ["--connections", "7"]])
+def test_counts_every_datagram(more: list[str]) -> None:
+    outcome = _sent_over(None, *more)
+    assert (outcome["sent"], outcome["reached"], outcome["returned"]) == (200, 200, 200)
+    assert (outcome["duplicates"], outcome["reordered"]) == (0, 0)
+
+
+@pytest.mark.parametrize("udp_proxy", [lambda number, data: [data]], indirect=True)
+def test_relays_datagrams_through_a_proxy(udp_proxy: str) -> None:
+    outcome = _sent_over(udp_proxy)
+    assert (outcome["reached"], outcome["returned"]) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    "udp_proxy", [lambda number, data: [] if number % 10 == 5 else [data]], indirect=True
+)
+def test_counts_lost_datagrams(udp_proxy: str) -> None:
+    outcome = _sent_over(udp_proxy)
+    assert (outcome["reached"], outcome["returned"]) == (200, 180)
+
+
+def _swapping() -> Handle:
+    held: list[bytes] = []
+
+    def swap(number: int, data: bytes) -> list[bytes]:
+        if number % 2:
+            held.append(data)
+            return []
+        return [data, held.pop()] if held else [data]
+
+    return swap
+
+
+@pytest.mark.parametrize("udp_proxy", [_swapping()], indirect=True)
+def test_counts_reordered_datagrams(udp_proxy: str) -> None:
+    outcome = _sent_over(udp_proxy)
+    assert (outcome["returned"], outcome["reordered"]) == (200, 100)
+
+
+@pytest.mark.parametrize("udp_proxy", [lambda number, data: [data, data]], indirect=True)
+def test_counts_duplicate_datagrams_apart(udp_proxy: str) -> None:
+    outcome = _sent_over(udp_proxy)
+    assert outcome["returned"] == 200
+    assert outcome["duplicates"] > 0
+
+
+@pytest.mark.parametrize(
+    "udp_proxy",
+    [
+        lambda number, data: [data[:-1] + bytes([data[-1] ^ 1])] if number else [data],
+        lambda number, data: [data[:-1]] if number else [data],
+    ],
+    ids=["changed", "truncated"],
+    indirect=True,
+)
+def test_notices_a_changed_datagram(udp_proxy: str) -> None:
+    with pytest.raises(load.LoadError, match="200 mismatches"):
+        _sent_over(udp_proxy)
+
+
+def test_notices_a_refused_association(proxy_that_refuses: str) -> None:
+    with pytest.raises(load.LoadError, match="did not take UDP ASSOCIATE"):
+        _sent_over(proxy_that_refuses)
+
+
+def _refuse(listener: socket.socket) -> None:
+    client, _ = listener.accept()
+    with client:
+        client.recv(3)
+        client.sendall(b"\x05\x00")
+        client.recv(10)
+        client.sendall(b"\x05\x07\x00\x01" + bytes(6))
+
+
+@pytest.fixture
+def proxy_that_refuses() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_refuse, args=(listener,), daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
 def test_runs_and_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,5 +228,8 @@ def test_runs_and_reports(
     assert main() == 0
     assert "no proxy" in capsys.readouterr().out
     samples = json.loads((tmp_path / "record.json").read_text())["samples"]
-    assert {sample["scenario"] for sample in samples} >= {"download", "upload", "short", "idle"}
+    assert {sample["scenario"] for sample in samples} >= {
+        *("download", "upload", "short", "idle"),
+        *("udp-server-64x1", "udp-server-1400x50"),
+    }
     assert not [sample for sample in samples if "error" in sample]

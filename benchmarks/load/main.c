@@ -2,9 +2,9 @@
  *
  * Client and target live in this one process, each in a thread of its own, so
  * that both sides of a relay can be counted and verified. Loopback only. The
- * outcome is one line of JSON on standard output; `idle` prints one line when
- * every connection stands, and closes them when standard input has a line or
- * ends. Exit status: 0 done, 1 some connection failed, 2 wrong usage. */
+ * outcome is one line of JSON on standard output; `idle` and `udp` print one line
+ * when every connection stands. `idle` closes them when standard input has a line
+ * or ends; `udp` sends then, and closes at the second line. Exit status: 0 done, 1 some connection failed, 2 wrong usage. */
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <stdint.h>
@@ -16,16 +16,17 @@
 
 #include "client.h"
 #include "clock.h"
+#include "datagrams.h"
 #include "exchange.h"
 #include "pattern.h"
 #include "target.h"
 
 #define DRAIN_NS (5 * NS_PER_S)
 
-enum mode { DOWNLOAD, UPLOAD, SHORT, PINGPONG, PACED, IDLE, MODES };
+enum mode { DOWNLOAD, UPLOAD, SHORT, PINGPONG, PACED, IDLE, UDP, MODES };
 
-static const char *const mode_names[MODES] = {"download", "upload", "short",
-                                              "pingpong", "paced",  "idle"};
+static const char *const mode_names[MODES] = {"download", "upload", "short", "pingpong",
+                                              "paced",    "idle",   "udp"};
 
 struct options {
     enum mode mode;
@@ -45,6 +46,9 @@ static void usage(const char *problem)
             "  paced             --connections C, each sent --bytes N at --rate bytes a second,\n"
             "                    what is due every --interval milliseconds (100)\n"
             "  idle              --connections C, one byte each way, then held\n"
+            "  udp               --times N datagrams of --bytes N, echoed, over --connections C\n"
+            "                    associations, --rate datagrams a second in all, in bursts\n"
+            "                    every --interval milliseconds\n"
             "every mode: --deadline SECONDS, --opening N connections being set up at once\n",
             problem);
     exit(2);
@@ -121,6 +125,8 @@ static struct options parse(int argc, char **argv)
         o.concurrency = o.mode == SHORT ? 1 : o.connections;
     if (o.mode == PACED && o.rate == 0)
         usage("paced needs --rate");
+    if (o.mode == UDP && (o.rate == 0 || o.bytes < DATAGRAM_LEAST || o.bytes > DATAGRAM_MOST))
+        usage("udp needs --rate, and --bytes from 24 to 65000");
     if (o.connections > UINT32_MAX || o.times > UINT32_MAX)
         usage("too many");
     return o;
@@ -161,6 +167,7 @@ static struct plan make_plan(const struct options *o)
         p.request = p.reply = 1;
         p.hold = 1;
         break;
+    case UDP:
     case MODES:
         break;
     }
@@ -197,6 +204,60 @@ static void print_outcome(enum mode mode, struct outcome *r, unsigned mismatches
     printf("}\n");
 }
 
+static void wait_for_line(void)
+{
+    char line;
+
+    if (read(STDIN_FILENO, &line, 1) < 0)
+        perror("stdin");
+}
+
+static void print_datagrams(struct datagram_outcome *r)
+{
+    printf("{\"mode\": \"udp\", \"error\": ");
+    if (r->error)
+        printf("\"%s\", ", r->error);
+    else
+        printf("null, ");
+    printf("\"sent\": %llu, \"reached\": %llu, \"returned\": %llu, \"duplicates\": %llu, "
+           "\"reordered\": %llu, \"mismatches\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f, ",
+           (unsigned long long)r->sent, (unsigned long long)r->reached,
+           (unsigned long long)r->returned, (unsigned long long)r->duplicates,
+           (unsigned long long)r->reordered, (unsigned long long)r->mismatches,
+           (double)(r->finished_ns - r->started_ns) / 1e9, cpu_seconds());
+    samples_print(&r->round_trip, "round_trip_us", stdout);
+    printf("}\n");
+    fflush(stdout);
+}
+
+static int run_datagrams(const struct options *o)
+{
+    struct datagram_outcome outcome = {0};
+    struct datagram_plan plan = {
+        .proxy = o->through_proxy ? &o->proxy : NULL,
+        .associations = (uint32_t)o->connections,
+        .count = o->times,
+        .size = o->bytes,
+        .rate = o->rate,
+        .interval = o->interval * NS_PER_MS,
+        .deadline_ns = now_ns() + o->deadline * NS_PER_S,
+    };
+
+    samples_init(&outcome.round_trip, plan.count);
+    if (datagrams_open(&plan, &outcome) == 0) {
+        printf("{\"ready\": %u}\n", plan.associations);
+        fflush(stdout);
+        wait_for_line();
+        datagrams_run(&plan, &outcome);
+    }
+    print_datagrams(&outcome);
+    if (!outcome.error)
+        wait_for_line();
+    datagrams_close();
+    samples_free(&outcome.round_trip);
+    return outcome.error || outcome.mismatches ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct options o = parse(argc, argv);
@@ -206,18 +267,17 @@ int main(int argc, char **argv)
     int drained;
 
     pattern_init();
+    if (o.mode == UDP)
+        return run_datagrams(&o);
     plan = make_plan(&o);
     plan.target = target_start();
     samples_init(&outcome.first_byte, plan.connections);
     samples_init(&outcome.exchange, (size_t)plan.connections * plan.times);
     client_run(&plan, &outcome);
     if (plan.hold) {
-        char line;
-
         printf("{\"ready\": %u, \"failed\": %u}\n", outcome.completed, outcome.failed);
         fflush(stdout);
-        if (read(STDIN_FILENO, &line, 1) < 0)
-            perror("stdin");
+        wait_for_line();
     }
     client_close(&outcome);
     drained = target_wait_idle(now_ns() + DRAIN_NS);

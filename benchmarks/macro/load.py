@@ -66,6 +66,44 @@ def held(connections: int, proxy: str | None, seconds: int) -> Iterator[Held]:
         yield Held(process)
 
 
+class Datagrams:
+    """UDP associations that are set up, and datagrams over them once run() is called."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.outcome: Outcome = {}
+
+    def run(self) -> None:
+        """Send, and read the outcome; the associations stay. Raises LoadError.
+
+        Datagrams may be lost, which the outcome tells; none may be changed.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.outcome = json.loads(self._process.stdout.readline())
+        if self.outcome["error"] or self.outcome["mismatches"] or not self.outcome["returned"]:
+            raise LoadError(
+                f"udp: {self.outcome['mismatches']} mismatches, {self.outcome['reached']} of "
+                f"{self.outcome['sent']} reached the target, {self.outcome['returned']} came "
+                f"back ({self.outcome['error']})"
+            )
+
+
+@contextmanager
+def datagrams(arguments: Sequence[str], proxy: str | None, seconds: int) -> Iterator[Datagrams]:
+    """Set up the associations of mode udp, a datagram echoed on each; yields once they stand."""
+    with _started(arguments, proxy, seconds) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line or "ready" not in json.loads(line):
+            _, problem = process.communicate(timeout=30)
+            raise LoadError(f"no UDP associations: {line.strip()} {problem.strip()}")
+        yield Datagrams(process)
+        process.communicate("\n", timeout=30)
+
+
 @contextmanager
 def _started(
     arguments: Sequence[str], proxy: str | None, seconds: int

@@ -12,8 +12,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -47,12 +47,21 @@ class End:
 
 @dataclass(frozen=True)
 class Peer:
-    """A relay to measure. version() raises MissingPeerError."""
+    """A relay to measure. version() raises MissingPeerError.
+
+    ``udp``: what both ends are told to relay UDP, too; None where they cannot.
+    """
 
     name: str
     ends: Callable[[Link], list[End]]
     version: Callable[[], str]
     speaks: Callable[[str], bool]
+    udp: Sequence[str] | None = None
+
+    def datagram_end(self, link: Link, role: str) -> End:
+        """The end of that role, relaying UDP."""
+        (end,) = (each for each in self.ends(link) if each.role == role)
+        return replace(end, argv=[*end.argv, *(self.udp or ())])
 
 
 def make_link(method: str, folder: Path) -> Link:
@@ -108,7 +117,7 @@ def _fastsocks(implementation: str) -> Peer:
             raise MissingPeerError(f"FASTSOCKS_IMPL={implementation}: {lines[-1]}")
         return ", ".join(lines)
 
-    return Peer(f"fastsocks ({implementation})", ends, version, lambda method: True)
+    return Peer(f"fastsocks ({implementation})", ends, version, lambda method: True, udp=())
 
 
 _LIBEV_REMEDY = "apt-get install shadowsocks-libev"
@@ -186,12 +195,15 @@ DIRECT = "no proxy"
 PEERS = {
     "fastsocks": _fastsocks("cython"),
     "fastsocks-python": _fastsocks("python"),
-    "rust": Peer("shadowsocks-rust", _rust_ends, _rust_version, lambda method: method != SOCKS5),
+    "rust": Peer(
+        "shadowsocks-rust", _rust_ends, _rust_version, lambda method: method != SOCKS5, ["-U"]
+    ),
     "libev": Peer(
         "shadowsocks-libev",
         _libev_ends,
         _libev_version,
         lambda method: method != SOCKS5 and not method.startswith("2022-"),
+        udp=["-u"],
     ),
     "microsocks": Peer(
         "microsocks", _microsocks_ends, _microsocks_version, lambda method: method == SOCKS5
@@ -200,6 +212,6 @@ PEERS = {
         "C threads", _threads_ends, _threads_version, lambda method: method in _THREADS_METHODS
     ),
     "direct": Peer(
-        DIRECT, lambda link: [], lambda: "the load generator alone", lambda method: True
+        DIRECT, lambda link: [], lambda: "the load generator alone", lambda method: True, udp=()
     ),
 }

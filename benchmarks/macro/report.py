@@ -7,7 +7,8 @@ from statistics import median
 from typing import Any
 
 from .peers import BASELINE, SOCKS5
-from .scenarios import SCENARIOS, Scenario, Sizes
+from .scenario import Scenario, Sizes
+from .scenarios import SCENARIOS
 
 Record = dict[str, Any]
 Figures = dict[str, float]
@@ -19,9 +20,10 @@ def markdown(record: Record) -> str:
     parts = [_head(record), _overview(record, sizes)]
     for method in record["methods"]:
         parts.append(f"## {method}")
-        parts += [
+        tables = (
             _scenario_table(record, method, scenario, sizes) for scenario in _scenarios(record)
-        ]
+        )
+        parts += [table for table in tables if table]
     errors = _errors(record)
     if errors:
         parts.append("## Failed\n\n" + "\n".join(f"- {line}" for line in errors))
@@ -49,6 +51,8 @@ def _head(record: Record) -> str:
     lines = [f"# Benchmark of {record['date']}", "", text, ""]
     lines += [f"- {name}: {text}" for name, text in record["machine"].items()]
     lines += [f"- {name}: {text}" for name, text in record["versions"].items()]
+    if record.get("other_end"):
+        lines.append(f"- the end opposite the measured one, UDP: {record['other_end']}")
     lines += [f"- not measured: {name}: {text}" for name, text in record["missing"].items()]
     return "\n".join(lines)
 
@@ -69,13 +73,17 @@ def _overview(record: Record, sizes: Sizes) -> str:
                 if ratio is not None and peer != baseline:
                     cell += f" ({ratio:.2f}x)"
                 cells.append(cell)
+            if all(cell == "-" for cell in cells):
+                continue
             rows.append([method, f"{scenario.name}: {scenario.columns[0].title}", *cells])
     return "## Overview\n\n" + _table(["method", "figure", *peers], rows)
 
 
 def _scenario_table(record: Record, method: str, scenario: Scenario, sizes: Sizes) -> str:
     rounds = _figures(record, method, scenario, sizes)
-    peers = [peer for peer in record["peers"] if _belongs(record, peer, method)]
+    peers = [peer for peer in record["peers"] if _belongs(record, peer, method, scenario)]
+    if not peers:
+        return ""
     columns = [
         column
         for column in scenario.columns
@@ -93,10 +101,12 @@ def _scenario_table(record: Record, method: str, scenario: Scenario, sizes: Size
     return text + _table(titles, rows)
 
 
-def _belongs(record: Record, peer: str, method: str) -> bool:
+def _belongs(record: Record, peer: str, method: str, scenario: Scenario) -> bool:
     """Whether the peer is of the kind that ``method`` measures: a pair, or a plain proxy."""
     return any(
-        sample["peer"] == peer and (sample["method"] == SOCKS5) == (method == SOCKS5)
+        sample["peer"] == peer
+        and sample["scenario"] == scenario.name
+        and (sample["method"] == SOCKS5) == (method == SOCKS5)
         for sample in record["samples"]
     )
 

@@ -6,75 +6,24 @@ into the numbers that the report compares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 from . import load
-from .process import Process, settle
-
-GB = 1e9
-MB = 1e6
-KB = 1e3
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much load, in bytes, connections and seconds."""
-
-    bulk_bytes: int
-    short_connections: int
-    short_concurrency: int
-    exchanges: int
-    paced_flows: int
-    paced_rate: int  # bytes a second of each flow
-    paced_seconds: int
-    idle_connections: int
-    limit: int = 120  # seconds any one load may take
-
-
-FULL = Sizes(1_000_000_000, 2000, 32, 5000, 500, 200_000, 3, 4000)
-QUICK = Sizes(100_000_000, 500, 32, 1000, 100, 200_000, 1, 1000)
-
-
-@dataclass
-class Pair:
-    """The running ends of one peer, by role, and where the load connects (None: no proxy)."""
-
-    ends: dict[str, Process]
-    proxy: str | None
-
-    def processes(self) -> list[Process]:
-        return list(self.ends.values())
-
-
-Sample = dict[str, Any]  # {"load": outcome, "ends": {role: {figure: number}}}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One figure of a scenario: its key, its title with the unit, and its decimals."""
-
-    key: str
-    title: str
-    decimals: int = 2
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """``columns[0]`` is the figure that peers are compared by; less is better.
-
-    ``own_pair``: run on a pair started for it alone, because what ran before
-    would show in its memory figures.
-    """
-
-    name: str
-    title: Callable[[Sizes], str]
-    run: Callable[[Pair, Sizes], Sample]
-    figures: Callable[[Sample, Sizes], dict[str, float]]
-    columns: Sequence[Column]
-    own_pair: bool = False
-    notes: str = field(default="")
+from .datagrams import DATAGRAM_SCENARIOS
+from .process import settle
+from .scenario import (
+    GB,
+    KB,
+    MB,
+    Column,
+    Pair,
+    Sample,
+    Scenario,
+    Sizes,
+    by_end,
+    each_end,
+    named,
+)
 
 
 def _drive(arguments: Callable[[Sizes], list[str]]) -> Callable[[Pair, Sizes], Sample]:
@@ -122,26 +71,12 @@ def _idle(pair: Pair, sizes: Sizes) -> Sample:
     }
 
 
-def _by_end(sample: Sample, figure: str, unit: float) -> dict[str, float]:
-    """``figure`` of every end and of all together, divided by ``unit``; empty where unknown."""
-    each = {
-        role: numbers[figure] / unit
-        for role, numbers in sample["ends"].items()
-        if figure in numbers
-    }
-    return {**each, "all": sum(each.values())} if each else {}
-
-
-def _named(prefix: str, figures: dict[str, float]) -> dict[str, float]:
-    return {f"{prefix} {role}": value for role, value in figures.items()}
-
-
 def _bulk_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
     moved = sample["load"]["sent"] + sample["load"]["received"]
     return {
-        **_named("s/GB", _by_end(sample, "cpu_seconds", moved / GB)),
-        **_named("peak MB", _by_end(sample, "peak_resident", MB)),
-        **_named("calls", _by_end(sample, "system_calls", moved / MB)),
+        **named("s/GB", by_end(sample, "cpu_seconds", moved / GB)),
+        **named("peak MB", by_end(sample, "peak_resident", MB)),
+        **named("calls", by_end(sample, "system_calls", moved / MB)),
         "MB/s": moved / MB / sample["load"]["seconds"],
         "load s/GB": sample["load"]["cpu_seconds"] / (moved / GB),
     }
@@ -150,8 +85,8 @@ def _bulk_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
 def _short_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
     count = sample["load"]["completed"]
     return {
-        **_named("us", _by_end(sample, "cpu_seconds", count / 1e6)),
-        **_named("calls", _by_end(sample, "system_calls", count)),
+        **named("us", by_end(sample, "cpu_seconds", count / 1e6)),
+        **named("calls", by_end(sample, "system_calls", count)),
         "per second": count / sample["load"]["seconds"],
         "p50": sample["load"]["first_byte_us"]["p50"],
         "p99": sample["load"]["first_byte_us"]["p99"],
@@ -162,8 +97,8 @@ def _short_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
 def _exchange_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
     latency = sample["load"]["exchange_us"]
     return {
-        **_named("us", _by_end(sample, "cpu_seconds", latency["count"] / 1e6)),
-        **_named("calls", _by_end(sample, "system_calls", latency["count"])),
+        **named("us", by_end(sample, "cpu_seconds", latency["count"] / 1e6)),
+        **named("calls", by_end(sample, "system_calls", latency["count"])),
         "p50": latency["p50"],
         "p99": latency["p99"],
     }
@@ -175,31 +110,25 @@ def _idle_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
         "ends": {role: {"grown": end["idle"] - end["rest"]} for role, end in sample["ends"].items()}
     }
     return {
-        **_named("KB", _by_end(grown, "grown", count * KB)),
-        **_named("rest MB", _by_end(sample, "rest", MB)),
-        **_named("kept MB", _by_end(sample, "kept", MB)),
+        **named("KB", by_end(grown, "grown", count * KB)),
+        **named("rest MB", by_end(sample, "rest", MB)),
+        **named("kept MB", by_end(sample, "kept", MB)),
     }
 
 
-def _each(key: str, title: str, decimals: int = 2) -> list[Column]:
-    """A column for all ends together and one for each."""
-    ends = (("all", "all ends"), ("server", "server"), ("local", "local"))
-    return [Column(f"{key} {end}", f"{title}, {text}", decimals) for end, text in ends]
-
-
 _BULK_COLUMNS = [
-    *_each("s/GB", "CPU s/GB"),
+    *each_end("s/GB", "CPU s/GB"),
     Column("MB/s", "MB/s", 0),
-    *_each("peak MB", "peak MB", 1),
+    *each_end("peak MB", "peak MB", 1),
     Column("load s/GB", "generator s/GB"),
-    *_each("calls", "system calls/MB", 1),
+    *each_end("calls", "system calls/MB", 1),
 ]
 _SHORT_COLUMNS = [
-    *_each("us", "CPU us", 0),
+    *each_end("us", "CPU us", 0),
     Column("p50", "first byte p50, us", 0),
     Column("p99", "first byte p99, us", 0),
     Column("per second", "connections/s", 0),
-    *_each("calls", "system calls", 1),
+    *each_end("calls", "system calls", 1),
     Column("load us", "generator us", 0),
 ]
 
@@ -257,8 +186,8 @@ SCENARIOS = [
         [
             Column("p50", "p50, us", 0),
             Column("p99", "p99, us", 0),
-            *_each("us", "CPU us", 1),
-            *_each("calls", "system calls", 1),
+            *each_end("us", "CPU us", 1),
+            *each_end("calls", "system calls", 1),
         ],
     ),
     Scenario(
@@ -281,12 +210,13 @@ SCENARIOS = [
         _idle,
         _idle_figures,
         [
-            *_each("KB", "KB a connection", 1),
-            *_each("rest MB", "MB at rest", 1),
-            *_each("kept MB", "MB after", 1),
+            *each_end("KB", "KB a connection", 1),
+            *each_end("rest MB", "MB at rest", 1),
+            *each_end("kept MB", "MB after", 1),
         ],
         own_pair=True,
         notes="Resident memory of the process, after one byte went each way on every "
         "connection; socket buffers in the kernel are not in it.",
     ),
+    *DATAGRAM_SCENARIOS,
 ]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from . import load, machine, perf
-from .peers import HOST, MissingPeerError, Peer, make_link
+from .peers import HOST, SOCKS5, End, Link, MissingPeerError, Peer, make_link
 from .process import Process, StartError
-from .scenarios import Pair, Scenario, Sizes
+from .scenario import Arrangement, Pair, Scenario, Sizes
 
 START_SECONDS = 10.0
 
@@ -29,18 +29,28 @@ class Selection:
     scenarios: Sequence[Scenario]
     sizes: Sizes
     rounds: int
+    other_ends: Sequence[Peer]  # the other end of UDP: the first of these that is installed
     system_calls: bool = False  # count them, which costs the ends a little
     profiles: Path | None = None  # folder for a profile of every end under every load
 
 
+def _ends(peer: Peer, link: Link, arrangement: Arrangement, other: Peer | None) -> list[End]:
+    if arrangement is Arrangement.PAIR or not peer.ends(link) or other is None:
+        return peer.ends(link)
+    server, local = (peer, other) if arrangement is Arrangement.SERVER else (other, peer)
+    return [server.datagram_end(link, "server"), local.datagram_end(link, "local")]
+
+
 @contextmanager
-def running(peer: Peer, method: str) -> Iterator[Pair]:
+def running(
+    peer: Peer, method: str, arrangement: Arrangement, other: Peer | None
+) -> Iterator[Pair]:
     """Start a peer's ends and wait for their ports; stops them afterwards."""
     with tempfile.TemporaryDirectory(prefix="fastsocks-benchmark-") as name, ExitStack() as stack:
         folder = Path(name)
         processes: dict[str, Process] = {}
         proxy = None
-        for end in peer.ends(make_link(method, folder)):
+        for end in _ends(peer, make_link(method, folder), arrangement, other):
             log = folder / f"{end.role}.log"
             process = stack.enter_context(Process(end.argv, end.env, end.port, log))
             process.wait_listening(START_SECONDS)
@@ -71,6 +81,7 @@ def measure(selection: Selection, tell: Callable[[str], None]) -> Record:
     found, missing = versions(selection.peers)
     for name, why in missing.items():
         tell(f"left out: {name}: {why}")
+    other, other_version = _other_end(selection)
     samples: list[Record] = []
     for method in selection.methods:
         able = [peer for peer in selection.peers if peer.name in found and peer.speaks(method)]
@@ -79,7 +90,9 @@ def measure(selection: Selection, tell: Callable[[str], None]) -> Record:
             tell(f"{method}, round {turn + 1} of {selection.rounds}")
             samples.extend(
                 {"method": method, "round": turn, **sample}
-                for sample in _one_round(able[first:] + able[:first], method, selection, tell)
+                for sample in _one_round(
+                    able[first:] + able[:first], method, selection, other, tell
+                )
             )
     return {
         "format": 1,
@@ -87,6 +100,7 @@ def measure(selection: Selection, tell: Callable[[str], None]) -> Record:
         "machine": facts,
         "versions": found,
         "missing": missing,
+        "other_end": other_version,
         "methods": list(selection.methods),
         "peers": [peer.name for peer in selection.peers],
         "scenarios": [scenario.name for scenario in selection.scenarios],
@@ -97,14 +111,20 @@ def measure(selection: Selection, tell: Callable[[str], None]) -> Record:
 
 
 def _one_round(
-    peers: Sequence[Peer], method: str, selection: Selection, tell: Callable[[str], None]
+    peers: Sequence[Peer],
+    method: str,
+    selection: Selection,
+    other: Peer | None,
+    tell: Callable[[str], None],
 ) -> Iterator[Record]:
     shared = [scenario for scenario in selection.scenarios if not scenario.own_pair]
     with ExitStack() as stack:
         pairs: dict[str, Pair] = {}
         for peer in peers if shared else []:
             try:
-                pairs[peer.name] = stack.enter_context(running(peer, method))
+                pairs[peer.name] = stack.enter_context(
+                    running(peer, method, Arrangement.PAIR, other)
+                )
             except StartError as error:
                 yield from _not_started(peer, shared, error, tell)
         for scenario in shared:
@@ -112,11 +132,29 @@ def _one_round(
                 yield _sample(scenario, name, pair, method, selection, tell)
     for scenario in selection.scenarios:
         for peer in peers if scenario.own_pair else []:
+            if not _can(peer, method, scenario):
+                continue
             try:
-                with running(peer, method) as pair:
+                with running(peer, method, scenario.arrangement, other) as pair:
                     yield _sample(scenario, peer.name, pair, method, selection, tell)
             except StartError as error:
                 yield from _not_started(peer, [scenario], error, tell)
+
+
+def _can(peer: Peer, method: str, scenario: Scenario) -> bool:
+    if scenario.arrangement is Arrangement.PAIR:
+        return True
+    return peer.udp is not None and method != SOCKS5
+
+
+def _other_end(selection: Selection) -> tuple[Peer | None, str | None]:
+    """The end that all peers have opposite them with UDP, and its version."""
+    if all(each.arrangement is Arrangement.PAIR for each in selection.scenarios):
+        return None, None
+    for peer in selection.other_ends:
+        with suppress(MissingPeerError):
+            return peer, f"{peer.name}: {peer.version()}"
+    return None, None
 
 
 def _not_started(
