@@ -64,7 +64,7 @@ def _default(kind: type, field: dataclasses.Field[object]) -> str:
         return str(field.default).lower()
     if field.default in (dataclasses.MISSING, None, "", ()):
         return ""
-    return str(field.default)
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
 
 def _peers(key: Key) -> str:

@@ -147,6 +147,8 @@ def _shown(key: Key, option: str, value: Any) -> str:
 
         possible = possible_connections()
         return f"0: as files allow{f', {possible}' if possible else ''}"
+    if isinstance(value, float):
+        return f"{value:g}"
     if value is None or value == "":
         return "none"
     return str(value)

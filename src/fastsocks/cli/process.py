@@ -74,11 +74,19 @@ def raise_limits(wanted: int | None) -> None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if wanted is not None:
+        # Root may go beyond the hard limit.
+        top = hard if hard == resource.RLIM_INFINITY else max(wanted, hard)
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"nofile: {wanted} cannot be had, {hard} is the most") from error
-        return
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, top))
+        except (OSError, ValueError):
+            _log.warning(
+                "nofile: %d cannot be had, so it is %d, the hard limit; LimitNOFILE= in a systemd "
+                "unit raises that",
+                wanted,
+                hard,
+            )
+        else:
+            return
     if soft == hard:
         return
     try:
