@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -176,3 +178,41 @@ def test_a_wrong_configuration_does_not_start(
 ) -> None:
     with pytest.raises(error):
         make()
+
+
+def test_serve_forever_ends_when_it_is_closed(run: Any) -> None:
+    async def scenario() -> None:
+        proxy = local_proxy()
+        await proxy.start()
+        serving = asyncio.create_task(proxy.serve_forever())
+        _, writer = await asyncio.open_connection(*proxy.addresses[0])
+        writer.close()
+        await proxy.close()
+        await serving
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_forever_takes_signals_where_it_is_told_to(run: Any, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
+    async def scenario() -> None:
+        proxy = local_proxy(grace=60)
+        await proxy.start()
+        address = proxy.addresses[0]
+        serving = asyncio.create_task(proxy.serve_forever(handle_signals=True))
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(b"\5")
+        while not proxy.acceptor.active:
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), number)
+        await refused(SocketAddress(*address))
+        assert not serving.done()
+        # The connection that has not ended by itself ends with the second signal.
+        os.kill(os.getpid(), number)
+        await serving
+        writer.close()
+
+    run(scenario())
+    assert signal.getsignal(number) is before

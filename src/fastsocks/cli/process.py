@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,39 +94,22 @@ def raise_limits(wanted: int | None) -> None:
         _log.debug("the limit of open files stays at %d: %s", soft, error)
 
 
-class _Signals:
-    """SIGTERM and SIGINT: the first asks to stop, the second to end at once."""
-
-    NUMBERS = (signal.SIGTERM, signal.SIGINT)
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.end = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in self.NUMBERS:
-            try:
-                loop.add_signal_handler(number, self._received)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._received))
-
-    def _received(self) -> None:
-        (self.end if self.stop.is_set() else self.stop).set()
-
-
 async def _serve(services: list[Running], start: Start) -> None:
-    signals = _Signals()
+    from fastsocks.service.stopping import StopSignals, drain_all
+
     try:
-        for service in services:
-            await service.start()
-        if start.options.user:
-            become(start.options.user)
-        for service in services:
-            for host, port in service.addresses:
-                _log.info("listening on %s:%d", f"[{host}]" if ":" in host else host, port)
-        if start.announce is not None:
-            start.announce(services)
-        await signals.stop.wait()
-        await _drain(services, signals)
+        with StopSignals() as signals:
+            for service in services:
+                await service.start()
+            if start.options.user:
+                become(start.options.user)
+            for service in services:
+                for host, port in service.addresses:
+                    _log.info("listening on %s:%d", f"[{host}]" if ":" in host else host, port)
+            if start.announce is not None:
+                start.announce(services)
+            await signals.stop.wait()
+            await drain_all(services, signals)
     finally:
         for service in services:
             await service.close()
@@ -167,25 +149,3 @@ def become(user: str) -> None:
             f"user: only root can become {user!r}; start as that user, such as by User= in a "
             "systemd unit"
         ) from error
-
-
-def _connections(count: int) -> str:
-    return "1 connection" if count == 1 else f"{count} connections"
-
-
-def _active(services: list[Running]) -> int:
-    return sum(service.acceptor.active for service in services)
-
-
-async def _drain(services: list[Running], signals: _Signals) -> None:
-    if active := _active(services):
-        _log.info("stopping: %s may finish; signal again to end now", _connections(active))
-    draining = asyncio.gather(*(service.drain() for service in services))
-    ending = asyncio.ensure_future(signals.end.wait())
-    await asyncio.wait((draining, ending), return_when=asyncio.FIRST_COMPLETED)
-    for task in (draining, ending):
-        task.cancel()
-    await asyncio.gather(draining, ending, return_exceptions=True)
-    if left := _active(services):
-        _log.warning("ending %s", _connections(left))
-    _log.info("stopped")

@@ -20,6 +20,7 @@ from fastsocks.policy import Cap
 
 from .datagrams import Datagrams
 from .setup import Acceptor
+from .stopping import StopSignals, drain_all
 
 if TYPE_CHECKING:
     import socket
@@ -39,7 +40,8 @@ _log = logging.getLogger("fastsocks")
 class Running:
     """A service that listens, once it is started, on the loop that started it.
 
-    It never touches what belongs to the process: signals, limits, how logs are written.
+    It never touches what belongs to the process, such as limits and how logs are written, nor
+    signals unless :meth:`serve_forever` is told to.
 
     :param service: what connections are for.
     :param options: where to listen, and time limits.
@@ -65,6 +67,7 @@ class Running:
         self._may_dial = may_dial
         self._local_addresses = local_addresses
         self._dial_fast_open = dial_fast_open
+        self._closed = asyncio.Event()
         self._acceptor: Acceptor | None = None
         self._resolver: Resolver | None = None
         self._datagrams: Datagrams | None = None
@@ -163,6 +166,34 @@ class Running:
         :param sockets: bound ones, for those services that bind any.
         """
 
+    async def serve_forever(self, *, handle_signals: bool = False) -> None:
+        """Serve until :meth:`close` is called or this call is cancelled; starts if need be.
+
+        :param handle_signals: let SIGTERM and SIGINT end it, the first after :meth:`drain`, a
+            second at once. For programs that are nothing else: it takes both signals over from
+            the process until it returns, and works in the main thread only.
+        :raises ListenError: see :meth:`start`.
+        """
+        if self._acceptor is None:
+            await self.start()
+        try:
+            if not handle_signals:
+                await self._closed.wait()
+                return
+            with StopSignals() as signals:
+                waits = [
+                    asyncio.ensure_future(event.wait()) for event in (signals.stop, self._closed)
+                ]
+                try:
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for wait in waits:
+                        wait.cancel()
+                if not self._closed.is_set():
+                    await drain_all([self], signals)
+        finally:
+            await self.close()
+
     async def drain(self, grace: float | None = None) -> bool:
         """Stop accepting, and wait until connections have ended by themselves.
 
@@ -191,6 +222,7 @@ class Running:
         self.unfinished_lookups += await self._resolver.close()
         await self._acceptor.wait_idle()
         self._service.end_reports()
+        self._closed.set()
 
     async def __aenter__(self) -> Self:
         await self.start()

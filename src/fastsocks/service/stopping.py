@@ -1,0 +1,82 @@
+"""Ending services on request: signals, and the time they leave to connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from .running import Running
+
+_log = logging.getLogger("fastsocks")
+
+
+class StopSignals:
+    """SIGTERM and SIGINT: the first asks to stop, the second to end at once.
+
+    As a context manager it takes both signals over from the process, and gives them back. Only
+    the main thread can do that.
+    """
+
+    NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.end = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in self.NUMBERS:
+            self._before[number] = signal.getsignal(number)
+            try:
+                self._loop.add_signal_handler(number, self._received)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self._received))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, before in self._before.items():
+            with contextlib.suppress(NotImplementedError):  # Windows
+                self._loop.remove_signal_handler(number)
+            signal.signal(number, before)
+
+    def _received(self) -> None:
+        (self.end if self.stop.is_set() else self.stop).set()
+
+
+async def drain_all(services: Sequence[Running], signals: StopSignals) -> None:
+    """Stop accepting, and wait until connections have ended, time is up or a second signal came.
+
+    What is left is for :meth:`Running.close` to end.
+    """
+    if active := _active(services):
+        _log.info("stopping: %s may finish; signal again to end now", _connections(active))
+    draining = asyncio.gather(*(service.drain() for service in services))
+    ending = asyncio.ensure_future(signals.end.wait())
+    await asyncio.wait((draining, ending), return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, ending):
+        task.cancel()
+    await asyncio.gather(draining, ending, return_exceptions=True)
+    if left := _active(services):
+        _log.warning("ending %s", _connections(left))
+    _log.info("stopped")
+
+
+def _active(services: Sequence[Running]) -> int:
+    return sum(service.acceptor.active for service in services)
+
+
+def _connections(count: int) -> str:
+    return "1 connection" if count == 1 else f"{count} connections"
