@@ -110,9 +110,8 @@ def test_garbage_is_dropped_at_either_end(entrance: Entrance) -> None:
 
 
 def test_icmp_ends_no_association(entrance: Entrance) -> None:
-    with UdpAssociation(entrance.address) as client, Echo() as target:
-        with UdpTarget() as gone:
-            nobody = gone.address
+    with UdpAssociation(entrance.address) as client, Echo() as target, UdpTarget() as gone:
+        nobody = gone.address
         for _ in range(3):
             client.send(b"x", nobody)
             assert client.exchange(b"y", target.address) == b"y"
@@ -163,32 +162,37 @@ def test_replayed_packets_are_dropped(tunnel: Entrance) -> None:
     assert tunnel.server is not None
     with UdpTarget() as middle, UdpTarget() as target:
         key = tunnel.key or ""
-        with start_local(middle.address, tunnel.method or "", key) as local:
-            with UdpAssociation(local.address) as client:
-                client.send(b"once", target.address)
-                packet, near = middle.receive()
-                for data in (packet, packet, packet[: len(packet) // 2], packet):
-                    middle.send(data, tunnel.server.address)
-                payload, source = target.receive()
-                assert payload == b"once"
-                target.send(b"answer", source)
-                answer, _ = middle.receive()
-                for data in (answer, answer, answer[: len(answer) // 2], packet, answer):
-                    middle.send(data, near)
-                assert client.receive() == (b"answer", target.address)
-                client.send(b"again", target.address)
-                middle.send(middle.receive().payload, tunnel.server.address)
-                payload, source = target.receive()
-                assert payload == b"again"
-                target.send(b"another answer", source)
-                middle.send(middle.receive().payload, near)
-                assert client.receive().payload == b"another answer"
+        with (
+            start_local(middle.address, tunnel.method or "", key) as local,
+            UdpAssociation(local.address) as client,
+        ):
+            client.send(b"once", target.address)
+            packet, near = middle.receive()
+            for data in (packet, packet, packet[: len(packet) // 2], packet):
+                middle.send(data, tunnel.server.address)
+            payload, source = target.receive()
+            assert payload == b"once"
+            target.send(b"answer", source)
+            answer, _ = middle.receive()
+            for data in (answer, answer, answer[: len(answer) // 2], packet, answer):
+                middle.send(data, near)
+            assert client.receive() == (b"answer", target.address)
+            client.send(b"again", target.address)
+            middle.send(middle.receive().payload, tunnel.server.address)
+            payload, source = target.receive()
+            assert payload == b"again"
+            target.send(b"another answer", source)
+            middle.send(middle.receive().payload, near)
+            assert client.receive().payload == b"another answer"
 
 
 def test_users_log_in_for_udp_too(implementation: Implementation) -> None:
-    with start_proxy("--user", "u:p", implementation=implementation) as service, Echo() as target:
-        with UdpAssociation(service.address, (b"u", b"p")) as client:
-            assert client.exchange(b"x", target.address) == b"x"
+    with (
+        start_proxy("--user", "u:p", implementation=implementation) as service,
+        Echo() as target,
+        UdpAssociation(service.address, (b"u", b"p")) as client,
+    ):
+        assert client.exchange(b"x", target.address) == b"x"
 
 
 def test_private_targets_are_refused(implementation: Implementation) -> None:
@@ -257,9 +261,11 @@ def test_the_address_to_tell(implementation: Implementation) -> None:
         for host in ("127.0.0.1", "::1"):
             with UdpAssociation(SocketAddress(host, int(found[1]))) as client:
                 assert client.relay.host == host
-    with start_proxy("--udp-address", "127.0.0.3", implementation=implementation) as service:
-        with UdpAssociation(service.address) as client:
-            assert client.relay.host == "127.0.0.3"
+    with (
+        start_proxy("--udp-address", "127.0.0.3", implementation=implementation) as service,
+        UdpAssociation(service.address) as client,
+    ):
+        assert client.relay.host == "127.0.0.3"
 
 
 @pytest.mark.parametrize("flag", ["-U", "-u", "--mode=tcp_only"])
@@ -279,26 +285,33 @@ def test_modes_of_a_proxy(implementation: Implementation, flag: str) -> None:
 @pytest.mark.parametrize("flag", ["-U", "--mode=tcp_only"])
 def test_modes_of_a_server(implementation: Implementation, flag: str) -> None:
     key = generate_key(METHOD)
-    with start_server(METHOD, key, flag, implementation=implementation) as server:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            if flag == "-U":
-                with pytest.raises(OSError, match="in use"):
-                    probe.bind(server.address)
-                with pytest.raises(ConnectionRefusedError):
-                    socket.create_connection(server.address)
-            else:
+    with (
+        start_server(METHOD, key, flag, implementation=implementation) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
+    ):
+        if flag == "-U":
+            with pytest.raises(OSError, match="in use"):
                 probe.bind(server.address)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(server.address)
+        else:
+            probe.bind(server.address)
 
 
 def test_one_port_serves_both(tunnel_2022: Entrance) -> None:
     assert tunnel_2022.server is not None
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        with pytest.raises(OSError, match="in use"):
-            probe.bind(tunnel_2022.server.address)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
+        pytest.raises(OSError, match="in use"),
+    ):
+        probe.bind(tunnel_2022.server.address)
 
 
 def test_abort_ends_associations(implementation: Implementation) -> None:
-    with start_proxy("--grace", "0", implementation=implementation) as service, Echo() as target:
-        with UdpAssociation(service.address) as client:
-            assert client.exchange(b"x", target.address) == b"x"
-            assert service.stop() == 0
+    with (
+        start_proxy("--grace", "0", implementation=implementation) as service,
+        Echo() as target,
+        UdpAssociation(service.address) as client,
+    ):
+        assert client.exchange(b"x", target.address) == b"x"
+        assert service.stop() == 0

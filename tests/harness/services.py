@@ -178,30 +178,45 @@ def peer_program(peer: PeerName, role: Literal["server", "local"]) -> str:
 
 
 def start_peer_server(peer: PeerName, method: str, key: str) -> Service:
-    """Start the peer's server."""
+    """Start the peer's server, for TCP and UDP."""
     program = peer_program(peer, "server")
 
     def command(port: int) -> list[str]:
         if peer == "libev":
-            return [program, "-s", "127.0.0.1", "-p", str(port), "-k", key, "-m", method]
-        return [program, "-s", f"127.0.0.1:{port}", *_rust_cipher(method, key)]
+            return [program, "-s", "127.0.0.1", "-p", str(port), "-k", key, "-m", method, "-u"]
+        return [program, "-s", f"127.0.0.1:{port}", *_rust_cipher(method, key), "-U"]
 
     return _start_on_free_port(f"{program} {method}", command)
 
 
 def start_peer_local(peer: PeerName, server: SocketAddress, method: str, key: str) -> Service:
-    """Start the peer's SOCKS5 server that leads to the Shadowsocks server at `server`."""
+    """Start the peer's SOCKS5 server, for TCP and UDP, that leads to the server at `server`."""
     program = peer_program(peer, "local")
 
     def command(port: int) -> list[str]:
         if peer == "libev":
             return [
                 *(program, "-s", server.host, "-p", str(server.port)),
-                *("-b", "127.0.0.1", "-l", str(port), "-k", key, "-m", method),
+                *("-b", "127.0.0.1", "-l", str(port), "-k", key, "-m", method, "-u"),
             ]
         return [
             *(program, "-s", str(server), "-b", f"127.0.0.1:{port}"),
-            *(*_rust_cipher(method, key), "--single-threaded"),
+            *(*_rust_cipher(method, key), "--single-threaded", "-U"),
+        ]
+
+    return _start_on_free_port(f"{program} {method}", command)
+
+
+def start_libev_tunnel(
+    server: SocketAddress, method: str, key: str, target: SocketAddress
+) -> Service:
+    """Start ss-tunnel: what is sent to it goes, through the server, to `target`."""
+    program = find_program("ss-tunnel")
+
+    def command(port: int) -> list[str]:
+        return [
+            *(program, "-s", server.host, "-p", str(server.port), "-k", key, "-m", method),
+            *("-b", "127.0.0.1", "-l", str(port), "-L", str(target), "-u"),
         ]
 
     return _start_on_free_port(f"{program} {method}", command)
@@ -220,6 +235,7 @@ def start_rust_server_with_users(
     def command(port: int) -> list[str]:
         file = folder / f"ssserver-{port}.json"
         server = {
+            "mode": "tcp_and_udp",
             "address": "127.0.0.1",
             "port": port,
             "method": method,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.transfer import both_ways, download, upload
+from interop.datagrams import exchange_datagrams
 from interop.methods import FAST, LARGE, Case
-from interop.pairs import PAIRS, Pair
+from interop.pairs import PAIRS, Pair, our_local_to_peer_server
 
 _SIZES = (1, 2, 16383, 16384, 65535, 65536, 1_000_000)
 _LARGE = 100_000_000
@@ -20,6 +21,7 @@ def test_every_size_arrives_intact(pair: Pair, case: Case) -> None:
             upload(socks_server, size)
             download(socks_server, size)
         both_ways(socks_server, _SIZES[-1])
+        exchange_datagrams(socks_server, case.peer, peer_is_server=pair is our_local_to_peer_server)
 
 
 @pytest.mark.slow
