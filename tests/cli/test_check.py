@@ -38,7 +38,7 @@ def file(tmp_path: Path) -> Path:
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         fastsocks_command(*arguments),
-        env=environment(**variables),
+        env=environment(None, **variables),
         capture_output=True,
         text=True,
         timeout=DEADLINE,

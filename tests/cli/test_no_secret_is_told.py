@@ -120,6 +120,7 @@ def test_of_a_service_that_runs(tmp_path: Path, way: str, form: str) -> None:
     )
     with start_fastsocks(
         *("server", *at_server.arguments, "--allow-private", *LOGGING, form),
+        implementation=None,
         **at_server.variables,
         **loud,
     ) as server:
@@ -128,17 +129,21 @@ def test_of_a_service_that_runs(tmp_path: Path, way: str, form: str) -> None:
             Target() as target,
             start_fastsocks(
                 *("local", *at_local.arguments, "-l", "0", *LOGGING, form),
+                implementation=None,
                 **at_local.variables,
                 **loud,
             ) as local,
         ):
             with open_connection(local.address, target.address) as client:
                 client.send(b"x")
-                assert target.accept().recv(1) == b"x"
+                with target.accept() as accepted:
+                    assert accepted.recv(1) == b"x"
             with socket.create_connection(server.address, DEADLINE) as stranger:
                 stranger.sendall(bytes(200))
                 server.process.wait_for_line("password or method mismatch")
             for service in (server, local):
+                # The access line among them.
+                service.process.wait_for_line(str(target.address))
                 assert_hidden(secret, command_line(service.process))
     assert_hidden(secret, server.process.output, local.process.output)
 
@@ -163,7 +168,9 @@ def test_of_accounts(tmp_path: Path, way: str, form: str) -> None:
         arguments = ("-c", config(tmp_path, "c.json", text))
     with (
         Target() as target,
-        start_fastsocks("proxy", *arguments, "-l", "0", *LOGGING, form, **variables) as proxy,
+        start_fastsocks(
+            "proxy", *arguments, "-l", "0", *LOGGING, form, implementation=None, **variables
+        ) as proxy,
     ):
         user = (b"alice", CANARY.encode())
         with Socks5Client(proxy.address) as client:
@@ -204,6 +211,7 @@ def test_of_users(tmp_path: Path, way: str) -> None:
         start_fastsocks(
             *("server", "-s", "127.0.0.1", "-p", "0", *arguments, "--allow-private"),
             *(*LOGGING, "text"),
+            implementation=None,
             **variables,
         ) as server,
     ):
@@ -223,7 +231,7 @@ def test_of_users(tmp_path: Path, way: str) -> None:
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         fastsocks_command(*arguments),
-        env=environment(**variables),
+        env=environment(None, **variables),
         capture_output=True,
         text=True,
         timeout=DEADLINE,

@@ -69,7 +69,7 @@ def test_what_starts(file: Path, name: str) -> None:
     arguments = ("-c", written(file, text, replaced), *flags)
     checked = subprocess.run(
         fastsocks_command("check", command, *arguments),
-        env=environment(**ENVIRONMENT),
+        env=environment(None, **ENVIRONMENT),
         capture_output=True,
         text=True,
         timeout=DEADLINE,
@@ -77,7 +77,9 @@ def test_what_starts(file: Path, name: str) -> None:
     )
     assert (checked.returncode, checked.stderr) == (0, "")
     process = Process(
-        f"fastsocks {command}", fastsocks_command(command, *arguments), environment(**ENVIRONMENT)
+        f"fastsocks {command}",
+        fastsocks_command(command, *arguments),
+        environment(None, **ENVIRONMENT),
     )
     try:
         process.wait_for_line(LISTENING)
