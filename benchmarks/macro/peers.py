@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -68,10 +69,23 @@ def make_link(method: str, folder: Path) -> Link:
     """A Link with a fresh key and two ports that the kernel says are free."""
     size = 16 if "aes-128" in method else 32
     key = base64.b64encode(os.urandom(size)).decode()
-    with socket.socket() as first, socket.socket() as second:
-        first.bind((HOST, 0))
-        second.bind((HOST, 0))
-        return Link(method, key, first.getsockname()[1], second.getsockname()[1], folder)
+    server_port, local_port = _free_ports()
+    return Link(method, key, server_port, local_port, folder)
+
+
+def _free_ports() -> tuple[int, int]:
+    """Two ports that are free for TCP and for UDP."""
+    with ExitStack() as stack:
+        found: list[int] = []
+        while len(found) < 2:
+            stream = stack.enter_context(socket.socket())
+            stream.bind((HOST, 0))
+            port = stream.getsockname()[1]
+            packet = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+            with suppress(OSError):  # another one, where a datagram socket has this
+                packet.bind((HOST, port))
+                found.append(port)
+        return found[0], found[1]
 
 
 def find(program: str, remedy: str) -> str:
