@@ -282,6 +282,21 @@ class TestNames:
 
         run(scenario())
 
+    def test_the_family_that_works_is_taken(self, run: Any, twin: UdpTwin) -> None:
+        async def scenario() -> None:
+            async with Engine(twin) as engine:
+                with (
+                    ShadowsocksClient(twin, METHOD, engine.serve(METHOD)) as client,
+                    Far() as target,
+                ):
+                    target.echo()
+                    # A link-local address without its scope cannot be sent to from anywhere.
+                    engine.resolver.cache["both.example"] = ["fe80::1", "127.0.0.1"]
+                    client.ask(b"x", Address.of("both.example", target.address.port))
+                    assert await client.answer() == (b"x", target.address)
+
+        run(scenario())
+
     def test_those_that_are_none_are_dropped(self, run: Any, twin: UdpTwin) -> None:
         async def scenario() -> None:
             async with Engine(twin) as engine:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..address import Address
 from ..errors import FastsocksError, PolicyError, ProtocolError
+from ..net import open_datagram_socket
 
 if TYPE_CHECKING:
     from ..net.resolve import AddrInfo
@@ -37,6 +38,9 @@ _UNREACHABLE = frozenset(
         *(errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT),
     )
 )
+
+# What says nothing of another address of the same name.
+_NOT_ABOUT_THE_WAY = (errno.EAGAIN, errno.ENOBUFS, errno.EMSGSIZE)
 
 # What a connected socket reports of earlier datagrams.
 _FROM_ICMP = _UNREACHABLE | {errno.ECONNREFUSED}
@@ -212,11 +216,10 @@ class Targets:
             outcome = self._send(address, payload)
             if outcome is None:
                 self._remember(name, address)
-            elif outcome == PolicyError.status or (
-                isinstance(outcome, OSError) and outcome.errno in _UNREACHABLE
+            if outcome is None or (
+                isinstance(outcome, OSError) and outcome.errno in _NOT_ABOUT_THE_WAY
             ):
-                continue
-            break
+                break
         self._finish(payload, outcome)
 
     def _remember(self, name: Address, address: Address) -> None:
@@ -269,9 +272,8 @@ def open_tunnel(association: Association, tunnel: Tunnel) -> TunnelPort:
     :raises OSError: there is none, or no socket can be had.
     """
     packets, (family, sockaddr) = tunnel
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock = open_datagram_socket(family)
     try:
-        sock.setblocking(False)
         sock.connect(sockaddr)
     except BaseException:
         sock.close()
