@@ -1,5 +1,6 @@
 """Listening, dialing and name resolution."""
 
+from .datagrams import open_datagram_socket
 from .dial import Dialer, check_local_addresses
 from .listen import listen, listen_datagrams, listen_together
 from .resolve import Resolver
@@ -15,4 +16,5 @@ __all__ = [
     "listen",
     "listen_datagrams",
     "listen_together",
+    "open_datagram_socket",
 ]

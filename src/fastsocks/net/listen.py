@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import sys
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from fastsocks.errors import ListenError
 
+from .datagrams import SHARED_BUFFER, enlarge_buffers
 from .tcp import accept_fast_open, configure
 
 #: What Linux allows by default (net.core.somaxconn); the kernel cuts it to what it allows.
@@ -17,10 +17,6 @@ BACKLOG = 4096
 
 #: Seconds for which Linux keeps a connection to itself that has not sent anything yet.
 DEFER_ACCEPT = 3
-
-#: Receive and send buffers of a UDP socket that many clients share, in bytes; the kernel cuts
-#: them to what it allows (net.core.rmem_max and wmem_max of Linux).
-DATAGRAM_BUFFER = 4 * 1024 * 1024
 
 _EVERYWHERE = ("::", "0.0.0.0")  # noqa: S104
 _ATTEMPTS_AT_ONE_PORT = 16
@@ -197,10 +193,7 @@ def _listen_one(family: int, sockaddr: _SockAddr, manner: _Manner) -> socket.soc
         if streaming:
             configure(sock)
         else:
-            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                # Other systems than Linux refuse what is more than they allow.
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(socket.SOL_SOCKET, buffer, DATAGRAM_BUFFER)
+            enlarge_buffers(sock, SHARED_BUFFER)
         sock.setblocking(False)
         sock.bind(sockaddr)
         if streaming:

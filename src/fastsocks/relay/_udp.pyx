@@ -5,7 +5,6 @@ The twin of ``_udp_py.py``; ``_udp_ports.pyx`` says what happens to a datagram. 
 watches one epoll descriptor for all sockets of an engine.
 """
 
-import socket
 import time
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -38,6 +37,7 @@ from fastsocks.relay._udp_ports cimport (
 from fastsocks.shadowsocks._packets cimport PacketCodec
 
 from fastsocks.address import Address
+from fastsocks.net import open_datagram_socket
 from fastsocks.relay._udp_ports import DatagramCounters
 
 cdef enum:
@@ -170,7 +170,7 @@ cdef class DatagramEngine(EngineBase):
         cdef TunnelPort port = TunnelPort.__new__(TunnelPort)
         port.association = association
         port.packets, (family, sockaddr) = tunnel
-        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = open_datagram_socket(family)
         try:
             sock.connect(sockaddr)
             port.open(self, sock)

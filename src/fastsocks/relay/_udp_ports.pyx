@@ -10,7 +10,6 @@ one queue is sent before either is used again.
    `flush`, and not before.
 """
 
-import socket
 from collections import Counter
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -40,6 +39,7 @@ from fastsocks.shadowsocks._packets cimport PacketInfo, PacketSession
 
 from fastsocks.address import Address
 from fastsocks.errors import FastsocksError, ProtocolError
+from fastsocks.net import open_datagram_socket
 from fastsocks.shadowsocks.packet_faults import packet_error
 from fastsocks.socks.datagrams import Reassembler
 
@@ -431,7 +431,7 @@ cdef class Association:
         cdef OutgoingPort port = OutgoingPort.__new__(OutgoingPort)
         port.association = self
         try:
-            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            sock = open_datagram_socket(family)
         except OSError:
             return None
         try:

@@ -17,6 +17,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import ProtocolError
+from ..net import open_datagram_socket
 from ..socks.datagrams import Reassembler, build_datagram
 from ._udp_ports_py import Port, Targets, TunnelPort, open_tunnel
 
@@ -209,11 +210,8 @@ class DatagramEngine:
 
         :raises OSError: it cannot be had.
         """
-        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock = open_datagram_socket(family)
         try:
-            sock.setblocking(False)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((self._local[cast("socket.AddressFamily", family)], 0))
         except BaseException:
             sock.close()
