@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from fastsocks.config import (
-    Configuration,
     configure_local,
     configure_proxy,
     configure_server,

@@ -1,6 +1,6 @@
 """Listening, dialing and name resolution."""
 
-from .datagrams import open_datagram_socket
+from .datagrams import has_route, open_datagram_socket
 from .dial import Dialer, check_local_addresses
 from .listen import listen, listen_datagrams, listen_together
 from .resolve import Resolver
@@ -13,6 +13,7 @@ __all__ = [
     "check_local_addresses",
     "configure",
     "fast_open_obstacle",
+    "has_route",
     "listen",
     "listen_datagrams",
     "listen_together",

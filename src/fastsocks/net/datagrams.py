@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from typing import Any
 
 #: Receive and send buffers of a UDP socket that many clients share, in bytes; the kernel cuts
 #: them to what it allows (net.core.rmem_max and wmem_max of Linux).
@@ -36,3 +37,13 @@ def open_datagram_socket(family: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def has_route(family: int, sockaddr: tuple[Any, ...]) -> bool:
+    """Tell whether this host knows a way to an address; sends nothing."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(sockaddr)
+    except OSError:
+        return False
+    return True

@@ -99,6 +99,7 @@ cdef class DatagramEngine(EngineBase):
         for host in local_addresses:
             self.local[AF_INET6 if ":" in host else AF_INET] = host
         self.targets = {}
+        self.names = {}
         self.ports = {}
         self.faults = {}
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
@@ -143,9 +144,13 @@ cdef class DatagramEngine(EngineBase):
         return association
 
     def stop_serving(self):
-        """Close the sockets given to :meth:`serve`; associations go on until they are idle."""
+        """Close the sockets given to :meth:`serve`, and end who can be answered by them only."""
         cdef ServingPort port
+        cdef Association association
         self.flush()
+        for association in list(self._associations):
+            if association.serving is not None:
+                association.end_by_itself()
         for port in self._serving:
             port.shut()
         self._serving.clear()

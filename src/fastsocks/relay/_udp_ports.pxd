@@ -30,6 +30,8 @@ cdef class EngineBase:
     cdef dict local
     # Wire forms of allowed IP targets, as given and as they are dialed.
     cdef dict targets
+    # What of a name's addresses was chosen, and from which answer, by its wire form.
+    cdef dict names
     cdef dict ports
     cdef dict faults
     cdef uint64_t serial

@@ -39,7 +39,7 @@ from fastsocks.shadowsocks._packets cimport PacketInfo, PacketSession
 
 from fastsocks.address import Address
 from fastsocks.errors import FastsocksError, ProtocolError
-from fastsocks.net import open_datagram_socket
+from fastsocks.net import has_route, open_datagram_socket
 from fastsocks.shadowsocks.packet_faults import packet_error
 from fastsocks.socks.datagrams import Reassembler
 
@@ -108,13 +108,17 @@ cdef class EngineBase:
         return address.wire
 
     cdef bytes choose(self, infos, port):
-        """Return the wire form of the first address of a name that may be dialed."""
-        cdef bytes allowed
-        for info in infos:
-            allowed = self.check(Address.of(info[4][0], port))
-            if allowed is not None:
+        """Return the wire form of an address of a name that may be dialed, one with a route."""
+        cdef bytes allowed, first = None
+        for family, _, _, _, sockaddr in infos:
+            allowed = self.check(Address.of(sockaddr[0], port))
+            if allowed is None:
+                continue
+            if len(infos) == 1 or has_route(family, (sockaddr[0], port, *sockaddr[2:])):
                 return allowed
-        return None
+            if first is None:
+                first = allowed
+        return first
 
     cdef int admit(self, Association association) except -1:
         """Count an association in, and end the oldest where there are too many."""
@@ -466,7 +470,13 @@ cdef class Association:
                 if infos is None:
                     self.resolve(address, PyBytes_FromStringAndSize(<const char*>payload, size))
                     return False
-                allowed = engine.choose(infos, address.port)
+                # The resolver hands out one tuple for as long as an answer is good.
+                known, allowed = engine.names.get(key, (None, None))
+                if known is not infos:
+                    allowed = engine.choose(infos, address.port)
+                    if len(engine.names) >= TARGETS:
+                        engine.names.clear()
+                    engine.names[key] = (infos, allowed)
             else:
                 allowed = engine.check(address)
                 if allowed is not None:
@@ -549,8 +559,9 @@ cdef class Association:
 
 
 async def _resolve(Association association, address, payload):
+    client = Address(key_of(&association.client)).host
     try:
-        infos = await association.engine.resolver.resolve(address.host, address.port)
+        infos = await association.engine.resolver.resolve(address.host, address.port, client)
     except FastsocksError as error:
         association.engine.drop(error.status)
     else:
