@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # install_peers.sh [PEER ...]: the programs of other projects that tests and benchmarks run.
 #
-# PEER: libev rust curl dig (default: all). libev, curl and dig come from Debian; rust is built by cargo
+# PEER: libev rust curl dig ip (default: all). libev, curl, dig and ip come from Debian; rust is built by cargo
 # in release mode, without the DNS, HTTP and TUN features (2 to 6 minutes, once), into
 # ${FASTSOCKS_PEERS:-~/.cache/fastsocks-peers}. What is there already is left alone.
 # Prints one line a peer: name, version, path.
@@ -32,7 +32,7 @@ debian() { # debian PROGRAM PACKAGE: install PACKAGE unless PROGRAM is there
 
 report() { printf '%-6s %-10s %s\n' "$@"; }
 
-[ $# -gt 0 ] || set -- libev rust curl dig
+[ $# -gt 0 ] || set -- libev rust curl dig ip
 trap 'echo "install_peers.sh: $peer failed; the end of $log:" >&2; tail -5 "$log" >&2' ERR
 for peer in "$@"; do
   case $peer in
@@ -51,6 +51,9 @@ for peer in "$@"; do
   curl)
     debian curl curl
     report curl "$(curl --version | sed -n '1s/^curl \([^ ]*\).*/\1/p')" "$(command -v curl)" ;;
+  ip)
+    debian ip iproute2
+    report ip "$(ip -V | sed 's/.*iproute2-\([^,]*\).*/\1/')" "$(command -v ip)" ;;
   dig)
     debian dig bind9-dnsutils
     report dig "$(dig -v 2>&1 | sed -n 's/^DiG \([^ ]*\).*/\1/p')" "$(command -v dig)" ;;

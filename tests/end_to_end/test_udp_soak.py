@@ -18,7 +18,7 @@ from harness.pattern import pattern
 from harness.services import start_local
 from harness.udp import Echo, UdpAssociation, build_datagram, read_datagram
 
-COUNT = 250_000
+COUNT = 1_000_000
 #: Datagrams on their way at most: no more than the smallest buffer on it holds.
 WINDOW = 32
 SIZES = (8, 64, 512, 1200, 1400)
