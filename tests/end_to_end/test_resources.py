@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from end_to_end.entrances import Entrance
+import pytest
+
+from end_to_end.entrances import KEYS, METHODS, PROXY, Entrance
 from harness.listener import refusing_address
+from harness.pool import ServicePool
 from harness.process import wait_for_sockets
+from harness.services import Implementation, start_local, start_proxy, start_server
 from harness.socks import Socks5Client, greeting, open_connection, request
 from harness.targets import Target, reset
 
 _ROUNDS = 20
 # A listening socket and what an event loop has for itself.
 _AT_REST = 6
+
+
+@pytest.fixture(params=[PROXY, *METHODS])
+def entrance(
+    request: pytest.FixtureRequest, implementation: Implementation, pool: ServicePool
+) -> Entrance:
+    """Processes without UDP, whose associations of other tests would come and go here."""
+    name, mode = request.param, ("--mode", "tcp_only")
+    if name == PROXY:
+        return Entrance(
+            pool.get(
+                (implementation, name, mode),
+                lambda: start_proxy(*mode, implementation=implementation),
+            )
+        )
+    key = KEYS[name]
+    server = pool.get(
+        (implementation, name, "server", mode),
+        lambda: start_server(name, key, *mode, implementation=implementation),
+    )
+    local = pool.get(
+        (implementation, name, "local", mode),
+        lambda: start_local(server.address, name, key, *mode, implementation=implementation),
+    )
+    return Entrance(local, server, name, key)
 
 
 def _rounds(entrance: Entrance) -> None:
