@@ -21,7 +21,6 @@ from harness.socks import Socks5Client, credentials, greeting, open_connection, 
 from harness.targets import Target
 
 CANARY = "canary/secret+of:28 letters="
-#: The same as a URL or a command line writes it, as a raw key, and parts that a parser may see.
 METHOD, METHOD_2022 = "aes-128-gcm", "2022-blake3-aes-128-gcm"
 #: From the examples of SIP023; a random one would give every test process other test names.
 PSK = "29ub3TmJNnn3hMwNFRbGTw=="
