@@ -95,6 +95,26 @@ def test_the_oldest_makes_room(run: Any, twin: UdpTwin) -> None:
     run(scenario())
 
 
+def test_an_eviction_amid_a_batch_mixes_nothing_up(run: Any, twin: UdpTwin) -> None:
+    async def scenario() -> None:
+        async with Engine(twin, capacity=1) as engine:
+            server = engine.serve(METHOD)
+            with (
+                Far() as target,
+                ShadowsocksClient(twin, METHOD, server) as one,
+                ShadowsocksClient(twin, METHOD, server) as other,
+            ):
+                one.ask(b"first", target.address)
+                assert (await target.receive())[0] == b"first"
+                # One batch, whose first packet ends the association of the other client.
+                sent = [b"%d of many" % number for number in range(8)]
+                for payload in sent:
+                    other.ask(payload, target.address)
+                assert [(await target.receive())[0] for _ in sent] == sent
+
+    run(scenario())
+
+
 def test_a_user_has_a_cap_of_their_own(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin, capacity=4, capacity_per_user=1) as engine:

@@ -48,6 +48,7 @@ cdef class EngineBase:
     cdef uint8_t* room(self, Py_ssize_t size) noexcept
     cdef int commit(self, Py_ssize_t size) noexcept
     cdef int flush(self) noexcept
+    cdef int send_queued(self) noexcept
     cdef int not_sent(self, uint64_t count) noexcept
     cdef int drop(self, str reason) except -1
     cdef int drop_fault(self, Py_ssize_t fault) except -1

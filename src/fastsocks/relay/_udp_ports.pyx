@@ -76,12 +76,18 @@ cdef class EngineBase:
         return 0
 
     cdef int flush(self) noexcept:
+        """Send what is queued, and empty the arena: nothing in it is needed any more."""
+        self.send_queued()
+        self.arena_used = 0
+        return 0
+
+    cdef int send_queued(self) noexcept:
+        """Send what is queued; the arena may still hold the datagram that is being handled."""
         cdef uint64_t before = self.outbox.dropped
         if self.outbox.messages_used:
             flush_outbox(self.outbox)
             if self.outbox.dropped != before:
                 self.not_sent(self.outbox.dropped - before)
-        self.arena_used = 0
         return 0
 
     cdef int not_sent(self, uint64_t count) noexcept:
@@ -366,8 +372,9 @@ cdef class Association:
         if self.closed:
             return 0
         self.closed = True
-        # What is queued refers to these descriptors.
-        self.engine.flush()
+        # What is queued refers to these descriptors. The arena must stay: an association ends
+        # amid a batch when a new one, whose datagram lies there, takes its place.
+        self.engine.send_queued()
         for port in (self.client_port, self.tunnel, self.outgoing_v4, self.outgoing_v6):
             if port is not None:
                 port.shut()
