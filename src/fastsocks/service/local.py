@@ -13,6 +13,7 @@ from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
 from .advice import LOCAL_ADVICE
 from .interfaces import Route
+from .limits import PAYLOAD_WAIT
 from .running import SocksRunning
 from .socks import SocksService
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
     from .datagrams import Datagrams
     from .interfaces import Peer
-
-#: Seconds to wait for a first payload, for it to travel with the header (SIP022 3.1.4 wants
-#: that); longer would hold up protocols in which the target speaks first.
-PAYLOAD_WAIT = 0.010
 
 _log = logging.getLogger("fastsocks.local")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from ..address import Address
 from ..errors import DialError, ProtocolError, TruncatedError
 from ..net import Dialer, Resolver
+from .limits import PAYLOAD_WAIT
 from .upstream import ShadowsocksUpstream, SocksUpstream, Upstream, read_upstream
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from ..socks import SocksClient
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
-
-#: Seconds that a Shadowsocks request waits for a first payload to travel with.
-PAYLOAD_WAIT = 0.010
 
 #: Seconds to reach the server and, by SOCKS5, the target; who wants less uses asyncio.timeout.
 TIMEOUT = 30.0
