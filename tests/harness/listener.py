@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import pytest
 
 _LISTENING = "0A"
 """The state of a listening socket in /proc/net/tcp."""
+
+_PORT_ATTEMPTS = 100
 
 
 class SocketAddress(NamedTuple):
@@ -39,10 +42,21 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago, for programs that cannot take port 0."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free now, for TCP and UDP, for programs that cannot take port 0.
+
+    It lies below those that the kernel gives to outgoing connections and to port 0: a test that
+    runs beside this one cannot come by it before the program does.
+    """
+    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(first_ephemeral // 2, first_ephemeral), _PORT_ATTEMPTS):
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as packet:
+            try:
+                stream.bind(("127.0.0.1", port))
+                packet.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"{_PORT_ATTEMPTS} ports below {first_ephemeral} are in use")
 
 
 def accept_queue(address: SocketAddress) -> int | None:
