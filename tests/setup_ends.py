@@ -47,6 +47,7 @@ class LineInbound:
     """Speaks a protocol of one line: ``host port``, then payload. A first ``!`` breaks it."""
 
     codec = None
+    pending: Any = None
 
     def __init__(self, service: LineService) -> None:
         self.silent = service.silent

@@ -4,8 +4,10 @@ cdef enum:
     READ_SIZE = 64 * 1024
 
 ctypedef enum State:
-    # Reading the client's request; DIALING waits for a task, CONNECTING for the kernel.
+    # Reading the client's request; PENDING waits for what the inbound waits for, DIALING for a
+    # task, CONNECTING for the kernel.
     HANDSHAKE
+    PENDING
     DIALING
     CONNECTING
     # Waiting for a first payload that is to travel with the outbound's first bytes.
@@ -23,6 +25,7 @@ cdef enum:
     DEADLINE_PASSED
     NO_PAYLOAD_CAME
     ASSOCIATION_MADE
+    NO_LONGER_PENDING
 
 # What a connection needs of the Acceptor that took it.
 cdef class AcceptorBase:
@@ -85,6 +88,9 @@ cdef class Connection:
     cdef int ready(self, int end) except -1
     cdef int expire(self) except -1
     cdef int read_handshake(self) except -1
+    cdef int received(self, object request) except -1
+    cdef int await_pending(self, object pending) except -1
+    cdef int resume(self) except -1
     cdef int dial(self) except -1
     cdef int associate(self) except -1
     cdef int associated(self) except -1

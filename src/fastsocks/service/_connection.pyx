@@ -139,7 +139,10 @@ cdef class Connection:
 
     cdef int expire(self) except -1:
         """Act on a deadline that has passed."""
-        if self.state == State.HANDSHAKE:
+        if self.state == State.HANDSHAKE or self.state == State.PENDING:
+            task, self.task = self.task, None
+            if task is not None:
+                task.cancel()
             error = HandshakeTimeoutError("no complete request in time")
             if not self.silent:
                 return self.refuse(error)
@@ -168,16 +171,49 @@ cdef class Connection:
             )
         except ProtocolError as error:
             return self.refuse(error)
+        return self.received(request)
+
+    cdef int received(self, request) except -1:
+        """Go on with what the inbound made of the client's bytes."""
         outgoing = self.inbound.take_outgoing()
         if outgoing and not self.send_client(outgoing):
             return 0
         if request is None:
+            pending = self.inbound.pending
+            if pending is not None:
+                return self.await_pending(pending)
             return self.watch_client(EPOLLONESHOT)
         self.request = request
         self.admission.established()
         if request.command == UDP_ASSOCIATE:
             return self.associate()
         return self.dial()
+
+    cdef int await_pending(self, pending) except -1:
+        """Let the inbound wait for something else than its client, which is not read meanwhile."""
+        self.state = State.PENDING
+        self.task = asyncio.ensure_future(pending, loop=self.acceptor.loop)
+        self.task.add_done_callback(self.no_longer_pending)
+        return 0
+
+    def no_longer_pending(self, task):
+        """Take note of the end of what the inbound waited for."""
+        if self.state == State.PENDING:
+            self.acceptor.run(self, NO_LONGER_PENDING)
+        elif not task.cancelled():
+            # An error of what nobody waits for any more is nobody's.
+            task.exception()
+
+    cdef int resume(self) except -1:
+        task, self.task = self.task, None
+        if task.cancelled():
+            return self.close(reset=True)
+        self.state = State.HANDSHAKE
+        try:
+            request = task.result()
+        except FastsocksError as error:
+            return self.refuse(error)
+        return self.received(request)
 
     cdef int associate(self) except -1:
         cdef uint8_t wire[19]

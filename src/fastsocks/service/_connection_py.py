@@ -141,13 +141,18 @@ class Connection:
                         return None
                     begun = True
                     request = self._inbound.receive(data)
-                    outgoing = self._inbound.take_outgoing()
-                    if outgoing:
-                        await self._loop.sock_sendall(self._client, outgoing)
+                    await self._send_outgoing()
+                    while request is None and (pending := self._inbound.pending) is not None:
+                        request = await pending
+                        await self._send_outgoing()
                     if request is not None:
                         return request
         except TimeoutError as cause:
             raise HandshakeTimeoutError("no complete request in time") from cause
+
+    async def _send_outgoing(self) -> None:
+        if outgoing := self._inbound.take_outgoing():
+            await self._loop.sock_sendall(self._client, outgoing)
 
     async def _associate(self, request: Request) -> None:
         """Keep a UDP association for as long as the client keeps this connection."""

@@ -29,6 +29,7 @@ from fastsocks.service._connection cimport (
     ACCEPTED,
     ASSOCIATION_MADE,
     DEADLINE_PASSED,
+    NO_LONGER_PENDING,
     NO_PAYLOAD_CAME,
     AcceptorBase,
     Connection,
@@ -234,6 +235,8 @@ cdef class Acceptor(AcceptorBase):
                 connection.send_request(b"")
             elif cause == ASSOCIATION_MADE:
                 connection.associated()
+            elif cause == NO_LONGER_PENDING:
+                connection.resume()
             else:
                 connection.ready(cause)
         except Exception as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
@@ -40,6 +40,29 @@ class Inbound(Protocol):
 
         :return: the request, once it is known; early data that came with it is in it.
         :raises ProtocolError: the client broke the protocol.
+        """
+
+    @property
+    def pending(self) -> Awaitable[Request | None] | None:
+        """What the handshake waits for, other than the client: a password's check, say.
+
+        Looked at only when :meth:`receive` has returned None. Where there is something, set-up
+        sends what :meth:`take_outgoing` returns, awaits it instead of reading on, and takes its
+        result, or the FastsocksError that it raises, as those of :meth:`receive`. So an Inbound
+        keeps what the client sent ahead, and goes on with it in a coroutine::
+
+            def receive(self, data):
+                ...
+                self.pending = self._go_on(check(username, password), data[position:])
+                return None
+
+            async def _go_on(self, verdict, data):
+                user = await verdict
+                self.pending = None  # or the next one
+                ...
+
+        The time limit of the handshake and :meth:`Acceptor.abort` cancel it: what others wait
+        for too is for the Inbound to shield. After the time limit :meth:`failed` is called.
         """
 
     def take_outgoing(self) -> bytes:

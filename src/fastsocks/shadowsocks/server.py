@@ -39,6 +39,8 @@ class ServerCodec(Codec):
     __slots__ = ("_answer_salt", "_guard", "_key", "_received")
 
     silent = True
+    #: It waits for nobody but its client.
+    pending = None
 
     def __init__(
         self, key: ServerKey, guard: ReplayGuard, *, answer_salt: bytes | None = None

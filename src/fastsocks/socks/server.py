@@ -85,6 +85,8 @@ class SocksServer:
     codec: None = None
     #: A client is told what it did wrong.
     silent = False
+    #: It waits for nobody but its client.
+    pending: None = None
 
     def __init__(
         self,
