@@ -54,7 +54,8 @@ def _static(prefix: Path) -> Libcrypto:
     # module's, cryptography's), and ours must neither serve them nor be theirs.
     if sys.platform == "darwin":
         return Libcrypto(include_dirs, [], [f"-Wl,-load_hidden,{archive}"])
-    link_args = ["-Wl,--exclude-libs,ALL", "-ldl", "-pthread"]
+    # Most of libcrypto is of no use here, and what is linked is loaded.
+    link_args = ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-ldl", "-pthread"]
     return Libcrypto(include_dirs, [str(archive)], link_args)
 
 

@@ -107,12 +107,17 @@ found=$MAJOR.$MINOR.$PATCH
 say "building OpenSSL $found in $work (log: $log)"
 
 # no-module folds the legacy provider into libcrypto. What is left out is what no cipher,
-# digest or MAC of ours needs and whose absence OpenSSL's own build supports.
+# digest or MAC of ours needs and whose absence OpenSSL's own build supports; a section for each
+# function lets the linker leave out more.
 (
   cd "$work/source"
   ./Configure --prefix=/usr --libdir=lib --openssldir=/etc/ssl -fPIC -fvisibility=hidden \
+    -ffunction-sections -fdata-sections \
     no-shared no-module no-apps no-tests no-docs no-engine no-autoload-config no-atexit \
-    no-comp no-cmp no-cms no-ct no-dso no-gost no-ocsp no-quic no-srp no-ts no-ui-console
+    no-argon2 no-aria no-bf no-blake2 no-cast no-cmp no-cms no-comp no-ct no-des no-dh no-dsa \
+    no-dso no-ec no-gost no-http no-idea no-md4 no-mdc2 no-ml-dsa no-ml-kem no-ocb no-ocsp \
+    no-quic no-rc2 no-rmd160 no-scrypt no-seed no-siphash no-siv no-slh-dsa no-sm2 no-sm3 no-sm4 \
+    no-srp no-ts no-ui-console no-whirlpool
   make -j"$(nproc)" build_generated
   make -j"$(nproc)" libcrypto.a
 ) >>"$log" 2>&1
