@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from fastsocks.errors import ListenError
-from fastsocks.net import listen
+from fastsocks.net import is_name, listen
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="TCP_DEFER_ACCEPT is of Linux")
 
@@ -68,6 +68,16 @@ def test_a_name_is_all_its_addresses(stack: ExitStack) -> None:
     expected = {info[4][0] for info in socket.getaddrinfo("localhost", 0)}
     assert hosts == expected
     assert len({sock.getsockname()[1] for sock in sockets}) == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "host.invalid", "münchen.invalid", "1.2.3.4.5"])
+def test_names_are_told(host: str) -> None:
+    assert is_name(host)
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "0.0.0.0", "::", "fe80::1%lo"])
+def test_addresses_are_told(host: str) -> None:
+    assert not is_name(host)
 
 
 def test_several_addresses_are_at_one_port(stack: ExitStack) -> None:

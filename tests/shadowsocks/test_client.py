@@ -145,17 +145,10 @@ def test_padding_only_without_payload(shadowsocks: Any, method: str) -> None:
 
 
 def test_padding_draws_its_whole_range(shadowsocks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for drawn in (0, 899):
-        bounds: list[int] = []
-
-        def randbelow(bound: int, drawn: int = drawn, bounds: list[int] = bounds) -> int:
-            bounds.append(bound)
-            return drawn
-
-        monkeypatch.setattr(shadowsocks.headers.secrets, "randbelow", randbelow)
+    for drawn, padding in ((b"\x00\x00", 1), (b"\xff\xff", 900)):
+        monkeypatch.setattr(shadowsocks.headers, "random_bytes", {2: drawn}.__getitem__)
         _, variable, _ = shadowsocks.headers.build_request_headers(TARGET, memoryview(b""), NOW)
-        assert bounds == [900]
-        assert len(variable) == len(TARGET.wire) + 2 + drawn + 1
+        assert len(variable) == len(TARGET.wire) + 2 + padding
 
 
 @pytest.mark.parametrize("method", [name for name in NAMES if name != "none"])

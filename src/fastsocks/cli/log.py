@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.handlers
 import sys
 import time
 from dataclasses import dataclass
@@ -62,7 +61,10 @@ def _handler(file: str | None, formatter: logging.Formatter) -> logging.Handler:
 
 
 def _watched() -> type[logging.FileHandler]:
-    return logging.handlers.WatchedFileHandler
+    # Only for an access log: it brings pickle and queue along.
+    from logging.handlers import WatchedFileHandler
+
+    return WatchedFileHandler
 
 
 class _TextFormatter(logging.Formatter):

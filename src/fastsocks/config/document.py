@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +91,8 @@ def _is_toml(text: str, name: str) -> bool:
 
 
 def _parse_toml(text: str, name: str) -> object:
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -57,6 +56,8 @@ def read_flags(flags: Mapping[str, object], side: Side) -> dict[str, Setting]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the one of `known` that `name` is most likely to mean."""
+    import difflib  # only here: it takes a while
+
     normal = name.lower().replace("-", "_")
     return difflib.get_close_matches(normal, sorted(known), n=1, cutoff=0.0)[0]
 

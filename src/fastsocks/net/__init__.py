@@ -2,7 +2,7 @@
 
 from .datagrams import has_route, open_datagram_socket
 from .dial import Dialer, check_local_addresses
-from .listen import listen, listen_datagrams, listen_together
+from .listen import is_name, listen, listen_datagrams, listen_together
 from .resolve import Resolver
 from .tcp import SOCKET_OPTIONS, configure, fast_open_obstacle
 
@@ -14,6 +14,7 @@ __all__ = [
     "configure",
     "fast_open_obstacle",
     "has_route",
+    "is_name",
     "listen",
     "listen_datagrams",
     "listen_together",

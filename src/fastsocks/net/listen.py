@@ -111,6 +111,18 @@ def listen_together(
                 raise
 
 
+def is_name(host: str) -> bool:
+    """Tell whether to listen on `host` takes looking it up, and so may take its time.
+
+    :param host: an IP address, a name or "".
+    """
+    try:
+        _look_up(host or _EVERYWHERE[0], 0, socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return True
+    return False
+
+
 def _listen(host: str | tuple[str, ...], port: int, manner: _Manner) -> list[socket.socket]:
     targets = _targets((host,) if isinstance(host, str) else host, port)
     if manner.reuse_port and not hasattr(socket, "SO_REUSEPORT"):
@@ -131,9 +143,7 @@ def _targets(hosts: tuple[str, ...], port: int) -> list[tuple[int, _SockAddr]]:
     for host in hosts:
         for one in (host,) if host else _EVERYWHERE:
             try:
-                found = socket.getaddrinfo(
-                    one, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-                )
+                found = _look_up(one, port, socket.AI_PASSIVE)
             except (OSError, UnicodeError) as cause:
                 reason = getattr(cause, "strerror", None) or str(cause)
                 raise _listen_error((one, port), reason, getattr(cause, "errno", None)) from cause
@@ -141,6 +151,12 @@ def _targets(hosts: tuple[str, ...], port: int) -> list[tuple[int, _SockAddr]]:
                 if family in (socket.AF_INET, socket.AF_INET6):
                     targets[family, sockaddr] = None
     return list(targets)
+
+
+def _look_up(host: str, port: int, flags: int) -> list[Any]:
+    # Text goes through the IDNA codec, which is loaded for it.
+    name = host.encode() if host.isascii() else host
+    return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
 
 
 def _listen_all(

@@ -12,6 +12,7 @@ from fastsocks.net import (
     Resolver,
     check_local_addresses,
     fast_open_obstacle,
+    is_name,
     listen,
     listen_datagrams,
     listen_together,
@@ -115,8 +116,11 @@ class Running:
         check_local_addresses(self._local_addresses)
         if options.fast_open and (obstacle := fast_open_obstacle(dialing=self._dial_fast_open)):
             _log.warning("no TCP Fast Open: %s", obstacle)
-        # In a thread, because looking a name up would hold up the loop.
-        streams, datagrams = await asyncio.to_thread(self._listen)
+        if any(map(is_name, options.addresses)):
+            # In a thread, because looking a name up would hold up the loop.
+            streams, datagrams = await asyncio.to_thread(self._listen)
+        else:
+            streams, datagrams = self._listen()
         self._resolver = Resolver(
             loop,
             per_client=options.max_lookups_per_client,

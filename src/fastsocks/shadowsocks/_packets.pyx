@@ -5,7 +5,6 @@ The twin of ``_packets_py.py``. The methods on raw pointers serve the relay, whi
 its own buffers; `seal` and `open` serve everyone else.
 """
 
-import hashlib
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -194,6 +193,8 @@ cdef SaltFilter salt_filter(Py_ssize_t salt_size, Py_ssize_t capacity):
 
 
 cdef StreamCipher rc4_md5(bytes key, bytes iv):
+    import hashlib  # for this old method alone
+
     return StreamCipher("RC4", hashlib.md5(key + iv, usedforsecurity=False).digest(), b"", True)
 
 

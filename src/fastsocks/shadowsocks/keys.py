@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import secrets
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -127,6 +125,8 @@ def password_to_key(password: bytes, size: int) -> bytes:
     :param password: of any size.
     :param size: of the key in bytes.
     """
+    import hashlib  # with libcrypto behind it, which keys of 2022 do without
+
     digest = key = b""
     while len(key) < size:
         digest = hashlib.md5(digest + password, usedforsecurity=False).digest()
@@ -145,6 +145,8 @@ def generate_key(method: str | Method) -> str:
         method = lookup(method)
     if method.family is Family.AEAD_2022:
         return base64.b64encode(random_bytes(method.key_size)).decode()
+    import secrets
+
     password = secrets.token_urlsafe(method.key_size) if method.key_size else ""
     # A dash in front would read as an option on a command line.
     return generate_key(method) if password.startswith("-") else password

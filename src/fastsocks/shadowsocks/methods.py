@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from enum import Enum
 
@@ -105,6 +104,8 @@ def lookup(name: str) -> Method:
         return method
     # Something far longer than any name is a slip (a key, say) and not worth repeating.
     shown = repr(name) if len(name) <= 40 else f"a name of {len(name)} characters"
+    import difflib  # only here: it takes a while
+
     near = difflib.get_close_matches(wanted, [*METHODS, *_ALIASES], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(METHODS)}"
     raise MethodError(f"there is no method {shown}: {hint}")

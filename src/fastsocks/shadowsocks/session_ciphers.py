@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 from ..crypto import Aead, StreamCipher, hkdf_sha1
@@ -30,6 +29,8 @@ def session_aead(method: Method, key: bytes, salt: bytes) -> Aead:
 def session_stream(method: Method, key: bytes, iv: bytes, *, encrypt: bool) -> StreamCipher:
     """Key a stream cipher for the direction that `iv` opens; rc4-md5 hashes the IV in."""
     if method.cipher == "RC4":
+        import hashlib  # for this old method alone
+
         key, iv = hashlib.md5(key + iv, usedforsecurity=False).digest(), b""
     return StreamCipher(method.cipher, key, iv, encrypt)
 
