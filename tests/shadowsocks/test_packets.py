@@ -219,8 +219,8 @@ def test_expiry_without_sessions(shadowsocks: Any, method: str) -> None:
 @pytest.mark.parametrize("method", REMEMBERED)
 def test_the_filter_forgets_the_oldest(shadowsocks: Any, method: str) -> None:
     client = new_packet_client(shadowsocks, method)
-    server = new_packet_server(shadowsocks, method, salt_capacity=4)
-    first, *others = [client.seal(WEB, b"", NOW) for _ in range(5)]
+    server = new_packet_server(shadowsocks, method, salt_capacity=64)
+    first, *others = [client.seal(WEB, b"", NOW) for _ in range(65)]
     for packet in (first, *others):
         server.open(packet, NOW)
     server.open(first, NOW)

@@ -1,116 +1,154 @@
 # cython: boundscheck=False, wraparound=False
-"""The salts of the last packets in Cython; the twin of ``_salts_py.py``.
+"""The salts of earlier connections and packets in Cython; the twin of ``_salts_py.py``.
 
-A salt is random, so its first 8 bytes tell it from all others: with 100,000 remembered, one
-honest packet in 10**14 is refused by accident. That makes 8 bytes a salt where Python's sets
-take 107, and no object for a packet.
+Where that takes a lock this swaps one word, and begins anew if another process was faster.
 """
 
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcpy, memset
+import time
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.string cimport memcpy
 
 from fastsocks.crypto._primitives cimport random_raw
 
+from fastsocks.errors import ReplayError
+from fastsocks.shadowsocks.salt_memory import bucket_bits, take_memory
+
+cdef extern from * nogil:
+    """
+    #define fastsocks_load(place) __atomic_load_n(place, __ATOMIC_SEQ_CST)
+    #define fastsocks_swap(place, expected, value) \\
+        __atomic_compare_exchange_n(place, expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+    """
+    uint64_t fastsocks_load(const uint64_t* place)
+    # Where `place` holds something else than `expected`, that is written to `expected`.
+    bint fastsocks_swap(uint64_t* place, uint64_t* expected, uint64_t value)
+
 cdef enum:
-    _FINGERPRINT_SIZE = 8
+    HEADER_SIZE = 64
+    SLOTS = 64
+    FINGERPRINT_SIZE = 8
+    TIME_WRAPS = 1 << 15
+    TIME_SLACK = 30
 
-
-cdef inline uint64_t fingerprint_of(const uint8_t* salt) noexcept:
-    cdef uint64_t fingerprint = 0
-    memcpy(&fingerprint, salt, _FINGERPRINT_SIZE)
-    # 0 marks a free slot; so there is one pair of salts that count as the same.
-    return fingerprint if fingerprint else 1
+cdef uint64_t FINGERPRINT = (<uint64_t>1 << 48) - 1
 
 
 cdef class SaltFilter:
-    """The last salts or IVs in bounded memory; see the twin.
+    """Remembers the salts or IVs of the last while in bounded memory; see the twin."""
 
-    Memory: 2.1 MB at the default capacity, from the first salt on.
-    """
-
-    def __cinit__(self, Py_ssize_t capacity=100_000):
-        if capacity < 2:
-            raise ValueError("a filter holds at least 2 salts")
-        if capacity > 1 << 32:
-            raise ValueError("a filter holds at most 4294967296 salts")
-        self._half = capacity // 2
-        self._slots = 2
-        self._shift = 63
-        while self._slots < 2 * <uint64_t>self._half:
-            self._slots *= 2
-            self._shift -= 1
-        # Secret, so that nobody can choose salts that crowd together in the table.
-        if random_raw(<uint8_t*>&self._multiplier, sizeof(self._multiplier)):
+    def __cinit__(
+        self, capacity, retention=None, *, memory=None, lock=None, clock=time.monotonic
+    ):
+        cdef uint64_t* multiplier
+        cdef uint64_t chosen = 0, free = 0
+        if retention is not None and not 0 < retention <= 3600:
+            raise ValueError(f"a retention of {retention} s, not of 1 to 3600")
+        self._bits = bucket_bits(capacity)
+        self._retention = -1 if retention is None else retention
+        self._clock = clock
+        PyObject_GetBuffer(take_memory(capacity, memory), &self._view, PyBUF_WRITABLE)
+        multiplier = <uint64_t*>self._view.buf
+        self._slots = <uint64_t*>(<uint8_t*>self._view.buf + HEADER_SIZE)
+        # Secret, so that nobody can choose salts that crowd together in a bucket.
+        if random_raw(<uint8_t*>&chosen, sizeof(chosen)):
             raise OSError("the kernel gives no random bytes")
-        self._multiplier |= 1
+        self._multiplier = chosen | 1
+        if not fastsocks_swap(multiplier, &free, self._multiplier):
+            self._multiplier = free
 
     def __dealloc__(self):
-        PyMem_Free(self._current)
-        PyMem_Free(self._previous)
+        PyBuffer_Release(&self._view)
 
     # The one that Cython would make copies the pointers.
     def __reduce__(self):
         raise TypeError("a filter can be neither copied nor pickled")
 
-    def __len__(self):
-        """How many salts are remembered."""
-        return self._current_count + self._previous_count
-
     def seen(self, const uint8_t[::1] salt not None):
-        """Return whether `salt`, of 8 bytes or more, is remembered."""
+        """Return whether `salt`, of 8 bytes or more, is remembered; see the twin."""
         check_size(salt)
         return self.holds(&salt[0])
 
     def add(self, const uint8_t[::1] salt not None):
-        """Remember `salt`, of 8 bytes or more."""
+        """Remember `salt`, of 8 bytes or more; False if it is remembered already; see the twin."""
         check_size(salt)
-        self.remember(&salt[0])
+        return self.remember(&salt[0]) == 1
 
-    cdef bint holds(self, const uint8_t* salt) noexcept:
-        cdef uint64_t fingerprint = fingerprint_of(salt)
-        if self._current_count and self._place(self._current, fingerprint)[0]:
-            return True
-        return self._previous_count > 0 and self._place(self._previous, fingerprint)[0] != 0
+    cdef bint holds(self, const uint8_t* salt) except -1:
+        cdef uint64_t fingerprint = 0
+        cdef uint64_t* bucket = self._bucket_of(salt, &fingerprint)
+        return find(bucket, fingerprint, self._retention, self._now())
 
     cdef int remember(self, const uint8_t* salt) except -1:
-        cdef uint64_t fingerprint = fingerprint_of(salt)
-        cdef uint64_t* place
-        if self._current is NULL:
-            self._current = <uint64_t*>PyMem_Calloc(self._slots, sizeof(uint64_t))
-            if self._current is NULL:
-                raise MemoryError
-        elif self._current_count >= self._half:
-            self._turn()
-        place = self._place(self._current, fingerprint)
-        if place[0] == 0:
-            place[0] = fingerprint
-            self._current_count += 1
-        return 0
+        cdef uint64_t fingerprint = 0, first, oldest, slot, lap
+        cdef uint64_t* bucket = self._bucket_of(salt, &fingerprint)
+        cdef int64_t now
+        cdef int i, place
+        while True:
+            now = self._now()
+            first = oldest = fastsocks_load(bucket)
+            place = 0
+            for i in range(1, SLOTS):
+                slot = fastsocks_load(bucket + i)
+                if (slot ^ first) & 1:
+                    place, oldest = i, slot
+                    break
+            if find(bucket, fingerprint, self._retention, now):
+                return 0
+            # Else the others came round meanwhile, and `oldest` may be a new one.
+            if fastsocks_load(bucket) != first:
+                continue
+            if self._retention >= 0 and is_full(bucket, self._retention, now):
+                raise ReplayError("too many requests within a minute to remember the salt of one")
+            lap = (first & 1) ^ (place == 0)
+            # Whoever adds to this bucket changes this slot first: if it is as it was, so are all.
+            if fastsocks_swap(
+                bucket + place, &oldest, fingerprint << 16 | <uint64_t>(now % TIME_WRAPS) << 1 | lap
+            ):
+                return 1
 
-    cdef int _turn(self) except -1:
-        """Begin a new generation."""
-        if self._previous is NULL:
-            self._previous = <uint64_t*>PyMem_Calloc(self._slots, sizeof(uint64_t))
-            if self._previous is NULL:
-                raise MemoryError
-        else:
-            memset(self._previous, 0, self._slots * sizeof(uint64_t))
-        self._current, self._previous = self._previous, self._current
-        self._previous_count = self._current_count
-        self._current_count = 0
-        return 0
+    cdef uint64_t* _bucket_of(self, const uint8_t* salt, uint64_t* fingerprint) noexcept:
+        cdef uint64_t product = 0
+        memcpy(&product, salt, FINGERPRINT_SIZE)
+        product *= self._multiplier
+        fingerprint[0] = product & FINGERPRINT
+        if not fingerprint[0]:
+            fingerprint[0] = 1
+        return self._slots + SLOTS * (product >> 1 >> 63 - self._bits)
 
-    # Where `fingerprint` is, or the free slot where it would go. At most half of a generation
-    # is taken, so there is one.
-    cdef uint64_t* _place(self, uint64_t* generation, uint64_t fingerprint) noexcept:
-        cdef uint64_t slot = fingerprint * self._multiplier >> self._shift
-        while generation[slot] and generation[slot] != fingerprint:
-            slot = slot + 1 & self._slots - 1
-        return generation + slot
+    cdef int64_t _now(self) except -1:
+        return 0 if self._retention < 0 else int(self._clock())
+
+
+cdef inline bint is_alive(uint64_t slot, int64_t retention, int64_t now) noexcept nogil:
+    cdef int64_t age
+    if retention < 0 or not slot:
+        return slot != 0
+    age = (now - <int64_t>(slot >> 1)) & (TIME_WRAPS - 1)
+    return age <= retention or age >= TIME_WRAPS - TIME_SLACK
+
+
+cdef inline bint find(
+    const uint64_t* bucket, uint64_t fingerprint, int64_t retention, int64_t now
+) noexcept nogil:
+    cdef uint64_t slot
+    cdef int i
+    for i in range(SLOTS):
+        slot = fastsocks_load(bucket + i)
+        if slot >> 16 == fingerprint and is_alive(slot, retention, now):
+            return True
+    return False
+
+
+cdef inline bint is_full(const uint64_t* bucket, int64_t retention, int64_t now) noexcept nogil:
+    cdef int i
+    for i in range(SLOTS):
+        if not is_alive(fastsocks_load(bucket + i), retention, now):
+            return False
+    return True
 
 
 cdef int check_size(const uint8_t[::1] salt) except -1:
-    if salt.shape[0] < _FINGERPRINT_SIZE:
+    if salt.shape[0] < FINGERPRINT_SIZE:
         raise ValueError(f"a salt of {salt.shape[0]} bytes, too short to be told from others")
     return 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from ..errors import ReplayError
 from .methods import Family, Method
-from .replay import SaltFilter, SaltStore
+from .replay import CAPACITY, RETENTION, SaltFilter
 
 #: IVs shorter than this repeat by chance too soon to be remembered (in bytes).
 _SHORTEST_IV = 8
@@ -13,35 +15,46 @@ _SHORTEST_IV = 8
 class ReplayGuard:
     """What one key's listeners have seen, by the rule of the method's edition.
 
-    2022: an exact set, kept for as long as a timestamp can be valid (SIP022). AEAD and
-    stream: a filter of bounded size. ``none``, and IVs of fewer than 8 bytes: nothing.
+    2022: every salt, for as long as a timestamp can be valid (SIP022). AEAD and stream: the last
+    ones, as many as there is room for. ``none``, and IVs of fewer than 8 bytes: nothing.
+
+    Made before a process forks it is one for all of them.
 
     :param method: the method of the key.
+    :param capacity: see :class:`.replay.SaltFilter`; a million for each process that adds.
+    :param lock: likewise.
     """
 
-    __slots__ = ("_filter", "_store")
+    __slots__ = ("_filter", "_timed")
 
-    def __init__(self, method: Method) -> None:
-        exact = method.family is Family.AEAD_2022
-        self._store = SaltStore() if exact else None
-        self._filter = SaltFilter() if not exact and method.salt_size >= _SHORTEST_IV else None
+    def __init__(
+        self,
+        method: Method,
+        capacity: int = CAPACITY,
+        lock: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self._timed = method.family is Family.AEAD_2022
+        self._filter: SaltFilter | None = None
+        if method.salt_size >= _SHORTEST_IV:
+            retention = RETENTION if self._timed else None
+            self._filter = SaltFilter(capacity, retention, lock=lock)
 
     def check(self, salt: bytes) -> None:
         """Look before anything is decrypted.
 
         :raises ReplayError: `salt` was seen; never in the 2022 edition, which looks when it adds.
         """
-        if self._filter is not None and self._filter.seen(salt):
-            raise ReplayError("a salt that was used before: a replay, or a probe")
+        if self._filter is not None and not self._timed and self._filter.seen(salt):
+            raise _replay()
 
     def add(self, salt: bytes) -> None:
         """Remember a salt whose first record opened.
 
-        :raises ReplayError: `salt` was seen.
+        :raises ReplayError: `salt` was seen, or cannot be remembered for as long as it has to be.
         """
-        if self._store is not None:
-            if not self._store.add(salt):
-                raise ReplayError("a salt that was used before: a replay, or a probe")
-        elif self._filter is not None:
-            self.check(salt)
-            self._filter.add(salt)
+        if self._filter is not None and not self._filter.add(salt):
+            raise _replay()
+
+
+def _replay() -> ReplayError:
+    return ReplayError("a salt that was used before: a replay, or a probe")

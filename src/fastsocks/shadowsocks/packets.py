@@ -30,8 +30,8 @@ else:
 
 __all__ = ["PacketCodec", "PacketSession", "packet_client", "packet_error", "packet_server"]
 
-#: How many salts or IVs a server remembers: as many as for TCP.
-SALT_CAPACITY = 100_000
+#: How many salts or IVs a server remembers: 1 MB.
+SALT_CAPACITY = 1 << 17
 
 
 def packet_server(
