@@ -291,6 +291,36 @@ LOGIN_PLAYS = {
     """,
 }
 
+BIND_PLAYS = {
+    "BIND, with both replies": """
+        >> 05 01 00 05 02 00 01 c0000201 0014
+        << 05 00
+        request 02 192.0.2.1:20
+        connected 198.51.100.7:40001
+        << 05 00 00 01 c6336407 9c41
+        connected 192.0.2.1:1024
+        << 05 00 00 01 c0000201 0400
+    """,
+    "BIND, and nobody comes": """
+        >> 05 01 00
+        << 05 00
+        >> 05 02 00 01 c0000201 0014
+        request 02 192.0.2.1:20
+        connected 198.51.100.7:40001
+        << 05 00 00 01 c6336407 9c41
+        failed 06
+        << 05 06 00 01 00000000 0000
+    """,
+    "BIND, and no port": """
+        >> 05 01 00
+        << 05 00
+        >> 05 02 00 01 00000000 0000
+        request 02 0.0.0.0:0
+        failed 01
+        << 05 01 00 01 00000000 0000
+    """,
+}
+
 PLAYS = [
     pytest.param(accounts, play, id=name)
     for accounts, plays in ((None, OPEN_PLAYS), (ACCOUNTS, LOGIN_PLAYS))
@@ -301,6 +331,11 @@ PLAYS = [
 @pytest.mark.parametrize(("accounts", "play"), PLAYS)
 def test_play(accounts: Any, play: str) -> None:
     perform(SocksServer(accounts), play)
+
+
+@pytest.mark.parametrize("play", BIND_PLAYS.values(), ids=BIND_PLAYS)
+def test_bind(play: str) -> None:
+    perform(SocksServer(None, (CONNECT, BIND)), play)
 
 
 @pytest.mark.parametrize(("accounts", "play"), PLAYS)

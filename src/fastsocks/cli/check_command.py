@@ -101,6 +101,8 @@ def _problems(found: Given) -> list[str]:
     found.make()
     for service in found.configuration.services:
         check_local_addresses(getattr(service.options, "outbound_addresses", ()))
+        bind_addresses = getattr(service.options, "bind_addresses", ())
+        check_local_addresses(bind_addresses, "bind_address", "listen on")
     return log.lines
 
 
@@ -140,6 +142,10 @@ def _shown(key: Key, option: str, value: Any) -> str:
         return "hidden" if value else "none"
     if option in {"addresses", "outbound_addresses"}:
         return ", ".join(address or "all, IPv6 and IPv4" for address in value) or "any"
+    if option == "bind_addresses":
+        return ", ".join(value) or "none"
+    if option == "bind_ports" and value:
+        return f"{value[0]}-{value[1]}"
     if isinstance(value, bool):
         return str(value).lower()
     if option == "max_connections" and not value:

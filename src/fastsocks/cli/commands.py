@@ -162,6 +162,7 @@ def local(**given: Any) -> None:
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
 @flags.allow_private
+@flags.binding
 @flags.common
 @peers_flags
 def proxy(**given: Any) -> None:

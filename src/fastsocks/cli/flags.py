@@ -171,6 +171,27 @@ listening = _all(
     ),
 )
 
+binding = _all(
+    click.option(
+        "--bind-address",
+        multiple=True,
+        metavar="ADDRESS",
+        help="IP address at which peers of clients connect (BIND), one IPv4 and one IPv6 at most."
+        "  [default: the one that leads to the expected peer]",
+    ),
+    click.option(
+        "--bind-ports",
+        metavar="FIRST-LAST",
+        help="Ports for that.  [default: any]",
+    ),
+    click.option(
+        "--bind-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="How long to wait for such a peer.  [default: 120]",
+    ),
+)
+
 allow_private = _flag(
     "--allow-private",
     text="Let clients reach this host, its network and other addresses that are not public.",

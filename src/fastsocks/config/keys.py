@@ -237,6 +237,14 @@ _KEYS: tuple[Key, ...] = (
     _option("udp_timeout", _RUST | _FASTSOCKS, values.read_seconds, _TOP | _SERVERS),
     Key("udp_address", _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _sets("udp_address"),
         _sets("udp_address"), values.read_text),
+    *(
+        Key(name, _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _IGNORED, _sets(option), read)
+        for name, option, read in (
+            ("bind_address", "bind_addresses", values.read_ip_addresses),
+            ("bind_ports", "bind_ports", values.read_ports),
+            ("bind_timeout", "bind_timeout", values.read_seconds),
+        )
+    ),
     _option("access_log", _FASTSOCKS, values.read_flag),
     *(
         _option(name, _RUST | _FASTSOCKS, values.read_integer, _TOP | _SERVERS)

@@ -92,9 +92,7 @@ class Options:
             raise ConfigError("address: none to listen on")
         _check_port("port", self.port, lowest=0)
         for key in ("timeout", "tcp_idle_timeout", "udp_timeout"):
-            seconds = getattr(self, key)
-            if not (math.isfinite(seconds) and seconds > 0):
-                raise ConfigError(f"{key}: {seconds} is not a number of seconds above 0")
+            _check_seconds(key, getattr(self, key))
         if not self.grace >= 0:
             raise ConfigError(f"grace: {self.grace} is not a number of seconds, 0 or more")
         if self.mode not in MODES:
@@ -221,11 +219,27 @@ class ProxyOptions(Options):
     #: Where it listens beyond loopback, whether clients may reach addresses that are not
     #: public: this host, its network.
     allow_private: bool = False
+    #: IP addresses at which peers of clients connect (BIND), one of each family at most; none is
+    #: the one that leads to the expected peer, or where the client reached us.
+    bind_addresses: tuple[str, ...] = ()
+    #: First and last of the ports for that; None leaves the choice to the kernel.
+    bind_ports: tuple[int, int] | None = None
+    #: Seconds to wait for such a peer.
+    bind_timeout: float = 120.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_accounts(self.accounts)
         _check_udp_address(self.udp_address)
+        _check_outbound(self.bind_addresses, "bind_address")
+        for address in self.bind_addresses:
+            if ip_address(address).is_unspecified:
+                raise ConfigError(f"bind_address: nobody can connect to {address}")
+        if self.bind_ports is not None:
+            first, last = self.bind_ports
+            if not 1 <= first <= last <= 0xFFFF:
+                raise ConfigError(f"bind_ports: {first}-{last} is no range of 1..65535")
+        _check_seconds("bind_timeout", self.bind_timeout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,6 +300,11 @@ def _check_port(key: str, port: int, lowest: int) -> None:
         raise ConfigError(f"{key}: {port} is not in {lowest}..65535")
 
 
+def _check_seconds(key: str, seconds: float) -> None:
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigError(f"{key}: {seconds} is not a number of seconds above 0")
+
+
 def _check_method(method: str) -> None:
     if not method:
         raise ConfigError("method: none given; a good one is 2022-blake3-aes-128-gcm")
@@ -296,15 +315,15 @@ def _check_key(password: str, key: str) -> None:
         raise ConfigError("key: there is a password too; give one of the two")
 
 
-def _check_outbound(addresses: tuple[str, ...]) -> None:
+def _check_outbound(addresses: tuple[str, ...], key: str = "outbound address") -> None:
     versions = []
     for address in addresses:
         try:
             versions.append(ip_address(address).version)
         except ValueError:
-            raise ConfigError("outbound address: it has to be an IP address") from None
+            raise ConfigError(f"{key}: it has to be an IP address") from None
     if len(set(versions)) < len(versions):
-        raise ConfigError("outbound address: one IPv4 and one IPv6 address at most")
+        raise ConfigError(f"{key}: one IPv4 and one IPv6 address at most")
 
 
 def _check_udp_address(address: str) -> None:

@@ -225,6 +225,12 @@ def read_ip_addresses(value: object) -> tuple[str, ...]:
     return tuple(addresses)
 
 
+def read_ports(value: object) -> tuple[int, int]:
+    """Read a range of ports, ``FIRST-LAST``, or one."""
+    first, _, last = str(value).partition("-")
+    return read_listening_port(first), read_listening_port(last or first)
+
+
 def read_accounts(value: object) -> Accounts:
     """Read names and passwords, in any of these forms.
 

@@ -3,6 +3,7 @@
 from .datagrams import has_route, open_datagram_socket
 from .dial import Dialer, check_local_addresses
 from .listen import is_name, listen, listen_datagrams, listen_together
+from .peer import listen_for_peer, outgoing_address
 from .resolve import Resolver
 from .tcp import SOCKET_OPTIONS, configure, fast_open_obstacle
 
@@ -17,6 +18,8 @@ __all__ = [
     "is_name",
     "listen",
     "listen_datagrams",
+    "listen_for_peer",
     "listen_together",
     "open_datagram_socket",
+    "outgoing_address",
 ]

@@ -56,9 +56,12 @@ def _rank(cause: OSError) -> int:
     return _RANKS.get(cause.errno or 0, len(_TELLING))
 
 
-def check_local_addresses(hosts: Iterable[str]) -> None:
-    """Check that this host has the IP addresses to dial from.
+def check_local_addresses(
+    hosts: Iterable[str], option: str = "outbound address", use: str = "dial from"
+) -> None:
+    """Check that this host has the IP addresses to dial from, or that serve another use.
 
+    :param option: what named them; `use`: what for.
     :raises ConfigError: it lacks one.
     """
     for host in hosts:
@@ -67,7 +70,7 @@ def check_local_addresses(hosts: Iterable[str]) -> None:
                 sock.bind((host, 0))
         except OSError as cause:
             raise ConfigError(
-                f"outbound address: cannot dial from {host}: {os.strerror(cause.errno or 0)}"
+                f"{option}: cannot {use} {host}: {os.strerror(cause.errno or 0)}"
             ) from cause
 
 

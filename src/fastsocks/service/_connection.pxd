@@ -14,6 +14,8 @@ ctypedef enum State:
     PAYLOAD
     # A UDP association lives as long as this connection.
     ASSOCIATED
+    # Listening for the client's peer.
+    BOUND
     DRAINING
     OVER
 
@@ -25,6 +27,7 @@ cdef enum:
     DEADLINE_PASSED
     NO_PAYLOAD_CAME
     ASSOCIATION_MADE
+    PEER_CAME
     NO_LONGER_PENDING
 
 # What a connection needs of the Acceptor that took it.
@@ -92,8 +95,12 @@ cdef class Connection:
     cdef int await_pending(self, object pending) except -1
     cdef int resume(self) except -1
     cdef int dial(self) except -1
-    cdef int associate(self) except -1
+    cdef object local_host(self)
+    cdef int associate(self, object local_host) except -1
     cdef int associated(self) except -1
+    cdef int bind(self, object local_host) except -1
+    cdef int read_ahead(self) except -1
+    cdef int peer_came(self) except -1
     cdef int connect(self, bytes wire) except -1
     cdef int connected(self, bint settled) except -1
     cdef bint send_reply(self) except -1

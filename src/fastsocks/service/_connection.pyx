@@ -41,7 +41,8 @@ from fastsocks.errors import (
     TruncatedError,
     dial_error,
 )
-from fastsocks.request import CONNECT, UDP_ASSOCIATE
+from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
+from fastsocks.service.interfaces import Route
 from fastsocks.service.limits import LINGER
 
 # Reads that may empty the receive queue of a connection before it is closed.
@@ -133,6 +134,8 @@ cdef class Connection:
             return self.read_handshake()
         if self.state == State.PAYLOAD:
             return self.read_payload()
+        if self.state == State.BOUND:
+            return self.read_ahead()
         if self.state == State.DRAINING or self.state == State.ASSOCIATED:
             return self.read_waste(1)
         return 0
@@ -185,9 +188,17 @@ cdef class Connection:
             return self.watch_client(EPOLLONESHOT)
         self.request = request
         self.admission.established()
+        if request.command == CONNECT:
+            return self.dial()
+        local_host = self.local_host()
+        if local_host is None:
+            return 0
+        # The service keeps to a time limit of its own.
+        self.state = State.DIALING
+        self.deadline = float("inf")
         if request.command == UDP_ASSOCIATE:
-            return self.associate()
-        return self.dial()
+            return self.associate(local_host)
+        return self.bind(local_host)
 
     cdef int await_pending(self, pending) except -1:
         """Let the inbound wait for something else than its client, which is not read meanwhile."""
@@ -215,16 +226,17 @@ cdef class Connection:
             return self.refuse(error)
         return self.received(request)
 
-    cdef int associate(self) except -1:
+    cdef object local_host(self):
+        """Return where the client reaches us; None if the connection is over."""
         cdef uint8_t wire[19]
         cdef int size = local_address(self.client, wire)
         if size < 0:
-            return self.client_lost(size)
-        local = Address(PyBytes_FromStringAndSize(<char*>wire, size))
-        self.state = State.DIALING
-        # The service keeps to a time limit of its own.
-        self.deadline = float("inf")
-        self.task = self.acceptor.loop.create_task(_associate(self, local.host))
+            self.client_lost(size)
+            return None
+        return Address(PyBytes_FromStringAndSize(<char*>wire, size)).host
+
+    cdef int associate(self, local_host) except -1:
+        self.task = self.acceptor.loop.create_task(_associate(self, local_host))
         return 0
 
     def take_association(self, association):
@@ -246,6 +258,54 @@ cdef class Connection:
         self.state = State.ASSOCIATED
         if self.send_client(self.inbound.connected(self.association.bound)):
             return self.watch_client(0)
+        return 0
+
+    cdef int bind(self, local_host) except -1:
+        self.to_target = self.request.early_data
+        self.task = self.acceptor.loop.create_task(_bind(self, local_host))
+        return 0
+
+    def listening(self, bound):
+        """Tell the client where its peer is to connect; False if it has left."""
+        if self.state != State.DIALING:
+            return False
+        self.state = State.BOUND
+        if not self.send_client(self.inbound.connected(bound)):
+            return False
+        self.watch_client(EPOLLONESHOT)
+        return True
+
+    cdef int read_ahead(self) except -1:
+        """Keep what the client has for a peer that is yet to come."""
+        cdef AcceptorBase acceptor = self.acceptor
+        cdef Py_ssize_t size = receive(
+            self.client, acceptor.buffer, READ_SIZE - len(self.to_target)
+        )
+        if size <= 0 and size != -EAGAIN:
+            self.task.cancel()
+            return self.client_lost(size)
+        if size > 0:
+            self.to_target += PyBytes_FromStringAndSize(<char*>acceptor.buffer, size)
+            if len(self.to_target) >= READ_SIZE:
+                return 0
+        return self.watch_client(EPOLLONESHOT)
+
+    def take_peer(self, sock, address):
+        """Take the connection of the client's peer."""
+        self.task = None
+        if self.state != State.BOUND:
+            sock.close()
+            return
+        self.target_family = sock.family
+        self.target = sock.detach()
+        self.request = self.request._replace(address=address)
+        self.route = Route(address)
+        self.early = len(self.to_target)
+        self.acceptor.run(self, PEER_CAME)
+
+    cdef int peer_came(self) except -1:
+        if self.send_client(self.inbound.connected(self.route.address)):
+            return self.hand_over()
         return 0
 
     cdef int dial(self) except -1:
@@ -408,7 +468,7 @@ cdef class Connection:
     def not_dialed(self, error):
         """Take the failure of the dialer, a fault of ours among them."""
         self.task = None
-        if self.state != State.DIALING:
+        if self.state != State.DIALING and self.state != State.BOUND:
             return
         if isinstance(error, FastsocksError):
             try:
@@ -446,7 +506,7 @@ cdef class Connection:
         """Give back what the connection took up, and log it where that is wanted."""
         self.admission.leave()
         request = self.request
-        if self.acceptor.access_log and request is not None and request.command == CONNECT:
+        if self.acceptor.access_log and request is not None and request.command != UDP_ASSOCIATE:
             self.acceptor.service.finished(
                 self.peer,
                 request.user,
@@ -569,3 +629,21 @@ async def _associate(Connection connection, local_host):
         connection.not_dialed(error)
     else:
         connection.take_association(association)
+
+
+async def _bind(Connection connection, local_host):
+    service = connection.acceptor.service
+    try:
+        listener = await service.bind(connection.request, connection.peer, local_host)
+        try:
+            came = await listener.accept() if connection.listening(listener.bound) else None
+        finally:
+            listener.close()
+    except asyncio.CancelledError:
+        connection.close(reset=True)
+        raise
+    except Exception as error:
+        connection.not_dialed(error)
+    else:
+        if came is not None:
+            connection.take_peer(*came)

@@ -21,7 +21,8 @@ from ..errors import (
     ResetError,
     TruncatedError,
 )
-from ..request import CONNECT, UDP_ASSOCIATE
+from ..request import BIND, UDP_ASSOCIATE
+from .interfaces import Route
 from .limits import LINGER
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ..relay import Relay
     from ..request import Request
     from ._setup_py import Acceptor
-    from .interfaces import Inbound, Peer, Route
+    from .interfaces import Inbound, Peer, PeerListener
 
 _READ_SIZE = 64 * 1024
 
@@ -90,8 +91,14 @@ class Connection:
             if request.command == UDP_ASSOCIATE:
                 await self._associate(request)
                 return False
-            route = self._service.route(request, self._peer)
-            target = await self._acceptor.dialer.dial(route.address, self._admission.client)
+            if request.command == BIND:
+                found = await self._bind(request)
+                if found is None:
+                    return False
+                request, route, target = found
+            else:
+                route = self._service.route(request, self._peer)
+                target = await self._acceptor.dialer.dial(route.address, self._admission.client)
             try:
                 await self._hand_over(request, route, target)
             except BaseException:
@@ -118,7 +125,7 @@ class Connection:
         """Give back what the connection took up, and log it where that is wanted."""
         self._admission.leave()
         request = self._request
-        if self._service.access_log and request is not None and request.command == CONNECT:
+        if self._service.access_log and request is not None and request.command != UDP_ASSOCIATE:
             self._service.finished(
                 self._peer,
                 request.user,
@@ -168,9 +175,68 @@ class Connection:
         finally:
             association.close()
 
+    async def _bind(self, request: Request) -> tuple[Request, Route, socket.socket] | None:
+        """Have a peer of the client connect to us; None if the client has left."""
+        local_host = self._client.getsockname()[0]
+        listener = await self._service.bind(request, self._peer, local_host)
+        try:
+            await self._loop.sock_sendall(self._client, self._inbound.connected(listener.bound))
+            ahead = bytearray(request.early_data)
+            came = await self._peer_of(listener, ahead)
+        finally:
+            listener.close()
+        if came is None:
+            return None
+        target, address = came
+        request = self._request = request._replace(address=address, early_data=bytes(ahead))
+        return request, Route(address), target
+
+    async def _peer_of(
+        self, listener: PeerListener, ahead: bytearray
+    ) -> tuple[socket.socket, Address] | None:
+        """Wait for the peer while the client is there; None if it left.
+
+        :param ahead: takes what the client has for its peer.
+        """
+        accepting = self._loop.create_task(listener.accept())
+        lost: list[OSError | None] = []
+
+        def read_ahead() -> None:
+            try:
+                data = self._client.recv(_READ_SIZE - len(ahead))
+            except BlockingIOError:
+                return
+            except OSError as error:
+                lost.append(error)
+            else:
+                ahead.extend(data)
+                if data and len(ahead) < _READ_SIZE:
+                    return
+                if not data:
+                    lost.append(None)
+            self._loop.remove_reader(self._client)
+            if lost:
+                accepting.cancel()
+
+        with contextlib.suppress(NotImplementedError):  # the proactor loop of Windows
+            self._loop.add_reader(self._client, read_ahead)
+        try:
+            return await accepting
+        except asyncio.CancelledError:
+            if not lost:
+                raise
+            if lost[0] is not None:
+                raise lost[0] from None
+            return None
+        finally:
+            with contextlib.suppress(NotImplementedError):
+                self._loop.remove_reader(self._client)
+
     async def _hand_over(self, request: Request, route: Route, target: socket.socket) -> None:
         bound = None
-        if route.codec is None:
+        if request.command == BIND:
+            bound = request.address
+        elif route.codec is None:
             host, port = target.getsockname()[:2]
             # A link-local address comes with its scope, which no header can hold.
             bound = Address.of(host.partition("%")[0], port)

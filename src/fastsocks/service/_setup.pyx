@@ -31,6 +31,7 @@ from fastsocks.service._connection cimport (
     DEADLINE_PASSED,
     NO_LONGER_PENDING,
     NO_PAYLOAD_CAME,
+    PEER_CAME,
     AcceptorBase,
     Connection,
     State,
@@ -235,6 +236,8 @@ cdef class Acceptor(AcceptorBase):
                 connection.send_request(b"")
             elif cause == ASSOCIATION_MADE:
                 connection.associated()
+            elif cause == PEER_CAME:
+                connection.peer_came()
             elif cause == NO_LONGER_PENDING:
                 connection.resume()
             else:

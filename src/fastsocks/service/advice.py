@@ -22,7 +22,8 @@ SHADOWSOCKS_ADVICE: Mapping[str, str] = {
 SOCKS_ADVICE: Mapping[str, str] = {
     "version": "this port speaks SOCKS5 only: set the application to SOCKS5, not HTTP or SOCKS4",
     "protocol": "is this application set to SOCKS5?",
-    "command": "CONNECT and UDP ASSOCIATE are carried out, as far as --mode allows",
+    "command": "CONNECT, UDP ASSOCIATE and, by a proxy, BIND are carried out, as far as --mode "
+    "allows",
     "authentication": "check user name and password in the application",
     "handshake-timeout": "is this application set to SOCKS5?",
 }

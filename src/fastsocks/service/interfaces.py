@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable
 
     from fastsocks.address import Address
@@ -71,6 +72,8 @@ class Inbound(Protocol):
     def connected(self, bound: Address | None) -> bytes:
         """Return what to send to the client once the dial stands.
 
+        It is called twice for a BIND; see :class:`Service`.
+
         :param bound: the local address of the outgoing connection, where it is known.
         """
 
@@ -106,6 +109,24 @@ class UdpAssociation(Protocol):
         """End it, all of its descriptors at once; again does nothing."""
 
 
+class PeerListener(Protocol):
+    """Where one peer of a client is to connect to us (BIND, RFC 1928 section 4)."""
+
+    @property
+    def bound(self) -> Address:
+        """Where it listens; for the first call of :meth:`Inbound.connected`."""
+
+    async def accept(self) -> tuple[socket.socket, Address]:
+        """Wait for the peer, within a time limit of its own.
+
+        :return: its connection, non-blocking, and its address.
+        :raises FastsocksError: nobody has come, or none can be accepted; ``reply`` says why.
+        """
+
+    def close(self) -> None:
+        """Listen no more; again does nothing."""
+
+
 class Service(Protocol):
     """What connection set-up is given.
 
@@ -124,6 +145,16 @@ class Service(Protocol):
     Until it is closed the connection counts in :attr:`Acceptor.active`, and in the limits as an
     established one. Whatever comes between an association and its connection, a fault of ours
     included, :meth:`UdpAssociation.close` is called.
+
+    So does one whose command is BIND:
+
+    1. :meth:`bind` is awaited as :meth:`associate` is, and what :meth:`Inbound.connected` returns
+       for :attr:`PeerListener.bound` is sent.
+    2. :meth:`PeerListener.accept` is awaited. What comes from the client meanwhile is for the
+       peer: as much as one read holds is kept. The end of its stream or a reset ends all.
+    3. The listener is closed, what :meth:`Inbound.connected` returns for the peer's address is
+       sent, and the two are relayed as a CONNECT is: the peer takes the place of the target in
+       counters and in :meth:`finished`.
     """
 
     def inbound(self, peer: Peer) -> Inbound:
@@ -143,6 +174,15 @@ class Service(Protocol):
         :param peer: the client's end of the TCP connection that asks.
         :param local_host: the IP address of our end of it, as a socket names it: that is where
             the client reaches us.
+        :raises FastsocksError: it cannot be had; ``reply`` says why.
+        """
+
+    async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
+        """Listen for a peer of a client.
+
+        :param request: its command is BIND; its address is the peer that the client expects.
+        :param peer: the client's end of the TCP connection that asks.
+        :param local_host: the IP address of our end of it, as a socket names it.
         :raises FastsocksError: it cannot be had; ``reply`` says why.
         """
 

@@ -5,18 +5,25 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fastsocks.errors import CommandError
+from fastsocks.net import check_local_addresses
 from fastsocks.policy import check_request, is_public
+from fastsocks.request import BIND
 
 from .advice import SOCKS_ADVICE
+from .bind import Binder
 from .interfaces import Route
 from .running import SocksRunning
 from .socks import SocksService
 
 if TYPE_CHECKING:
+    import asyncio
+
     from fastsocks.config import ProxyOptions
+    from fastsocks.net import Resolver
     from fastsocks.request import Request
 
-    from .interfaces import Peer
+    from .interfaces import Peer, PeerListener
 
 _log = logging.getLogger("fastsocks.proxy")
 
@@ -28,6 +35,10 @@ class ProxyService(SocksService):
 
     def __init__(self, options: ProxyOptions) -> None:
         super().__init__(_log, options)
+        if options.relays_tcp:
+            self._commands += (BIND,)
+        #: There once the service runs.
+        self.binder: Binder | None = None
 
     def route(self, request: Request, peer: Peer) -> Route:
         """Dial what the client asked for.
@@ -37,6 +48,15 @@ class ProxyService(SocksService):
         check_request(request)
         return Route(request.address)
 
+    async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
+        """Listen for a peer of a client; see :class:`.interfaces.Service`.
+
+        :raises FastsocksError: it cannot be had.
+        """
+        if self.binder is None:
+            raise CommandError("the proxy does not run")
+        return await self.binder.bind(request, peer, local_host)
+
 
 class Proxy(SocksRunning):
     """A plain SOCKS5 proxy."""
@@ -44,4 +64,17 @@ class Proxy(SocksRunning):
     def __init__(self, options: ProxyOptions) -> None:
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
-        super().__init__(ProxyService(options), options, may_dial=is_public if guarded else None)
+        self._proxy = ProxyService(options)
+        self._proxy_options = options
+        super().__init__(self._proxy, options, may_dial=is_public if guarded else None)
+
+    async def start(self) -> None:
+        """Listen, and serve from now on; see :meth:`.running.Running.start`.
+
+        :raises ConfigError: also if this host has none of the addresses for BIND.
+        """
+        check_local_addresses(self._proxy_options.bind_addresses, "bind_address", "listen on")
+        await super().start()
+
+    def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
+        self._proxy.binder = Binder(loop, resolver, self._proxy_options, self._may_dial)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
 
-    from .interfaces import Inbound, Peer, Route, UdpAssociation
+    from .interfaces import Inbound, Peer, PeerListener, Route, UdpAssociation
 
 #: Ends that come with the life of a network, and are nobody's problem.
 _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
@@ -151,6 +151,13 @@ class ReportingService(ABC):
         :raises CommandError: this service has none.
         """
         raise CommandError("UDP ASSOCIATE is not offered here")
+
+    async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
+        """Listen for a peer of a client; see :class:`.interfaces.Service`.
+
+        :raises CommandError: this service does not.
+        """
+        raise CommandError("BIND is not offered here")
 
     def report(self, error: FastsocksError, peer: Peer, target: Address | None) -> None:
         """Log why a connection failed.

@@ -151,6 +151,7 @@ class Running:
                 local_addresses=self._local_addresses,
             )
             self._relay_datagrams(self._datagrams, datagrams)
+        self._prepare(loop, self._resolver)
         for sock in streams:
             self._acceptor.listen(sock)
 
@@ -169,6 +170,9 @@ class Running:
 
         :param sockets: bound ones, for those services that bind any.
         """
+
+    def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
+        """Make what else a service needs before its first connection."""
 
     async def serve_forever(self, *, handle_signals: bool = False) -> None:
         """Serve until :meth:`close` is called or this call is cancelled; starts if need be.

@@ -10,7 +10,7 @@ from fastsocks.errors import (
     ProtocolError,
     VersionError,
 )
-from fastsocks.request import CONNECT, Request
+from fastsocks.request import BIND, CONNECT, Request
 
 from .messages import (
     NO_ACCEPTABLE_METHODS,
@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 _GREETING: Final = 0
 _CREDENTIALS: Final = 1
 _REQUEST: Final = 2
-_DIALING: Final = 3
-_REFUSED: Final = 4
-_DONE: Final = 5
+_BINDING: Final = 3
+_DIALING: Final = 4
+_REFUSED: Final = 5
+_DONE: Final = 6
 
 _CHOICES = {
     method: build_choice(method)
@@ -56,7 +57,7 @@ class SocksServer:
     then holds, until one of three ends:
 
     - a :class:`~fastsocks.request.Request` comes back: dial, and send what
-      :meth:`connected` or :meth:`failed` returns;
+      :meth:`connected` or :meth:`failed` returns; for a BIND `connected` is due twice;
     - `receive` raises: send what :meth:`failed` returns for that error, and close;
     - the client leaves or takes too long: `failed` returns nothing to add, close.
 
@@ -133,12 +134,16 @@ class SocksServer:
     def connected(self, bound: Address | None) -> bytes:
         """Return what to send to the client once the dial stands: reply 0.
 
-        :param bound: the local address of the connection to the target; None, where it is
-            not known, is sent as 0.0.0.0:0.
+        Of the two replies to a BIND (RFC 1928 section 6) the first is due once we listen, the
+        second, or what :meth:`failed` returns, once the peer has connected.
+
+        :param bound: the local address of the connection to the target; of a BIND where we
+            listen, then the address of the peer. None, where it is not known, is sent as
+            0.0.0.0:0.
         """
-        if self._stage != _DIALING:
+        if self._stage not in (_BINDING, _DIALING):
             raise RuntimeError("there is no request to answer")
-        self._stage = _DONE
+        self._stage = _DIALING if self._stage == _BINDING else _DONE
         return self.take_outgoing() + build_reply(SUCCEEDED, bound)
 
     def failed(self, error: FastsocksError) -> bytes:
@@ -149,7 +154,7 @@ class SocksServer:
         nothing to a peer that does not speak SOCKS5 at all. Amid the handshake (timeout,
         end of stream) and after an answer nothing is added.
         """
-        if self._stage == _DIALING:
+        if self._stage in (_BINDING, _DIALING):
             self._refusal = build_reply(error.reply)
         refusal = self._refusal
         self._refusal = b""
@@ -179,7 +184,7 @@ class SocksServer:
         command, address, position = request
         if command not in self._commands:
             raise CommandError(f"command {command:#04x} is not offered")
-        self._stage = _DIALING
+        self._stage = _BINDING if command == BIND else _DIALING
         return Request(address, bytes(data[position:]), self._user, command)
 
     def _choose_method(self, methods: bytes) -> None:
