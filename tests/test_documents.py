@@ -35,7 +35,9 @@ def test_the_tables_have_every_key() -> None:
     assert set(NOT_KEYS).isdisjoint(rows)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/configuration.md", "docs/probing.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/configuration.md", "docs/probing.md", "docs/socks.md"]
+)
 def test_what_a_document_links_to_exists(document: str) -> None:
     path = ROOT / document
     text = path.read_text("utf-8")
