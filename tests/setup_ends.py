@@ -138,10 +138,10 @@ class ScriptedDialer:
         self._real = Dialer(loop, Resolver(loop), timeout=timeout)
         self.names: dict[str, Callable[[], Awaitable[socket.socket]]] = {}
 
-    def literal(self, address: Address) -> Any:
-        return None if address.is_name else self._real.literal(address)
+    def literal(self, address: Address, permit: Any = None) -> Any:
+        return None if address.is_name else self._real.literal(address, permit)
 
-    async def dial(self, address: Address, client: str = "") -> socket.socket:
+    async def dial(self, address: Address, client: str = "", permit: Any = None) -> socket.socket:
         if address.is_name:
             return await self.names[address.host]()
         return await self._real.dial(address, client)

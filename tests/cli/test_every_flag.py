@@ -12,6 +12,7 @@ import pytest
 from fastsocks.cli.commands import fastsocks as cli
 from fastsocks.cli.given import Given, configured
 from fastsocks.cli.peers_flags import FLAGS, PeersFlag
+from fastsocks.config.rules import Action, Rule, read_network, read_rules
 
 SERVICES = ("server", "local", "proxy")
 BASE = {
@@ -21,6 +22,14 @@ BASE = {
 }
 PSK, OTHER_PSK = "29ub3TmJNnn3hMwNFRbGTw==", "X2bWAN3LLHYhqddEHcovrg=="
 IN_2022 = "-m 2022-blake3-aes-128-gcm -k " + PSK
+
+
+_ACL_RULE = Rule(
+    action=Action.DENY,
+    text="192.0.2.0/24",
+    source="ACL: line 2",
+    networks=(read_network("192.0.2.0/24"),),
+)
 
 
 class Row(NamedTuple):
@@ -64,6 +73,8 @@ ROWS = (
     Row(ALL, "--max-drains", "7", "max_drains", 7),
     Row(ALL, "--max-drains-per-client", "7", "max_drains_per_client", 7),
     Row(ALL, "--max-lookups-per-client", "7", "max_lookups_per_client", 7),
+    Row(ALL, "--rule", "deny", "rules", read_rules(["deny"])),
+    Row(ALL, "--acl", "ACL", "rules", (_ACL_RULE,)),
     Row(ALL, "--access-log", "", "access_log", True),
     Row(ALL, "--log-format", "json", "log_format", "json"),
     Row(ALL, "--log-level", "error", "log_level", "error"),
@@ -129,6 +140,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path("FILE").write_text("of-a-file\n", "utf-8")
     Path("FILE").chmod(0o600)
+    Path("ACL").write_text("[outbound_block_list]\n192.0.2.0/24\n", "utf-8")
 
 
 def read(service: str, arguments: str) -> Given:
@@ -235,7 +247,6 @@ def test_what_those_of_peers_say(service: str, flag: PeersFlag) -> None:
         ("-L example.com:80", "ss-tunnel"),
         ("-T", "ss-redir"),
         ("-A", "AEAD"),
-        ("--acl FILE", "only if that is meant"),
         ("--plugin v2ray-plugin", "remove it on both ends"),
         ("--manager-address 127.0.0.1:4000", "no manager"),
         ("-d 192.0.2.53", "system's resolver"),

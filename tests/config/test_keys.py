@@ -16,6 +16,7 @@ from fastsocks.config import (
     configure_server,
 )
 from fastsocks.config.keys import KEYS, Place, Side, Use
+from fastsocks.config.rules import read_rules
 from fastsocks.errors import ConfigError
 
 PSK = "29ub3TmJNnn3hMwNFRbGTw=="
@@ -97,6 +98,8 @@ OUTBOUND = {
     "outbound_user_cookie": everywhere(255, REFUSED),
     "outbound_proxy": everywhere("socks5://127.0.0.1:1", REFUSED),
 }
+RULES = read_rules(["deny"])
+
 METADATA = {
     name: everywhere(value, IGNORED)
     for name, value in {
@@ -181,7 +184,8 @@ ROWS: dict[Place, dict[str, Row]] = {
         "workdir": everywhere("/tmp", WARNING),  # noqa: S108
         "launchd_tcp_socket_name": everywhere("TCPListener", WARNING),
         "launchd_udp_socket_name": everywhere("UDPListener", WARNING),
-        "acl": everywhere("/etc/shadowsocks/server.acl", REFUSED),
+        "rules": same(["deny"], "rules", RULES),
+        "acl": everywhere("/nowhere.acl", REFUSED),
         "forbidden_ip": everywhere("127.0.0.0/8", REFUSED),
         "port_password": everywhere({"8381": "foobar"}, REFUSED),
         "security": everywhere({"replay_attack": {"policy": "reject"}}, REFUSED),
@@ -205,7 +209,8 @@ ROWS: dict[Place, dict[str, Row]] = {
         "disabled": (False, IGNORED, IGNORED, REFUSED),
         "tcp_weight": everywhere(0.5, WARNING),
         "udp_weight": everywhere(0.5, WARNING),
-        "acl": everywhere("/etc/shadowsocks/server.acl", REFUSED),
+        "rules": same(["deny"], "rules", RULES),
+        "acl": everywhere("/nowhere.acl", REFUSED),
     },
     Place.LOCALS: {
         "local_address": ("127.0.0.2", IGNORED, Sets("addresses", ("127.0.0.2",)),
@@ -215,6 +220,7 @@ ROWS: dict[Place, dict[str, Row]] = {
                      Sets("accounts", {"a": "b"})),
         "allow_private": (True, IGNORED, WARNING, Sets("allow_private", True)),
         "mode": same("tcp_only", "mode"),
+        "rules": same(["deny"], "rules", RULES),
         "disabled": everywhere(False, IGNORED),
         "protocol": ("socks", IGNORED, IGNORED, IGNORED),
         "udp_address": ("192.0.2.9", IGNORED, Sets("udp_address", "192.0.2.9"),
@@ -229,7 +235,7 @@ ROWS: dict[Place, dict[str, Row]] = {
         **{
             name: everywhere(value, REFUSED)
             for name, value in {
-                "acl": "/etc/shadowsocks/local.acl",
+                "acl": "/nowhere.acl",
                 "socks5_auth_config_path": "/etc/shadowsocks/auth.json",
                 "http_auth_config_path": "/etc/shadowsocks/auth.json",
                 "forward_address": "8.8.8.8",

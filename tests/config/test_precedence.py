@@ -124,7 +124,7 @@ def test_accounts_in_a_variable(text: str, expected: dict[str, str]) -> None:
         ("FASTSOCKS_USERS", "canary", "FASTSOCKS_USERS: write NAME:PASSWORD"),
         ("FASTSOCKS_USERS", "canary:x", "FASTSOCKS_USERS: aes-256-gcm has no users"),
         ("FASTSOCKS_METHOD", "canary" * 9, "FASTSOCKS_METHOD: there is no method a name of 54"),
-        ("FASTSOCKS_ACL", "/etc/acl", "FASTSOCKS_ACL: not supported yet: access rules"),
+        ("FASTSOCKS_ACL", "/etc/acl", "FASTSOCKS_ACL: /etc/acl: No such file"),
         ("FASTSOCKS_PLUGIN", "v2ray", "FASTSOCKS_PLUGIN: not supported yet: SIP003"),
         ("FASTSOCKS_KEY", "x", "FASTSOCKS_PASSWORD too|FASTSOCKS_KEY: there is FASTSOCKS_PASSW"),
         ("FASTSOCKS_PASSWORD_FILE", "x", "FASTSOCKS_PASSWORD_FILE: there is FASTSOCKS_PASSWORD"),
@@ -166,7 +166,7 @@ def test_flags_are_those_of_the_side() -> None:
         (configure_server, "accounts"),
         (configure_proxy, "method"),
         (configure_local, "users"),
-        (configure_local, "acl"),
+        (configure_local, "plugin"),
         (configure_local, "metod"),
     ):
         with pytest.raises(TypeError, match=f"has no option '{name}'"):

@@ -148,7 +148,7 @@ def test_toml(file: Path) -> None:
     [
         (LIBEV_OBFS, "config: plugin: not supported yet: SIP003 plugins; remove it"),
         (RUST_REDIR, r"config: locals\[1\]\.protocol: not supported yet: redir"),
-        (RUST_ACL, "config: acl: not supported yet: access rules"),
+        (RUST_ACL, r"config: acl: /etc/shadowsocks-rust/server\.acl: No such file"),
         (RUST_SERVER, "config: password: the environment has no variable SERVER_KEY"),
     ],
     ids=["plugin", "redir", "acl", "environment"],

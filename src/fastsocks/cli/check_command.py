@@ -153,6 +153,8 @@ def _shown(key: Key, option: str, value: Any) -> str:
 
         possible = possible_connections()
         return f"0: as files allow{f', {possible}' if possible else ''}"
+    if option == "rules":
+        return f"{len(value)} rules" if len(value) != 1 else "1 rule"
     if isinstance(value, float):
         return f"{value:g}"
     if value is None or value == "":

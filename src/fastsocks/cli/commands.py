@@ -220,15 +220,23 @@ def check(context: click.Context, arguments: tuple[str, ...]) -> None:
     SERVICE is server, local or proxy; without it the file that -c names tells. The flags are
     those of `fastsocks SERVICE`. Secrets are not shown. The exit code is 2, and the reason is
     told, when the service would not start.
+
+    With --target HOST:PORT it tells instead which rule decides about that, for a client at
+    --client ADDRESS [127.0.0.1], the user of --user NAME, and --command connect [the default],
+    bind or udp.
     """
     with failures():
         from .check_command import file_of, print_check, service_of
+        from .check_target import print_decision, take_asked
 
         services: dict[str, click.Command] = {"server": server, "local": local, "proxy": proxy}
-        rest = list(arguments)
+        asked, rest = take_asked(arguments)
         service = rest.pop(0) if rest and rest[0] in services else service_of(file_of(rest))
         with services[service].make_context(service, rest, parent=context) as inner:
-            print_check(service, inner.params)
+            if asked is None:
+                print_check(service, inner.params)
+            else:
+                print_decision(service, inner.params, asked)
 
 
 def _run(service: str, given: dict[str, Any]) -> None:

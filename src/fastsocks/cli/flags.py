@@ -97,6 +97,15 @@ common = _all(
         help="Largest IP packet that padding may make of a datagram.  [default: 1500]",
     ),
     click.option(
+        "--rule",
+        "rules",
+        multiple=True,
+        metavar="RULE",
+        help='Who may reach what, as "deny to 10.0.0.0/8 port 25"; may be repeated, and the first '
+        "that holds decides.",
+    ),
+    click.option("--acl", metavar="FILE", help="Rules of shadowsocks-libev or shadowsocks-rust."),
+    click.option(
         "-n", "--nofile", type=int, metavar="NUMBER", help="Limit of open files.  [default: most]"
     ),
     click.option("-a", "user", metavar="USER", help="Run as this user once it listens."),

@@ -40,8 +40,6 @@ FLAGS = (
     PeersFlag(("-D", "--workdir"), _MANAGER),
     PeersFlag(("--executable",), _MANAGER),
     PeersFlag(("--manager-address",), "ignored: there is no manager to talk to", refused=False),
-    PeersFlag(("--acl",), "access rules are not supported yet: without them all would be let "
-                          "through, so leave it out only if that is meant"),
     PeersFlag(("--plugin",), _PLUGIN),
     PeersFlag(("--plugin-opts",), _PLUGIN),
     PeersFlag(("--mptcp",), _SYSTEM, takes_value=False, refused=False),

@@ -16,6 +16,7 @@ from .file import Entry, FileSettings, read_file
 from .keys import KEYS, PASSWORDS, Place, Side
 from .options import LocalOptions, Options, ProcessOptions, ProxyOptions, ServerOptions
 from .passwords import check_keys, expand_url, password_of
+from .rules import Rule, placed
 from .settings import Layer, Setting, read_flags
 from .values import Hosts
 
@@ -274,13 +275,31 @@ class _Reading:
                 value = value.listening(ipv6_only=ipv6_only)
             elif option == "server":
                 value = value.names[0]
-            elif option in {"outbound_addresses", "ipv6_only"}:
+            elif option in {"outbound_addresses", "ipv6_only", "rules"}:
                 continue
             settings[option] = Setting(value, setting.source)
         outbound = self._outbound(chosen) if self._side is Side.SERVER else None
         if outbound:
             settings["outbound_addresses"] = outbound
+        if "rules" in chosen or "acl" in chosen:
+            settings["rules"] = self._rules(chosen)
         return settings
+
+    def _rules(self, chosen: Layer) -> Setting:
+        """Put the rules of an ACL file behind the others."""
+        rules: tuple[Rule, ...] = ()
+        given = chosen.get("rules")
+        if given is not None:
+            rules = placed(given.value, given.source)
+        acl = chosen.get("acl")
+        if acl is not None:
+            from .acl import read_acl
+
+            try:
+                rules += read_acl(acl.value, server=self._side is Side.SERVER)
+            except ConfigError as error:
+                raise ConfigError(f"{acl.source}: {error}") from None
+        return Setting(rules, ", ".join(one.source for one in (given, acl) if one is not None))
 
     def _outbound(self, chosen: Layer) -> Setting | None:
         """Gather what a server dials from: an address of each family at most."""

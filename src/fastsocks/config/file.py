@@ -135,6 +135,11 @@ class _Reader:
         if key.name == "password_file":
             file = str(self._document.folder / setting.value)
             setting = Setting(file, setting.source)
+        elif key.name == "acl":
+            # As its peers have it, from where the process was started; or beside this file.
+            beside = self._document.folder / setting.value
+            if beside.exists():
+                setting = Setting(str(beside), setting.source)
         elif key.name == "timeout" and setting.value > LONGEST_TIMEOUT:
             self._warn(
                 path,

@@ -14,6 +14,7 @@ from enum import Enum, Flag, auto
 
 from . import values
 from .options import LIMITS
+from .rules import read_rules
 
 
 class Side(Enum):
@@ -222,6 +223,8 @@ _KEYS: tuple[Key, ...] = (
         _sets("allow_private"), _SERVER_DECIDES, _sets("allow_private"), values.read_flag),
     Key("allow_unencrypted", _FASTSOCKS, _TOP | _SERVERS,
         _sets("allow_unencrypted"), _IGNORED, _IGNORED, values.read_flag),
+    _option("rules", _FASTSOCKS, read_rules, _TOP | _SERVERS | _LOCALS),
+    _everywhere("acl", _BOTH, _sets("rules"), places=_TOP | _SERVERS | _LOCALS),
     # How
     _option("timeout", _ALL, values.read_seconds, _TOP | _SERVERS),
     _option("tcp_idle_timeout", _FASTSOCKS, values.read_seconds),
@@ -298,12 +301,9 @@ _KEYS: tuple[Key, ...] = (
     # Refused
     *_not_yet("plugin", _BOTH, _TOP | _SERVERS,
               "SIP003 plugins; remove it on both ends, or keep shadowsocks-rust for this server"),
-    *_not_yet("acl", _BOTH, _TOP | _SERVERS | _LOCALS,
-              "access rules; without them all would be let through, so remove it only if that is "
-              "meant"),
     *_not_yet("forbidden_ip", _PYTHON, _TOP,
-              "access rules; addresses that are not global are refused anyway, so remove it if "
-              "that will do"),
+              "write `rules`, as [\"deny to 10.0.0.0/8\"]; addresses that are not public are "
+              "refused anyway, so remove it if that will do"),
     *_not_yet("port_password", _LIBEV | _PYTHON, _TOP,
               "a password for each port; write `servers`, with a server_port and a password each"),
     *_not_yet("outbound_bind_addr", _RUST, _TOP | _SERVERS,

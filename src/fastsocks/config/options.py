@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 from fastsocks.errors import ConfigError
 
+from .rules import Rule, read_rules
+
 #: Passwords (or, on a 2022 server, keys) by user name.
 Accounts: TypeAlias = Mapping[str, str]
 
@@ -70,6 +72,9 @@ class Options:
     mtu: int | None = None
     #: Whether to log a line for every connection.
     access_log: bool = False
+    #: Who may reach what: texts such as ``deny to 10.0.0.0/8 port 25``, of which the first that
+    #: holds decides; what none holds for is allowed. See rules.md.
+    rules: tuple[Rule, ...] = ()
     #: Most connections at a time; 0 is as many as the limit of open files allows.
     max_connections: int = 0
     #: Most connections at a time from one client's address; 0 is no limit of its own.
@@ -90,6 +95,10 @@ class Options:
     def __post_init__(self) -> None:
         if not self.addresses:
             raise ConfigError("address: none to listen on")
+        try:
+            object.__setattr__(self, "rules", read_rules(self.rules))
+        except ConfigError as error:
+            raise ConfigError(f"rules: {error}") from None
         _check_port("port", self.port, lowest=0)
         for key in ("timeout", "tcp_idle_timeout", "udp_timeout"):
             _check_seconds(key, getattr(self, key))

@@ -25,6 +25,10 @@ class Setting:
 Layer: TypeAlias = Mapping[str, Setting]
 
 
+#: Flags that are not called as their keys are.
+_FLAGS = {"url": "ss:// URL", "rules": "--rule"}
+
+
 def read_setting(key: Key, value: object, source: str) -> Setting:
     """Read one value.
 
@@ -49,7 +53,7 @@ def read_flags(flags: Mapping[str, object], side: Side) -> dict[str, Setting]:
         if key is None or key.meaning(side).use is not Use.OPTION:
             raise TypeError(f"{side.value} has no option {name!r}")
         if value is not None and value != ():
-            source = "ss:// URL" if name == "url" else f"--{name.replace('_', '-')}"
+            source = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
             layer[name] = read_setting(key, value, source)
     return layer
 

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from fastsocks.errors import ConfigError, DialError, PolicyError, ResolveError, dial_error
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fastsocks.address import Address
 
     from .resolve import AddrInfo, Resolver
+
+#: Is asked for each IP address about to be dialed, as text; raises PolicyError.
+Permit: TypeAlias = "Callable[[str], None]"
 
 #: RFC 8305 section 5, "Connection Attempt Delay".
 ATTEMPT_DELAY = 0.25
@@ -163,19 +166,24 @@ class Dialer:
         # Whether a socket needs nothing that literal's caller would not do.
         self._plain = not (self._local or fast_open)
 
-    def literal(self, address: Address) -> tuple[int, tuple[Any, ...]] | None:
+    def literal(
+        self, address: Address, permit: Permit | None = None
+    ) -> tuple[int, tuple[Any, ...]] | None:
         """Return what connect(2) needs, where no look-up and no choice stand in between.
 
+        :param permit: is asked in the place of `may_dial`.
         :return: family and socket address if `address` is an IP address, or a name with
             exactly one address that the resolver remembers; else None. Also None where the
             socket needs more than an address, as :meth:`dial` does it.
         :raises DialError: the port is 0.
         :raises PolicyError: the address may not be dialed.
         """
-        ready = self._literal(address)
+        ready = self._literal(address, permit)
         return ready if self._plain else None
 
-    def _literal(self, address: Address) -> tuple[int, tuple[Any, ...]] | None:
+    def _literal(
+        self, address: Address, permit: Permit | None
+    ) -> tuple[int, tuple[Any, ...]] | None:
         port = address.port
         if port == 0:
             raise DialError("port 0 cannot be dialed")
@@ -184,20 +192,27 @@ class Dialer:
             if known is None or len(known) > 1:
                 return None
             family, _, _, _, sockaddr = known[0]
-            if self._may_dial is not None and not self._may_dial(sockaddr[0]):
-                raise _not_public(sockaddr[0])
+            self._check(sockaddr[0], permit, of_name=True)
             return family, (sockaddr[0], port, *sockaddr[2:])
         host = address.host
-        if self._may_dial is not None and not self._may_dial(host):
-            raise _not_public()
+        self._check(host, permit)
         if len(address.wire) == 7:
             return socket.AF_INET, (host, port)
         return socket.AF_INET6, (host, port, 0, 0)
 
-    async def dial(self, address: Address, client: str = "") -> socket.socket:
+    def _check(self, host: str, permit: Permit | None, *, of_name: bool = False) -> None:
+        if permit is not None:
+            permit(host)
+        elif self._may_dial is not None and not self._may_dial(host):
+            raise not_public(host if of_name else "")
+
+    async def dial(
+        self, address: Address, client: str = "", permit: Permit | None = None
+    ) -> socket.socket:
         """Open a connection; several addresses of a name race by RFC 8305.
 
         :param client: for whom; see :meth:`fastsocks.net.Resolver.resolve`.
+        :param permit: see :meth:`literal`.
 
         Of several causes of failure the most telling one is reported: refused or reset by
         the target, forbidden, timed out, host unreachable, any other, network
@@ -214,7 +229,7 @@ class Dialer:
         attempting = False
         try:
             async with asyncio.timeout(self._timeout):
-                infos = await self._addresses(address, client)
+                infos = await self._addresses(address, client, permit)
                 attempting = True
                 fast_open = self._fast_open and len(infos) == 1
                 return await start_connection(
@@ -233,22 +248,36 @@ class Dialer:
             error = dial_error(min(connect_loop.causes or [cause], key=_rank))
             raise error from error.__cause__
 
-    async def _addresses(self, address: Address, client: str) -> list[AddrInfo]:
-        ready = self._literal(address)
+    async def _addresses(
+        self, address: Address, client: str, permit: Permit | None
+    ) -> list[AddrInfo]:
+        ready = self._literal(address, permit)
         if ready is not None:
             family, sockaddr = ready
             return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
         found = await self._resolver.resolve(address.host, address.port, client)
         if self._ipv6_first:
             found.sort(key=lambda info: info[0] != socket.AF_INET6)
-        if self._may_dial is None:
+        if self._may_dial is None and permit is None:
             return found
-        allowed = [info for info in found if self._may_dial(info[4][0])]
-        if not allowed:
-            raise _not_public(found[0][4][0])
+        allowed: list[AddrInfo] = []
+        refusal: PolicyError | None = None
+        for info in found:
+            try:
+                self._check(info[4][0], permit, of_name=True)
+            except PolicyError as error:
+                refusal = refusal or error
+            else:
+                allowed.append(info)
+        if refusal is not None and not allowed:
+            raise refusal
         return allowed
 
 
-def _not_public(found: str = "") -> PolicyError:
+def not_public(found: str = "") -> PolicyError:
+    """Return the error about an address that is not public.
+
+    :param found: the address, where it is one of a name.
+    """
     what = f"the name stands for {found}, which is" if found else "this is"
     return PolicyError(f"{what} no public address (--allow-private permits it)")

@@ -79,6 +79,7 @@ cdef class DatagramEngine(EngineBase):
         resolver,
         *,
         permit=None,
+        judge=None,
         double timeout=300.0,
         Py_ssize_t capacity=4096,
         Py_ssize_t capacity_per_user=0,
@@ -88,6 +89,7 @@ cdef class DatagramEngine(EngineBase):
         self.loop = loop
         self.resolver = resolver
         self.permit = permit
+        self.judge = judge
         self._timeout = timeout
         self._interval = min(SWEEP_INTERVAL, timeout / 4)
         self._capacity = capacity

@@ -25,6 +25,7 @@ cdef class EngineBase:
     cdef object loop
     cdef object resolver
     cdef object permit
+    cdef object judge
     cdef set tasks
     # The address to send to targets from, by family.
     cdef dict local
@@ -52,8 +53,8 @@ cdef class EngineBase:
     cdef int not_sent(self, uint64_t count) noexcept
     cdef int drop(self, str reason) except -1
     cdef int drop_fault(self, Py_ssize_t fault) except -1
-    cdef bytes check(self, address)
-    cdef bytes choose(self, infos, port)
+    cdef bytes check(self, Association association, address, resolved)
+    cdef bytes choose(self, Association association, name, infos)
     cdef int admit(self, Association association) except -1
     cdef int forget(self, Association association) except -1
 
@@ -124,6 +125,9 @@ cdef class Association:
     cdef Name latest_target
     # When it was last used, by the clock of now().
     cdef double touched
+    # Where the engine has a judge: its `targets` and `names`, of this association alone.
+    cdef dict targets
+    cdef dict names
     # Datagrams that wait for a name.
     cdef int waiting
     cdef bint closed
@@ -133,13 +137,15 @@ cdef class Association:
     cdef int forward(
         self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1
+    cdef bint may_pass(self, const uint8_t* wire, Py_ssize_t wire_size) except -1
+    cdef bint judged(self, address, resolved) except -1
     cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1
     cdef OutgoingPort open_outgoing(self, int family)
     cdef bint find_target(
         self, const uint8_t* wire, Py_ssize_t wire_size, const uint8_t* payload, Py_ssize_t size
     ) except -1
     cdef int resolve(self, object address, bytes payload) except -1
-    cdef int resolved(self, list infos, bytes payload) except -1
+    cdef int resolved(self, address, list infos, bytes payload) except -1
     cdef int backward(
         self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1

@@ -53,6 +53,8 @@ cdef enum:
     WAITING = 16
     # Targets that an engine remembers as allowed.
     TARGETS = 4096
+    # Targets of which one association remembers what its judge says.
+    JUDGED = 256
 
 
 cdef class DatagramCounters:
@@ -104,20 +106,30 @@ cdef class EngineBase:
             reason = self.faults[fault] = packet_error(fault).status
         return self.drop(reason)
 
-    cdef bytes check(self, address):
-        """Return the wire form of an IP address if it may be dialed, else None."""
+    cdef bytes check(self, Association association, address, resolved):
+        """Return the wire form of what is to be dialed if it may be, else None.
+
+        :param address: the target.
+        :param resolved: an IP address of it, with its port, where it is a name.
+        """
+        dialed = address if resolved is None else resolved
         if self.permit is not None:
             try:
-                self.permit(address)
+                self.permit(dialed)
             except FastsocksError:
                 return None
-        return address.wire
+        if self.judge is not None and not association.judged(
+            address, None if resolved is None else resolved.host
+        ):
+            return None
+        return dialed.wire
 
-    cdef bytes choose(self, infos, port):
+    cdef bytes choose(self, Association association, name, infos):
         """Return the wire form of an address of a name that may be dialed, one with a route."""
         cdef bytes allowed, first = None
+        port = name.port
         for family, _, _, _, sockaddr in infos:
-            allowed = self.check(Address.of(sockaddr[0], port))
+            allowed = self.check(association, name, Address.of(sockaddr[0], port))
             if allowed is None:
                 continue
             if len(infos) == 1 or has_route(family, (sockaddr[0], port, *sockaddr[2:])):
@@ -404,6 +416,8 @@ cdef class Association:
         cdef Py_ssize_t sealed
         self.touched = now()
         if self.tunnel is not None:
+            if engine.judge is not None and not self.may_pass(address, address_size):
+                return engine.drop("not-allowed")
             out = engine.room(size + SEALING_ROOM)
             sealed = self.tunnel.packets.seal_into(
                 None, address, address_size, payload, size, engine.time, out
@@ -422,6 +436,28 @@ cdef class Association:
         engine.counters.packets_up += 1
         engine.counters.bytes_up += size
         return 0
+
+    cdef bint may_pass(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
+        """Tell whether a target may be sent to the tunnel, which resolves its name."""
+        cdef bytes key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
+        cdef Reader reader
+        if self.targets is None:
+            self.targets = {}
+        known = self.targets.get(key)
+        if known is None:
+            reader = reader_over(wire, wire_size)
+            known = self.judged(take_address(&reader), None)
+            if len(self.targets) >= JUDGED:
+                self.targets.clear()
+            self.targets[key] = known
+        return known
+
+    cdef bint judged(self, address, resolved) except -1:
+        try:
+            self.engine.judge(Address(key_of(&self.client)).host, self.user, address, resolved)
+        except FastsocksError:
+            return False
+        return True
 
     cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1:
         cdef OutgoingPort port
@@ -463,9 +499,17 @@ cdef class Association:
         """Make `latest_target` the address of a new target; False if it is dropped or waits."""
         cdef EngineBase engine = self.engine
         cdef bytes key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
-        cdef bytes allowed = engine.targets.get(key)
+        cdef dict targets = engine.targets, names = engine.names
+        cdef Py_ssize_t most = TARGETS
+        cdef bytes allowed
         cdef Reader reader
         self.latest_size = 0
+        if engine.judge is not None:
+            if self.names is None:
+                self.targets = {}
+                self.names = {}
+            targets, names, most = self.targets, self.names, JUDGED
+        allowed = targets.get(key)
         if allowed is None:
             reader = reader_over(wire, wire_size)
             address = take_address(&reader)
@@ -478,21 +522,21 @@ cdef class Association:
                     self.resolve(address, PyBytes_FromStringAndSize(<const char*>payload, size))
                     return False
                 # The resolver hands out one tuple for as long as an answer is good.
-                known, allowed = engine.names.get(key, (None, None))
+                known, allowed = names.get(key, (None, None))
                 if known is not infos:
-                    allowed = engine.choose(infos, address.port)
-                    if len(engine.names) >= TARGETS:
-                        engine.names.clear()
-                    engine.names[key] = (infos, allowed)
+                    allowed = engine.choose(self, address, infos)
+                    if len(names) >= most:
+                        names.clear()
+                    names[key] = (infos, allowed)
             else:
-                allowed = engine.check(address)
-                if allowed is not None:
-                    if len(engine.targets) >= TARGETS:
-                        engine.targets.clear()
-                    engine.targets[key] = allowed
-            if allowed is None:
-                engine.drop("not-allowed")
-                return False
+                allowed = engine.check(self, address, None)
+                if allowed is not None or engine.judge is not None:
+                    if len(targets) >= most:
+                        targets.clear()
+                    targets[key] = allowed or b""
+        if not allowed:
+            engine.drop("not-allowed")
+            return False
         name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(allowed))
         # A name is asked for again: its address may change.
         if wire_size <= 19 and wire[0] != 3:
@@ -509,14 +553,14 @@ cdef class Association:
         task.add_done_callback(self.engine.tasks.discard)
         return 0
 
-    cdef int resolved(self, list infos, bytes payload) except -1:
+    cdef int resolved(self, address, list infos, bytes payload) except -1:
         """Send a datagram that waited for its name."""
         cdef EngineBase engine = self.engine
         cdef bytes allowed
         cdef Py_ssize_t size = len(payload)
         if self.closed:
             return 0
-        allowed = engine.choose(infos, infos[0][4][1])
+        allowed = engine.choose(self, address, infos)
         if allowed is None:
             return engine.drop("not-allowed")
         self.latest_size = 0
@@ -572,7 +616,7 @@ async def _resolve(Association association, address, payload):
     except FastsocksError as error:
         association.engine.drop(error.status)
     else:
-        association.resolved(infos, payload)
+        association.resolved(address, infos, payload)
     finally:
         association.waiting -= 1
 

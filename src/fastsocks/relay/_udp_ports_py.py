@@ -114,6 +114,9 @@ class TunnelPort(Port):
 
     def send(self, address: Address, payload: bytes) -> None:
         """Send a payload to `address`, of which the server is told."""
+        if not self._association.may_reach(address):
+            self.engine.drop("not-allowed")
+            return
         packet = self._packets.seal(address, payload, time())
         outcome = self._send(packet)
         if outcome is not None and outcome.errno in _FROM_ICMP:
@@ -170,7 +173,9 @@ class Targets:
         if not address.port:
             self._engine.drop("bad-address")
         elif not address.is_name:
-            self._finish(payload, self._send(address, payload))
+            allowed = self._association.may_reach(address)
+            outcome = self._send(address, payload) if allowed else "not-allowed"
+            self._finish(payload, outcome)
         elif address.host in self._waiting:
             self._wait(address, payload)
         elif (chosen := self._recall(address)) is not None:
@@ -213,7 +218,8 @@ class Targets:
         outcome: OSError | str | None = None
         for info in infos:
             address = _address_of(info[4][0], name.port)
-            outcome = self._send(address, payload)
+            allowed = self._association.may_reach(name, address.host)
+            outcome = self._send(address, payload) if allowed else "not-allowed"
             if outcome is None:
                 self._remember(name, address)
             if outcome is None or (

@@ -14,9 +14,9 @@ import socket
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from ..errors import ProtocolError
+from ..errors import PolicyError, ProtocolError
 from ..net import open_datagram_socket
 from ..socks.datagrams import Reassembler, build_datagram
 from ._udp_ports_py import Port, Targets, TunnelPort, open_tunnel
@@ -35,6 +35,12 @@ _SWEEP_INTERVAL = 15.0
 _LOG_INTERVAL = 10.0
 
 _EVERYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
+
+# Targets of which one association remembers what its rules say.
+_JUDGED = 256
+
+#: See :class:`DatagramEngine`.
+Judge: TypeAlias = "Callable[[str, str | None, Address, str | None], None]"
 
 _log = logging.getLogger("fastsocks")
 
@@ -75,6 +81,10 @@ class DatagramEngine:
     :param resolver: for names; IP addresses never reach it.
     :param permit: raises PolicyError for an IP address that may not be reached; asked for what
         clients name and for what their names resolve to. None permits all.
+    :param judge: raises PolicyError for what a client may not reach; asked once by an association
+        for each of its targets, with the client's IP address, its user, the target, and the IP
+        address that a name of it was resolved to, None where a tunnel does that. None permits
+        all.
     :param timeout: seconds without a packet either way after which an association ends; those
         of methods with sessions live 60 s at least.
     :param capacity: how many associations there may be; the one not used for longest makes
@@ -89,6 +99,7 @@ class DatagramEngine:
         resolver: Resolver,
         *,
         permit: Callable[[Address], None] | None = None,
+        judge: Judge | None = None,
         timeout: float = 300.0,
         capacity: int = 4096,
         capacity_per_user: int = 0,
@@ -98,6 +109,7 @@ class DatagramEngine:
         self.loop = loop
         self.resolver = resolver
         self.permit = permit
+        self.judge = judge
         self.timeout = timeout
         self.tasks: set[asyncio.Task[Any]] = set()
         self._capacity = capacity
@@ -242,11 +254,30 @@ class Association:
         self.timeout = engine.timeout
         self.touched = monotonic()
         self.targets: Targets | TunnelPort
+        self._judged: dict[tuple[bytes, str | None], bool] = {}
 
     @property
     def client(self) -> str:
         """The IP address of the client."""
         raise NotImplementedError
+
+    def may_reach(self, address: Address, resolved: str | None = None) -> bool:
+        """Tell what the engine's judge says of a target, as :attr:`DatagramEngine.judge` has it."""
+        if self.engine.judge is None:
+            return True
+        key = address.wire, resolved
+        known = self._judged.get(key)
+        if known is None:
+            try:
+                self.engine.judge(self.client, self.user, address, resolved)
+            except PolicyError:
+                known = False
+            else:
+                known = True
+            if len(self._judged) >= _JUDGED:
+                self._judged.clear()
+            self._judged[key] = known
+        return known
 
     def forward(self, address: Address, payload: bytes) -> None:
         """Carry the client's payload to `address`."""

@@ -319,7 +319,7 @@ cdef class Connection:
                 self.to_target = payload
             elif payload or not self.route.payload_wait:
                 self.to_target = codec.request(self.request.address, payload)
-            ready = self.acceptor.dialer.literal(address)
+            ready = self.acceptor.dialer.literal(address, self.route.permit)
         except FastsocksError as error:
             return self.refuse(error)
         if ready is not None and address.is_name:
@@ -333,7 +333,9 @@ cdef class Connection:
             self.state = State.DIALING
             # The dialer has a time limit of its own.
             self.deadline = float("inf")
-            self.task = self.acceptor.loop.create_task(_dial(self, address))
+            self.task = self.acceptor.loop.create_task(
+                _dial(self, address, self.route.permit)
+            )
             return 0
         wire = address.wire
         return self.connect(wire)
@@ -606,9 +608,11 @@ cdef class Connection:
         return 0
 
 
-async def _dial(Connection connection, address):
+async def _dial(Connection connection, address, permit):
     try:
-        sock = await connection.acceptor.dialer.dial(address, connection.admission.client)
+        sock = await connection.acceptor.dialer.dial(
+            address, connection.admission.client, permit
+        )
     except asyncio.CancelledError:
         connection.close(reset=True)
         raise

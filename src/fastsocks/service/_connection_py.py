@@ -98,7 +98,9 @@ class Connection:
                 request, route, target = found
             else:
                 route = self._service.route(request, self._peer)
-                target = await self._acceptor.dialer.dial(route.address, self._admission.client)
+                target = await self._acceptor.dialer.dial(
+                    route.address, self._admission.client, route.permit
+                )
             try:
                 await self._hand_over(request, route, target)
             except BaseException:

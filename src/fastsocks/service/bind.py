@@ -103,14 +103,22 @@ class Binder:
             ip_address(host).version: host for host in options.bind_addresses
         }
 
-    async def bind(self, request: Request, peer: Peer, local_host: str) -> BoundListener:
+    async def bind(
+        self,
+        request: Request,
+        peer: Peer,
+        local_host: str,
+        may_reach: Callable[[str], bool] | None = None,
+    ) -> BoundListener:
         """Listen for the peer that a client expects; see :meth:`.interfaces.Service.bind`.
 
+        :param may_reach: is asked in the place of that of the binder.
         :raises ListenError: no address or port can be had.
         :raises PolicyError: the peer is none that clients may reach.
         :raises DialError: its name has no address, or there is no way to it.
         """
-        expected = await self._expected(request.address, peer[0])
+        may_reach = may_reach or self._may_reach
+        expected = await self._expected(request.address, peer[0], may_reach)
         if expected:
             host = self._towards(expected)
             hosts = {sockaddr[0] for _, sockaddr in expected}
@@ -118,11 +126,13 @@ class Binder:
         else:
             version = 6 if ":" in local_host else 4
             host = self._local.get(version) or next(iter(self._local.values()), local_host)
-            may_come = self._may_reach or _anybody
+            may_come = may_reach or _anybody
         sock = listen_for_peer(host, self._options.bind_ports)
         return BoundListener(self._loop, sock, may_come, self._options.bind_timeout)
 
-    async def _expected(self, address: Address, client: str) -> list[tuple[int, tuple[Any, ...]]]:
+    async def _expected(
+        self, address: Address, client: str, may_reach: Callable[[str], bool] | None
+    ) -> list[tuple[int, tuple[Any, ...]]]:
         """Return family and socket address of each that may come; empty is anybody."""
         port = address.port
         if address.ip is not None:
@@ -141,11 +151,12 @@ class Binder:
         # PySocks writes the name "0" for nobody in particular.
         if any(ip_address(sockaddr[0].partition("%")[0]).is_unspecified for _, sockaddr in found):
             return []
-        if self._may_reach is not None:
-            found = [one for one in found if self._may_reach(one[1][0])]
+        if may_reach is not None:
+            found = [one for one in found if may_reach(one[1][0])]
             if not found:
                 raise PolicyError(
-                    "the expected peer has no public address (--allow-private permits it)"
+                    "the expected peer has no address that the rules allow, or no public one "
+                    "(--allow-private permits it)"
                 )
         return found
 

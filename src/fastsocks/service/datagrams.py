@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fastsocks.config import Options
     from fastsocks.net import Resolver
+    from fastsocks.relay._udp_py import Judge
     from fastsocks.relay.udp import Association
     from fastsocks.request import Request
     from fastsocks.shadowsocks import PacketCodec
@@ -53,6 +54,7 @@ class Datagrams:
     :param resolver: for names.
     :param options: its time limit and caps.
     :param may_reach: see :class:`fastsocks.net.Dialer`, its `may_dial`.
+    :param judge: see :class:`fastsocks.relay.udp.DatagramEngine`.
     :param local_addresses: likewise.
     """
 
@@ -63,6 +65,7 @@ class Datagrams:
         options: Options,
         *,
         may_reach: Callable[[str], bool] | None = None,
+        judge: Judge | None = None,
         local_addresses: Iterable[str] = (),
     ) -> None:
         self._resolver = resolver
@@ -76,6 +79,7 @@ class Datagrams:
             loop,
             resolver,
             permit=None if may_reach is None else self._permit,
+            judge=judge,
             timeout=options.udp_timeout,
             capacity=wanted,
             capacity_per_user=options.udp_max_associations_per_user,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
+    from fastsocks.net.dial import Permit
     from fastsocks.policy import ClientLimits, UserCounters
     from fastsocks.request import Request
     from fastsocks.shadowsocks import ClientCodec, Codec
@@ -91,6 +92,9 @@ class Route(NamedTuple):
     #: Seconds to wait for a first payload after :meth:`Inbound.connected`, so that it can
     #: travel with the codec's request.
     payload_wait: float = 0.0
+    #: What is asked for each IP address about to be dialed, in the place of what the dialer has;
+    #: None leaves it to the dialer.
+    permit: Permit | None = None
 
 
 class UdpAssociation(Protocol):

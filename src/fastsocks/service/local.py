@@ -63,6 +63,10 @@ class LocalService(SocksService):
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
+        if self.ruling is not None:
+            direct, _ = self.ruling.route(request, peer)
+            if direct:
+                return Route(request.address)
         return Route(self._server, ClientCodec(self._key), PAYLOAD_WAIT)
 
     async def _tunnel(
@@ -82,6 +86,8 @@ class Local(SocksRunning):
 
     def __init__(self, options: LocalOptions) -> None:
         # A Shadowsocks request follows each connect, so that there is always a first byte.
-        super().__init__(LocalService(options), options, dial_fast_open=options.fast_open)
+        service = LocalService(options)
+        service.use_rules(options.rules, by_name=True)
+        super().__init__(service, options, dial_fast_open=options.fast_open)
         if weakness := weakness_of(options.method):
             _log.warning("%s", weakness)

@@ -46,7 +46,10 @@ class ProxyService(SocksService):
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
-        return Route(request.address)
+        if self.ruling is None:
+            return Route(request.address)
+        _, permit = self.ruling.route(request, peer)
+        return Route(request.address, permit=permit)
 
     async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
         """Listen for a peer of a client; see :class:`.interfaces.Service`.
@@ -55,7 +58,10 @@ class ProxyService(SocksService):
         """
         if self.binder is None:
             raise CommandError("the proxy does not run")
-        return await self.binder.bind(request, peer, local_host)
+        if self.ruling is None:
+            return await self.binder.bind(request, peer, local_host)
+        may_come = self.ruling.bind(request, peer)
+        return await self.binder.bind(request, peer, local_host, may_come)
 
 
 class Proxy(SocksRunning):
@@ -64,9 +70,11 @@ class Proxy(SocksRunning):
     def __init__(self, options: ProxyOptions) -> None:
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
+        may_dial = is_public if guarded else None
         self._proxy = ProxyService(options)
+        self._proxy.use_rules(options.rules, guard=may_dial)
         self._proxy_options = options
-        super().__init__(self._proxy, options, may_dial=is_public if guarded else None)
+        super().__init__(self._proxy, options, may_dial=may_dial)
 
     async def start(self) -> None:
         """Listen, and serve from now on; see :meth:`.running.Running.start`.

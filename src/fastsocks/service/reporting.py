@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 from fastsocks.errors import (
     CommandError,
     IdleTimeoutError,
+    PolicyError,
     ResetError,
     StoppedError,
     TruncatedError,
@@ -22,14 +23,16 @@ from .descriptors import possible_connections
 from .line_limiter import LineLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from fastsocks.address import Address
     from fastsocks.config import Options
+    from fastsocks.config.rules import Rule
     from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
 
     from .interfaces import Inbound, Peer, PeerListener, Route, UdpAssociation
+    from .ruling import Ruling
 
 #: Ends that come with the life of a network, and are nobody's problem.
 _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
@@ -109,6 +112,8 @@ class ReportingService(ABC):
         self.users: UserCounters | None = None
         #: Whether :meth:`finished` is to be called.
         self.access_log = options is not None and options.access_log
+        #: The rules; None where there are none, so that they cost nothing.
+        self.ruling: Ruling | None = None
         self._caps: dict[Cap, int] = {}
         self._files_rule = False
         if options is not None:
@@ -123,6 +128,31 @@ class ReportingService(ABC):
             },
             hit=self.limit_hit,
         )
+
+    def use_rules(
+        self,
+        rules: Sequence[Rule],
+        *,
+        guard: Callable[[str], bool] | None = None,
+        by_name: bool = False,
+    ) -> None:
+        """Apply rules, if there are any; the parameters are those of :class:`.ruling.Ruling`."""
+        if rules:
+            from .ruling import Ruling
+
+            self.ruling = Ruling(rules, guard=guard, by_name=by_name)
+
+    def judge(self, client: str, user: str | None, target: Address, resolved: str | None) -> None:
+        """Decide on a target of datagrams, and log a refusal; see :class:`.ruling.Ruling`.
+
+        :raises PolicyError: a rule denies it.
+        """
+        if self.ruling is not None:
+            try:
+                self.ruling.datagram(client, user, target, resolved)
+            except PolicyError as error:
+                self.report(error, (client,), target)
+                raise
 
     @abstractmethod
     def inbound(self, peer: Peer) -> Inbound:
@@ -290,5 +320,7 @@ def _where(fields: Mapping[str, Any]) -> str:
 
 
 def _peer_text(peer: Peer) -> str:
+    if len(peer) == 1:
+        return str(peer[0])
     host, port = peer[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

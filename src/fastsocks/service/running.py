@@ -148,6 +148,7 @@ class Running:
                 self._resolver,
                 options,
                 may_reach=self._may_dial,
+                judge=None if self._service.ruling is None else self._service.judge,
                 local_addresses=self._local_addresses,
             )
             self._relay_datagrams(self._datagrams, datagrams)

@@ -67,7 +67,10 @@ class ServerService(ReportingService):
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
-        return Route(request.address)
+        if self.ruling is None:
+            return Route(request.address)
+        _, permit = self.ruling.route(request, peer)
+        return Route(request.address, permit=permit)
 
 
 class Server(Running):
@@ -81,6 +84,7 @@ class Server(Running):
     def __init__(self, options: ServerOptions) -> None:
         may_dial = None if options.allow_private else is_public
         service = ServerService(options)
+        service.use_rules(options.rules, guard=may_dial)
         self._packets = service.packets
         super().__init__(
             service,

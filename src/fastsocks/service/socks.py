@@ -57,6 +57,8 @@ class SocksService(ReportingService):
         """
         if self.datagrams is None:
             raise CommandError("UDP is not relayed here")
+        if self.ruling is not None:
+            self.ruling.associate(request, peer)
         tunnel = await self._tunnel(self.datagrams, peer)
         return self.datagrams.associate(
             request, peer, local_host, announced=self._udp_address, tunnel=tunnel

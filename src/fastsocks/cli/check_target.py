@@ -1,0 +1,140 @@
+"""``fastsocks check --target``: which rule decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from fastsocks.config.rules import COMMANDS, Action
+from fastsocks.errors import AddressError, ConfigError
+
+from .given import Given, configured
+
+_FLAGS = ("--target", "--client", "--command", "--user")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that nobody makes."""
+
+    target: str
+    client: str = "127.0.0.1"
+    command: str = "connect"
+    user: str | None = None
+
+
+def take_asked(arguments: Sequence[str]) -> tuple[Asked | None, list[str]]:
+    """Take the flags of a request out of the arguments of a service.
+
+    Without ``--target`` there is none, and ``--user`` is the flag of the service; so it is with
+    a colon in its value.
+
+    :raises ConfigError: one of them has no value, or a wrong one.
+    """
+    rest: list[str] = []
+    found: dict[str, str] = {}
+    if not any(one == "--target" or one.startswith("--target=") for one in arguments):
+        return None, list(arguments)
+    left = list(arguments)
+    while left:
+        argument = left.pop(0)
+        flag, equals, value = argument.partition("=")
+        if flag not in _FLAGS:
+            rest.append(argument)
+            continue
+        if not equals:
+            if not left:
+                raise ConfigError(f"{flag}: a value is missing")
+            value = left.pop(0)
+        if flag == "--user" and ":" in value:
+            rest += [flag, value]
+        else:
+            found[flag.removeprefix("--")] = value
+    asked = Asked(**found)
+    if asked.command not in COMMANDS:
+        raise ConfigError(f"--command: it is one of {', '.join(COMMANDS)}")
+    return asked, rest
+
+
+def print_decision(service: str, given: Mapping[str, Any], asked: Asked) -> None:
+    """Print which rule of `service` decides on a request.
+
+    :param given: what click read.
+    :raises ConfigError: the service would not start, or the request is none.
+    """
+    from fastsocks.address import Address
+    from fastsocks.config.values import split_host
+    from fastsocks.policy.rules import number_of
+
+    try:
+        host, port = split_host(asked.target)
+        if port is None or not host:
+            raise ConfigError("write HOST:PORT")
+        target = Address.of(host, port)
+    except (AddressError, ConfigError) as error:
+        raise ConfigError(f"--target: {error}") from None
+    if number_of(asked.client) is None:
+        raise ConfigError("--client: it has to be an IP address")
+    found = configured(service, given)
+    names = [one.name for one in found.configuration.services]
+    for name, lines in zip(names, _decisions(found, target, asked), strict=True):
+        click.echo(f"[{name or service}]")
+        for line in lines:
+            click.echo(f"  {line}")
+
+
+def _decisions(found: Given, target: Any, asked: Asked) -> list[list[str]]:
+    from fastsocks.policy.rules import Rules
+
+    decisions = []
+    for one in found.configuration.services:
+        options = one.options
+        rules = Rules(options.rules)
+        by_name = found.service == "local" or bool(getattr(options, "upstream", ()))
+        verdict = rules.decide(
+            *(COMMANDS[asked.command], asked.client, asked.user, target), by_name=by_name
+        )
+        lines = [f"{asked.command} to {target} from {asked.client}"]
+        if asked.user is not None:
+            lines[0] += f" by user {asked.user}"
+        if verdict.pending:
+            lines.append(
+                "to be resolved first: rules about networks decide on the address that is dialed"
+            )
+            verdict = rules.decide(
+                *(COMMANDS[asked.command], asked.client, asked.user, target), by_name=True
+            )
+            lines.append("if none of them holds:")
+        if verdict.rule is None:
+            lines.append("allowed: no rule holds")
+        else:
+            word = {Action.DENY: "denied", Action.ALLOW: "allowed", Action.DIRECT: "direct"}
+            lines.append(f"{word[verdict.action]}: {verdict.rule}")
+        if by_name and target.ip is None and rules.wants_addresses:
+            lines.append(
+                "resolved elsewhere: the name is sent on, so that rules about networks do not "
+                "apply to it"
+            )
+        if verdict.action is not Action.DENY and not by_name and _is_guarded(found, options):
+            lines += _guard(target)
+        decisions.append(lines)
+    return decisions
+
+
+def _is_guarded(found: Given, options: Any) -> bool:
+    if options.allow_private:
+        return False
+    return found.service == "server" or bool(options.beyond_loopback)
+
+
+def _guard(target: Any) -> list[str]:
+    from fastsocks.policy import is_public
+
+    if target.ip is None:
+        return ["refused all the same if it resolves to no public address (--allow-private)"]
+    if is_public(str(target.ip)):
+        return []
+    return ["refused all the same: this is no public address (--allow-private permits it)"]
