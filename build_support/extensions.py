@@ -19,6 +19,8 @@ LIBCRYPTO_MODULE = "fastsocks.crypto._primitives"
 
 #: They wait with epoll; elsewhere their pure-Python twin serves, over the other modules.
 LINUX_MODULES = (
+    "fastsocks.net._poller",
+    "fastsocks.relay._brief",
     "fastsocks.relay._udp",
     "fastsocks.relay._udp_ports",
     "fastsocks.service._connection",

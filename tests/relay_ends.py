@@ -33,9 +33,12 @@ class Twin(NamedTuple):
 
 
 @functools.cache
-def import_relay(implementation: str) -> Twin:
-    """Import the relay and the codecs of one implementation."""
-    tcp = import_twin("fastsocks.relay", "_tcp", implementation)
+def import_relay(implementation: str, *, brief: bool = False) -> Twin:
+    """Import the relay and the codecs of one implementation.
+
+    :param brief: the Cython one that begins without transports.
+    """
+    tcp = import_twin("fastsocks.relay", "_brief" if brief else "_tcp", implementation)
     return Twin(implementation, tcp, import_shadowsocks(implementation))
 
 

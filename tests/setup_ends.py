@@ -34,12 +34,12 @@ class SetupTwin(NamedTuple):
 
 
 def import_setup(implementation: str) -> SetupTwin:
-    """Import set-up, relay and codecs of one implementation.
-
-    Set-up binds the engine of the implementation that runs by default: give it the other.
-    """
-    setup = import_twin("fastsocks.service", "_setup", implementation)
+    """Import set-up, relay and codecs of one implementation."""
+    setup: Any = import_twin("fastsocks.service", "_setup", implementation)
     relay = import_relay(implementation)
+    if implementation == "python":
+        # It binds the engine of the implementation that runs by default.
+        setup.Engine = relay.tcp.Engine
     return SetupTwin(implementation, setup, relay.tcp, relay.shadowsocks)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from harness.loops import run
@@ -10,7 +12,11 @@ from relay_ends import Twin, import_relay
 __all__ = ["run"]
 
 
-@pytest.fixture
-def twin(implementation: str) -> Twin:
-    """The relay and the codecs of each implementation in turn."""
-    return import_relay(implementation)
+@pytest.fixture(params=["cython", "brief", "python"])
+def twin(request: pytest.FixtureRequest) -> Twin:
+    """The relay and the codecs of each implementation in turn; of Cython's both stages."""
+    if request.param != "brief":
+        return import_relay(request.param)
+    if sys.platform != "linux":
+        pytest.skip("relays begin without transports on Linux only")
+    return import_relay("cython", brief=True)

@@ -305,7 +305,8 @@ def test_a_socket_that_cannot_be_attached(run: Any, twin: Twin, which: tuple[int
                 return await loop.connect_accepted_socket(factory, sock)
 
         engine = twin.tcp.Engine(Loop())
-        async with Relayed(engine) as relayed:
+        # What set-up left has a relay attached from the start.
+        async with Relayed(engine, first={"to_client": b"x"}) as relayed:
             assert isinstance(await relayed.error(), ResetError)
             await assert_both_reset(relayed)
         assert engine.counters.active == 0

@@ -46,7 +46,6 @@ logging.basicConfig()
 
 async def scenario(implementation):
     twin = import_setup(implementation)
-    twin.setup.Engine = twin.tcp.Engine
     async with Entrance(twin, LineService()) as entrance:
         clients = [await entrance.connect(BAD_LINE) for _ in range(4)]
         assert await clients[-1].read_to_end() == b"failed 1\n"

@@ -21,10 +21,9 @@ LINE = b"192.0.2.1 20\n"
 
 
 @pytest.fixture
-def twin(implementation: str, monkeypatch: pytest.MonkeyPatch) -> SetupTwin:
+def twin(implementation: str) -> SetupTwin:
     """Set-up, relay and codecs of each implementation in turn."""
-    twin = import_setup(implementation)
-    monkeypatch.setattr(twin.setup, "Engine", twin.tcp.Engine)
+    return import_setup(implementation)
     return twin
 
 

@@ -44,11 +44,9 @@ JUNK = bytes(range(200)) * 5000
 
 
 @pytest.fixture
-def twin(implementation: str, monkeypatch: pytest.MonkeyPatch) -> SetupTwin:
+def twin(implementation: str) -> SetupTwin:
     """Set-up, relay and codecs of each implementation in turn."""
-    twin = import_setup(implementation)
-    monkeypatch.setattr(twin.setup, "Engine", twin.tcp.Engine)
-    return twin
+    return import_setup(implementation)
 
 
 async def only_report(entrance: Entrance, client: End | None = None) -> Report:

@@ -24,11 +24,9 @@ RESET = ConnectionResetError
 
 
 @pytest.fixture
-def twin(implementation: str, monkeypatch: pytest.MonkeyPatch) -> SetupTwin:
+def twin(implementation: str) -> SetupTwin:
     """Set-up, relay and codecs of each implementation in turn."""
-    twin = import_setup(implementation)
-    monkeypatch.setattr(twin.setup, "Engine", twin.tcp.Engine)
-    return twin
+    return import_setup(implementation)
 
 
 class WaitingInbound(LineInbound):

@@ -17,11 +17,9 @@ SOON = 0.05
 
 
 @pytest.fixture
-def twin(implementation: str, monkeypatch: pytest.MonkeyPatch) -> SetupTwin:
+def twin(implementation: str) -> SetupTwin:
     """Set-up, relay and codecs of each implementation in turn."""
-    twin = import_setup(implementation)
-    monkeypatch.setattr(twin.setup, "Engine", twin.tcp.Engine)
-    return twin
+    return import_setup(implementation)
 
 
 @pytest.mark.parametrize("early", [b"", b"early", pattern(60_000)])

@@ -33,11 +33,9 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: Li
 
 
 @pytest.fixture
-def twin(implementation: str, monkeypatch: pytest.MonkeyPatch) -> SetupTwin:
+def twin(implementation: str) -> SetupTwin:
     """Set-up, relay and codecs of each implementation in turn."""
-    twin = import_setup(implementation)
-    monkeypatch.setattr(twin.setup, "Engine", twin.tcp.Engine)
-    return twin
+    return import_setup(implementation)
 
 
 def test_abort_in_every_state(run: Any, twin: SetupTwin) -> None:

@@ -15,6 +15,8 @@ cdef extern from * nogil:
     #include <sys/socket.h>
     #include <unistd.h>
 
+    #define FASTSOCKS_ARRIVALS ((unsigned int)(EPOLLIN | EPOLLRDHUP | EPOLLET))
+
     typedef union {
         struct sockaddr any;
         struct sockaddr_in v4;
@@ -138,12 +140,17 @@ cdef extern from * nogil:
         uint32_t events
         epoll_data_t data
 
+    # Events that tell once of each arrival, and of the end of the stream.
+    uint32_t ARRIVALS "FASTSOCKS_ARRIVALS"
+
     enum:
         AF_INET
         AF_INET6
         EPOLLIN
         EPOLLOUT
-        EPOLLONESHOT
+        EPOLLERR
+        EPOLLHUP
+        EPOLLRDHUP
         EPOLL_CTL_ADD
         EPOLL_CTL_MOD
         EPOLL_CTL_DEL

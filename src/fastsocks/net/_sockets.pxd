@@ -71,6 +71,17 @@ cdef extern from * nogil:
     #endif
     }
 
+    static inline void fastsocks_no_delay(int fd)
+    {
+        int on = 1;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+
+    static inline void fastsocks_finish_sending(int fd)
+    {
+        (void)shutdown(fd, SHUT_WR);
+    }
+
     static inline void fastsocks_reset_on_close(int fd)
     {
         struct linger linger = {1, 0};
@@ -84,6 +95,10 @@ cdef extern from * nogil:
     Py_ssize_t receive "fastsocks_recv"(int fd, void* data, size_t size) noexcept
     # Bytes sent that the peer has not acknowledged; 0 where the system does not tell.
     int unacknowledged "fastsocks_unacknowledged"(int fd) noexcept
+    # Has what is sent go at once (TCP_NODELAY).
+    void no_delay "fastsocks_no_delay"(int fd) noexcept
+    # Sends the end of the stream.
+    void finish_sending "fastsocks_finish_sending"(int fd) noexcept
     # Makes the coming close() send RST rather than FIN.
     void reset_on_close "fastsocks_reset_on_close"(int fd) noexcept
     # Has the kernel probe a silent peer: after `idle` seconds, every `interval` seconds.

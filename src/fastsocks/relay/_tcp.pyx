@@ -18,7 +18,15 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN
 from libc.stdint cimport uint8_t, uint64_t
 
-from fastsocks.net._sockets cimport keep_alive, now, reset_on_close, send, unacknowledged
+from fastsocks.net._sockets cimport (
+    finish_sending,
+    keep_alive,
+    no_delay,
+    now,
+    reset_on_close,
+    send,
+    unacknowledged,
+)
 from fastsocks.shadowsocks._framing cimport HEADROOM, Codec
 
 from fastsocks.errors import (
@@ -31,9 +39,6 @@ from fastsocks.errors import (
 from fastsocks.net.tcp import KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES
 
 cdef enum:
-    # One read of 256 KiB takes a 16 KiB record's worth of Python calls from sixteen
-    # records at once.
-    READ_SIZE = 256 * 1024
     PLAINTEXT_SIZE = READ_SIZE + HEADROOM
     # Sealing adds 34 bytes to every 16383, which is less than one in 256, and a preamble.
     WIRE_SIZE = PLAINTEXT_SIZE + (PLAINTEXT_SIZE >> 8) + 256
@@ -46,44 +51,140 @@ cdef int _KEEPALIVE_PROBES = KEEPALIVE_PROBES
 cdef double SWEEP_INTERVAL = 15.0
 
 
-cdef class Engine
-cdef class Relay
-
-
 cdef class Counters:
     """What went through an engine: relays begun and active, bytes of payload each way."""
 
-    cdef readonly uint64_t relays
-    cdef readonly uint64_t active
-    cdef readonly uint64_t bytes_up
-    cdef readonly uint64_t bytes_down
+
+cdef class End:
+    """One end of a relay, whatever drives it."""
+
+    cdef int settle(self) except -1:
+        """Let the coroutine that attached this end run to its end."""
+        coroutine, self.attaching = self.attaching, None
+        if coroutine is None:
+            return 0
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return 0
+        except Exception as error:
+            self.vanish(error)
+        return 0
+
+    cdef int received(self, Py_ssize_t size) except -1:
+        """Pass on `size` bytes that lie in the engine's read buffer."""
+        cdef Relay relay = self.relay
+        cdef Engine engine = relay._engine
+        cdef uint8_t* data = engine.read_at
+        cdef End peer = self.peer
+        relay._touched = now()
+        try:
+            if self.codec is not None:
+                size = self.codec.receive(data, size, engine.plaintext)
+                data = engine.plaintext
+            if size > 0:
+                if self is relay.client:
+                    relay.bytes_up += size
+                    engine.counters.bytes_up += size
+                else:
+                    relay.bytes_down += size
+                    engine.counters.bytes_down += size
+                peer.deliver(data, size)
+        except FastsocksError as error:
+            relay._fail(error)
+        return 0
+
+    cdef int deliver(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Send `size` bytes of plaintext to this end, or queue what it does not take."""
+        cdef Py_ssize_t sent = 0
+        cdef Relay relay = self.relay
+        if self.fd < 0 or relay._over:
+            return 0
+        if self.codec is not None:
+            size = self.codec.send(data, size, relay._engine.wire)
+            data = relay._engine.wire
+        if not self.holding:
+            if not self.prompt:
+                no_delay(self.fd)
+                self.prompt = True
+            sent = send(self.fd, data, size)
+            if sent == size:
+                return 0
+            if sent < 0:
+                if sent != -EAGAIN:
+                    relay._fail(ResetError(os.strerror(<int>-sent)))
+                    return 0
+                sent = 0
+        rest = PyBytes_FromStringAndSize(<const char*>data + sent, size - sent)
+        if self.transport is None:
+            self.first = rest
+            return relay._attach()
+        self.transport.write(rest)
+        if self.holding:
+            self.peer.pause()
+        return 0
+
+    cdef int finish_sending(self) except -1:
+        """Let this end know that the other has finished sending."""
+        if self.transport is None:
+            finish_sending(self.fd)
+        else:
+            self.transport.write_eof()
+        return 0
+
+    cdef int pause(self) except -1:
+        if not (self.paused or self.ended or self.transport is None):
+            self.paused = True
+            self.transport.pause_reading()
+        return 0
+
+    cdef int resume(self) except -1:
+        # After the end of its stream a transport must not read again.
+        if self.paused and not (self.ended or self.transport is None):
+            self.transport.resume_reading()
+        self.paused = False
+        return 0
+
+    cdef int reset(self) except -1:
+        if self.transport is not None:
+            reset_on_close(self.fd)
+            self.transport.abort()
+        return 0
+
+    cdef bint draining(self) except -1:
+        """Whether what this end has yet to get has become less since the last call."""
+        cdef size_t before = self.backlog
+        self.backlog = 0
+        if self.fd < 0:
+            return False
+        if self.holding:
+            self.backlog = self.transport.get_write_buffer_size()
+        self.backlog += unacknowledged(self.fd)
+        return self.backlog < before
+
+    cdef int vanish(self, object error) except -1:
+        cdef Relay relay = self.relay
+        if self.lost:
+            return 0
+        self.lost = True
+        self.transport = None
+        if relay is not None and (error is not None or not (self.ended and self.peer.ended)):
+            # The loop closes the socket behind this call.
+            if self.fd >= 0:
+                reset_on_close(self.fd)
+            relay._fail(broken(error))
+        self.fd = -1
+        if relay is None:
+            return 0
+        relay._lost()
+        return 0
 
 
-cdef class _Base:
-    pass
-
-
-cdef class Endpoint(_Base, asyncio.BufferedProtocol):
-    """One end of a relay."""
+cdef class Endpoint(End, asyncio.BufferedProtocol):
+    """One end of a relay, driven by its transport."""
 
     # Asking for it costs uvloop a raised AttributeError on every connection otherwise.
     data_received = None
-
-    cdef Relay relay
-    cdef Endpoint peer
-    cdef Codec codec
-    cdef object transport
-    cdef object attaching
-    cdef bytes first
-    cdef int fd
-    # What its transport and the kernel had left to send at the last sweep, in bytes.
-    cdef size_t backlog
-    # Its side has finished sending.
-    cdef bint ended
-    # The transport holds bytes that the kernel did not take yet.
-    cdef bint holding
-    cdef bint paused
-    cdef bint lost
 
     def __call__(self):
         """The protocol factory of this one connection."""
@@ -100,68 +201,11 @@ cdef class Endpoint(_Base, asyncio.BufferedProtocol):
             transport.write(self.first)
         self.first = None
 
-    cdef int settle(self) except -1:
-        """Let the coroutine that attached this end run to its end."""
-        coroutine, self.attaching = self.attaching, None
-        if coroutine is None:
-            return 0
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return 0
-        except Exception as error:
-            self.vanish(error)
-        return 0
-
     def get_buffer(self, sizehint):
         return self.relay._engine.read_view
 
     def buffer_updated(self, Py_ssize_t size):
-        cdef Relay relay = self.relay
-        cdef Engine engine = relay._engine
-        cdef uint8_t* data = engine.read_at
-        cdef Endpoint peer = self.peer
-        relay._touched = now()
-        try:
-            if self.codec is not None:
-                size = self.codec.receive(data, size, engine.plaintext)
-                data = engine.plaintext
-            if size > 0:
-                if self is relay.client:
-                    relay.bytes_up += size
-                    engine.counters.bytes_up += size
-                else:
-                    relay.bytes_down += size
-                    engine.counters.bytes_down += size
-                peer.deliver(data, size)
-        except FastsocksError as error:
-            relay._fail(error)
-
-    cdef int deliver(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Send `size` bytes of plaintext to this end, or queue what it does not take."""
-        cdef Py_ssize_t sent = 0
-        cdef Engine engine
-        if self.transport is None or self.relay._over:
-            return 0
-        if self.codec is not None:
-            engine = self.relay._engine
-            size = self.codec.send(data, size, engine.wire)
-            data = engine.wire
-        if not self.holding:
-            sent = send(self.fd, data, size)
-            if sent == size:
-                return 0
-            if sent < 0:
-                if sent != -EAGAIN:
-                    self.relay._fail(ResetError(os.strerror(<int>-sent)))
-                    return 0
-                sent = 0
-        self.transport.write(
-            PyBytes_FromStringAndSize(<const char*>data + sent, size - sent)
-        )
-        if self.holding:
-            self.peer.pause()
-        return 0
+        self.received(size)
 
     def pause_writing(self):
         self.holding = True
@@ -173,70 +217,14 @@ cdef class Endpoint(_Base, asyncio.BufferedProtocol):
             self.relay._touched = now()
             self.peer.resume()
 
-    cdef int pause(self) except -1:
-        if not (self.paused or self.ended or self.transport is None):
-            self.paused = True
-            self.transport.pause_reading()
-        return 0
-
-    cdef int resume(self) except -1:
-        # After the end of its stream a transport must not read again.
-        if self.paused and not (self.ended or self.transport is None):
-            self.transport.resume_reading()
-        self.paused = False
-        return 0
-
     def eof_received(self):
-        cdef Relay relay = self.relay
-        if relay._over:
-            return True
-        relay._touched = now()
-        if self.codec is not None and self.codec.cut_now():
-            relay._fail(TruncatedError("the stream ended inside a record"))
-            return True
-        self.ended = True
-        if self.peer.ended:
-            relay._finish()
-        else:
-            self.peer.transport.write_eof()
+        # It may have ended before it was attached: then a transport meets that end again.
+        if not (self.relay._over or self.ended):
+            self.relay._end_of_stream(self)
         return True
-
-    cdef int reset(self) except -1:
-        if self.transport is not None:
-            reset_on_close(self.fd)
-            self.transport.abort()
-        return 0
-
-    cdef bint draining(self) except -1:
-        """Whether what this end has yet to get has become less since the last call."""
-        cdef size_t before = self.backlog
-        self.backlog = 0
-        if self.transport is None:
-            return False
-        if self.holding:
-            self.backlog = self.transport.get_write_buffer_size()
-        self.backlog += unacknowledged(self.fd)
-        return self.backlog < before
 
     def connection_lost(self, error):
         self.vanish(error)
-
-    cdef int vanish(self, object error) except -1:
-        cdef Relay relay = self.relay
-        if self.lost:
-            return 0
-        self.lost = True
-        self.transport = None
-        if relay is not None and (error is not None or not (self.ended and self.peer.ended)):
-            # The loop closes the socket behind this call.
-            if self.fd >= 0:
-                reset_on_close(self.fd)
-            relay._fail(_broken(error))
-        self.fd = -1
-        if relay is None:
-            return 0
-        relay._lost()
-        return 0
 
 
 cdef class Engine:
@@ -247,22 +235,6 @@ cdef class Engine:
         end has finished sending.
     :param idle_timeout: the same for a relay with both directions open.
     """
-
-    cdef readonly Counters counters
-    cdef object _loop
-    cdef double _half_open_timeout
-    cdef double _idle_timeout
-    cdef double _interval
-    cdef object _sweeping
-    cdef Relay _first
-
-    # Shared by every relay of the loop: filled and used up within one callback of the
-    # loop. Owner: this object.
-    cdef uint8_t* _memory
-    cdef uint8_t* read_at
-    cdef uint8_t* plaintext
-    cdef uint8_t* wire
-    cdef object read_view
 
     def __cinit__(self):
         self._memory = <uint8_t*>PyMem_Malloc(
@@ -307,11 +279,28 @@ cdef class Engine:
         :param to_target: likewise for the target.
         """
         cdef Relay relay = Relay.__new__(Relay)
+        self._begin(
+            relay, client.fileno(), client_codec, target.fileno(), target_codec, ended
+        )
+        relay.client.first = to_client
+        relay.target.first = to_target
+        self._attach(relay, client, target)
+        return relay
+
+    cdef int _begin(
+        self,
+        Relay relay,
+        int client,
+        Codec client_codec,
+        int target,
+        Codec target_codec,
+        object ended,
+    ) except -1:
         relay._engine = self
         relay._ended = ended
         relay._touched = now()
-        relay.client = _endpoint(relay, client.fileno(), client_codec, to_client)
-        relay.target = _endpoint(relay, target.fileno(), target_codec, to_target)
+        relay.client = _endpoint(relay, client, client_codec)
+        relay.target = _endpoint(relay, target, target_codec)
         relay.client.peer = relay.target
         relay.target.peer = relay.client
         self._link(relay)
@@ -319,12 +308,7 @@ cdef class Engine:
         self.counters.active += 1
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._interval, self._sweep)
-        self._attach(relay.client, client)
-        self._attach(relay.target, target)
-        # Both transports call connection_made in the loop's next turn, before it polls, so
-        # neither end can receive while the other is not ready.
-        self._loop.call_soon(relay._attached)
-        return relay
+        return 0
 
     def abort(self):
         """End every relay at once: both of its ends see a reset."""
@@ -334,19 +318,29 @@ cdef class Engine:
             relay._fail(StoppedError("the service is ending"))
             relay = following
 
-    cdef int _attach(self, Endpoint endpoint, object sock) except -1:
+    cdef int _attach(self, Relay relay, object client, object target) except -1:
+        self._attach_one(relay.client, client)
+        self._attach_one(relay.target, target)
+        # Both transports call connection_made in the loop's next turn, before it polls, so
+        # neither end can receive while the other is not ready.
+        self._loop.call_soon(relay._attached)
+        return 0
+
+    cdef int _attach_one(self, End end, object sock) except -1:
+        # uvloop's transports set it, and asyncio's.
+        end.prompt = True
         # Driven by hand: a task for each connection costs more than everything else here.
         try:
-            coroutine = self._loop.connect_accepted_socket(endpoint, sock)
+            coroutine = self._loop.connect_accepted_socket(end, sock)
             coroutine.send(None)
         except StopIteration:
             return 0
         except Exception as error:
-            reset_on_close(endpoint.fd)
-            endpoint.fd = -1
+            reset_on_close(end.fd)
+            end.fd = -1
             os.close(sock.detach())
-            return endpoint.vanish(error)
-        endpoint.attaching = coroutine
+            return end.vanish(error)
+        end.attaching = coroutine
         return 0
 
     def _sweep(self):
@@ -382,18 +376,18 @@ cdef class Relay:
     `error` tells why it ended: None for an end of both streams, else a FastsocksError.
     """
 
-    cdef readonly uint64_t bytes_up
-    cdef readonly uint64_t bytes_down
-    cdef readonly object error
-    cdef Engine _engine
-    cdef Endpoint client
-    cdef Endpoint target
-    cdef object _ended
-    cdef Relay _next
-    cdef Relay _previous
-    cdef double _touched
-    cdef bint _kept_alive
-    cdef bint _over
+    cdef int _attach(self) except -1:
+        """Give both ends transports, where they have none yet."""
+        return 0
+
+    cdef int _end_of_stream(self, End end) except -1:
+        self._touched = now()
+        if end.codec is not None and end.codec.cut_now():
+            return self._fail(TruncatedError("the stream ended inside a record"))
+        end.ended = True
+        if end.peer.ended:
+            return self._finish()
+        return end.peer.finish_sending()
 
     cdef int _fail(self, object error) except -1:
         """End both directions abruptly, so that neither side takes a cut for an end."""
@@ -431,7 +425,7 @@ cdef class Relay:
 
     cdef int _check_idle(self, double time, double half_open, double idle) except -1:
         cdef double limit = idle
-        if not self._kept_alive and self.target.transport is not None:
+        if not self._kept_alive and self.target.fd >= 0:
             # Not at the start: short connections do without these calls. The client's
             # socket has it from the listening one.
             keep_alive(self.target.fd, _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES)
@@ -453,23 +447,22 @@ cdef class Relay:
             self.target.settle()
 
 
-cdef Endpoint _endpoint(Relay relay, int fd, Codec codec, bytes first):
+cdef Endpoint _endpoint(Relay relay, int fd, Codec codec):
     cdef Endpoint endpoint = Endpoint.__new__(Endpoint)
     endpoint.relay = relay
     endpoint.fd = fd
     # `none` puts plaintext on the wire: then no codec is the shorter way.
     endpoint.codec = None if codec is None or codec.transparent else codec
-    endpoint.first = first
     return endpoint
 
 
-cdef object _broken(object error):
+cdef object broken(object error):
     if isinstance(error, FastsocksError):
         return error
     if isinstance(error, OSError) and error.errno is not None:
         message = os.strerror(abs(error.errno))
     else:
         message = str(error) if error is not None else "the connection was closed"
-    broken = ResetError(message)
-    broken.__cause__ = error
-    return broken
+    reset = ResetError(message)
+    reset.__cause__ = error
+    return reset

@@ -1,4 +1,7 @@
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from fastsocks.net._poller cimport Poller
+from fastsocks.relay._brief cimport Engine
 
 cdef enum:
     READ_SIZE = 64 * 1024
@@ -35,21 +38,19 @@ cdef class AcceptorBase:
     cdef object loop
     cdef object service
     cdef object dialer
-    cdef object engine
+    cdef Engine engine
     # Of the service; None where users are not told apart.
     cdef object users
     cdef bint access_log
     cdef double timeout
-    # By serial number rather than descriptor: an event may outlive its descriptor.
+    # By token.
     cdef dict connections
-    cdef int epoll
-    # Whether the loop takes descriptors without a socket object.
-    cdef bint bare
+    cdef Poller poller
     # Filled and used up within one callback. Owner: this object.
     cdef uint8_t buffer[READ_SIZE]
 
     cdef int await_payload(self, Connection connection, double seconds) except -1
-    cdef int run(self, Connection connection, int cause) except -1
+    cdef int run(self, Connection connection, int cause, uint32_t events=*) except -1
     cdef int fail(self, Connection connection, object error) except -1
     cdef int report(self, object error, object peer, object target) except -1
     cdef int check_idle(self) except -1
@@ -57,13 +58,18 @@ cdef class AcceptorBase:
 
 cdef class Connection:
     cdef AcceptorBase acceptor
-    cdef uint64_t serial
+    # Of the poller, where it is a member until hand_over; 0 then.
+    cdef uint64_t token
     # Descriptors; owned here until hand_over, -1 where there is none.
     cdef int client
     cdef int target
     cdef int client_family
     cdef int target_family
     cdef bint client_watched
+    cdef bint target_watched
+    # Whether the poller has told of something that is still to be read.
+    cdef bint client_unread
+    cdef bint target_unread
     cdef State state
     cdef double deadline
     # Whether the client has sent anything at all.
@@ -73,7 +79,11 @@ cdef class Connection:
     # bytes wait for a payload.
     cdef bytes to_target
     cdef object inbound
+    # None again from hand_over on; what stays are command, address and user.
     cdef object request
+    cdef int command
+    cdef object address
+    cdef object user
     cdef object route
     cdef object peer
     cdef object task
@@ -88,7 +98,7 @@ cdef class Connection:
     cdef uint64_t early
 
     cdef int begin(self) except -1
-    cdef int ready(self, int end) except -1
+    cdef int ready(self, int end, uint32_t events) except -1
     cdef int expire(self) except -1
     cdef int read_handshake(self) except -1
     cdef int received(self, object request) except -1
@@ -114,8 +124,8 @@ cdef class Connection:
     cdef int tell(self, object error) except -1
     cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down) except -1
     cdef int read_waste(self, int reads) except -1
-    cdef int watch_client(self, unsigned int flags) except -1
-    cdef int watch_target(self) except -1
-    cdef int watched(self, int result) except -1
+    cdef int await_client(self) except -1
+    cdef int await_target(self) except -1
+    cdef int watch_waste(self) except -1
     cdef int close(self, bint reset=*) except -1
     cdef int forget(self) except -1

@@ -7,20 +7,20 @@ Part of ``_setup.pyx``, which accepts connections and tells them when to go on.
 import asyncio
 import os
 import random
-import socket
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EAGAIN, EINPROGRESS
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastsocks.net._epoll cimport (
     AF_INET,
     AF_INET6,
-    EPOLL_CTL_ADD,
-    EPOLL_CTL_MOD,
+    ARRIVALS,
+    EPOLLERR,
+    EPOLLHUP,
     EPOLLIN,
-    EPOLLONESHOT,
     EPOLLOUT,
+    EPOLLRDHUP,
     SHUT_WR,
     close,
     connect_to,
@@ -28,9 +28,9 @@ from fastsocks.net._epoll cimport (
     open_socket,
     pending_error,
     shutdown,
-    watch,
 )
 from fastsocks.net._sockets cimport now, receive, reset_on_close, send
+from fastsocks.shadowsocks._framing cimport Codec
 
 from fastsocks.address import Address
 from fastsocks.errors import (
@@ -49,44 +49,6 @@ from fastsocks.service.limits import LINGER
 cdef enum:
     LAST_READS = 16
 
-cdef int _NON_BLOCKING_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
-
-
-cdef class Descriptor:
-    """As much of a socket as uvloop wants in order to take it over.
-
-    A :class:`socket.socket` asks the kernel for an address that nobody needs here.
-    """
-
-    cdef int _descriptor
-    cdef readonly int family
-    cdef readonly object type
-
-    def fileno(self):
-        """The descriptor, -1 once it is closed."""
-        return self._descriptor
-
-    def close(self):
-        """Called when the transport, whose the descriptor is, has closed it."""
-        self._descriptor = -1
-
-    def detach(self):
-        """Return the descriptor, which is the caller's to close from now on."""
-        descriptor, self._descriptor = self._descriptor, -1
-        return descriptor
-
-
-cdef object _take_over(int descriptor, int family, bint bare):
-    cdef Descriptor taken
-    if not bare:
-        return socket.socket(family, _NON_BLOCKING_STREAM, socket.IPPROTO_TCP, descriptor)
-    taken = Descriptor.__new__(Descriptor)
-    taken._descriptor = descriptor
-    taken.family = family
-    taken.type = socket.SOCK_STREAM
-    return taken
-
-
 cdef class AcceptorBase:
     """What a connection needs of the Acceptor that took it."""
 
@@ -94,7 +56,7 @@ cdef class AcceptorBase:
         """Send the request without payload if none comes within `seconds`."""
         raise NotImplementedError
 
-    cdef int run(self, Connection connection, int cause) except -1:
+    cdef int run(self, Connection connection, int cause, uint32_t events=0) except -1:
         """Move a connection on; see the Acceptor."""
         raise NotImplementedError
 
@@ -125,19 +87,24 @@ cdef class Connection:
         self.state = State.HANDSHAKE
         return self.read_handshake()
 
-    cdef int ready(self, int end) except -1:
-        if self.state == State.CONNECTING:
-            return self.connected(True) if end == 1 else 0
+    cdef int ready(self, int end, uint32_t events) except -1:
+        # An arrival is told once: what is not read now is to be remembered.
+        cdef bint last = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
         if end == 1:
-            return 0
+            self.target_unread = last or events & EPOLLIN
+            return self.connected(True) if self.state == State.CONNECTING else 0
         if self.state == State.HANDSHAKE:
+            self.client_unread = last
             return self.read_handshake()
         if self.state == State.PAYLOAD:
+            self.client_unread = last
             return self.read_payload()
         if self.state == State.BOUND:
+            self.client_unread = last
             return self.read_ahead()
         if self.state == State.DRAINING or self.state == State.ASSOCIATED:
             return self.read_waste(1)
+        self.client_unread = True
         return 0
 
     cdef int expire(self) except -1:
@@ -162,12 +129,14 @@ cdef class Connection:
         cdef AcceptorBase acceptor = self.acceptor
         cdef Py_ssize_t size = receive(self.client, acceptor.buffer, READ_SIZE)
         if size == -EAGAIN:
-            return self.watch_client(EPOLLONESHOT)
+            return self.await_client()
         if size == 0 and self.begun:
             return self.refuse(TruncatedError("the client left during its handshake"))
         if size <= 0:
             return self.client_lost(size)
         self.begun = True
+        if size == READ_SIZE:
+            self.client_unread = True
         try:
             request = self.inbound.receive(
                 PyBytes_FromStringAndSize(<char*>acceptor.buffer, size)
@@ -185,10 +154,13 @@ cdef class Connection:
             pending = self.inbound.pending
             if pending is not None:
                 return self.await_pending(pending)
-            return self.watch_client(EPOLLONESHOT)
+            return self.read_handshake() if self.client_unread else self.await_client()
         self.request = request
+        self.command = request.command
+        self.address = request.address
+        self.user = request.user
         self.admission.established()
-        if request.command == CONNECT:
+        if self.command == CONNECT:
             return self.dial()
         local_host = self.local_host()
         if local_host is None:
@@ -196,7 +168,7 @@ cdef class Connection:
         # The service keeps to a time limit of its own.
         self.state = State.DIALING
         self.deadline = float("inf")
-        if request.command == UDP_ASSOCIATE:
+        if self.command == UDP_ASSOCIATE:
             return self.associate(local_host)
         return self.bind(local_host)
 
@@ -257,7 +229,7 @@ cdef class Connection:
     cdef int associated(self) except -1:
         self.state = State.ASSOCIATED
         if self.send_client(self.inbound.connected(self.association.bound)):
-            return self.watch_client(0)
+            return self.watch_waste()
         return 0
 
     cdef int bind(self, local_host) except -1:
@@ -272,23 +244,26 @@ cdef class Connection:
         self.state = State.BOUND
         if not self.send_client(self.inbound.connected(bound)):
             return False
-        self.watch_client(EPOLLONESHOT)
-        return True
+        if self.client_unread:
+            self.read_ahead()
+        else:
+            self.await_client()
+        return self.state == State.BOUND
 
     cdef int read_ahead(self) except -1:
         """Keep what the client has for a peer that is yet to come."""
         cdef AcceptorBase acceptor = self.acceptor
-        cdef Py_ssize_t size = receive(
-            self.client, acceptor.buffer, READ_SIZE - len(self.to_target)
-        )
-        if size <= 0 and size != -EAGAIN:
-            self.task.cancel()
-            return self.client_lost(size)
-        if size > 0:
+        cdef Py_ssize_t size
+        while len(self.to_target) < READ_SIZE:
+            size = receive(self.client, acceptor.buffer, READ_SIZE - len(self.to_target))
+            if size == -EAGAIN:
+                return self.await_client()
+            if size <= 0:
+                self.task.cancel()
+                return self.client_lost(size)
             self.to_target += PyBytes_FromStringAndSize(<char*>acceptor.buffer, size)
-            if len(self.to_target) >= READ_SIZE:
-                return 0
-        return self.watch_client(EPOLLONESHOT)
+        self.client_unread = True
+        return 0
 
     def take_peer(self, sock, address):
         """Take the connection of the client's peer."""
@@ -298,7 +273,7 @@ cdef class Connection:
             return
         self.target_family = sock.family
         self.target = sock.detach()
-        self.request = self.request._replace(address=address)
+        self.address = address
         self.route = Route(address)
         self.early = len(self.to_target)
         self.acceptor.run(self, PEER_CAME)
@@ -367,13 +342,13 @@ cdef class Connection:
             sent = send(self.target, PyBytes_AS_STRING(self.to_target), len(self.to_target))
             if sent == -EAGAIN:
                 if not settled:
-                    return self.watch_target()
+                    return self.await_target()
                 sent = 0
             if sent < 0:
                 return self.dial_failed(<int>-sent)
             self.to_target = self.to_target[sent:]
         elif not settled:
-            return self.watch_target()
+            return self.await_target()
         else:
             error = pending_error(self.target)
             if error:
@@ -385,7 +360,7 @@ cdef class Connection:
         self.state = State.PAYLOAD
         self.deadline = float("inf")
         self.acceptor.await_payload(self, self.route.payload_wait)
-        return self.watch_client(EPOLLONESHOT)
+        return self.read_payload() if self.client_unread else self.await_client()
 
     cdef bint send_reply(self) except -1:
         cdef uint8_t wire[19]
@@ -402,10 +377,12 @@ cdef class Connection:
         cdef AcceptorBase acceptor = self.acceptor
         cdef Py_ssize_t size = receive(self.client, acceptor.buffer, READ_SIZE)
         if size == -EAGAIN:
-            return self.watch_client(EPOLLONESHOT)
+            return 0
         if size < 0:
             return self.client_lost(size)
-        # At the end of its stream the relay will meet that end again, and carry it on.
+        if size == READ_SIZE or size == 0:
+            # At the end of its stream the relay will meet that end again, and carry it on.
+            self.client_unread = True
         return self.send_request(PyBytes_FromStringAndSize(<char*>acceptor.buffer, size))
 
     cdef int send_request(self, bytes payload) except -1:
@@ -423,35 +400,49 @@ cdef class Connection:
         return self.hand_over()
 
     cdef int hand_over(self) except -1:
-        """Give both sockets to the relay."""
+        """Give both descriptors to the relay."""
         cdef AcceptorBase acceptor = self.acceptor
-        client = _take_over(self.client, self.client_family, acceptor.bare)
-        self.client = -1
-        target = _take_over(self.target, self.target_family, acceptor.bare)
-        self.target = -1
-        client_codec, target_codec = self.inbound.codec, self.route.codec
+        cdef uint64_t token = self.token
+        cdef int client = self.client, target = self.target
+        cdef Codec client_codec = self.inbound.codec, target_codec = self.route.codec
+        if not self.client_watched:
+            acceptor.poller.watch(token, 0, client, ARRIVALS)
+        elif self.client_unread:
+            acceptor.poller.watch_again(token, 0, client, ARRIVALS)
+        if not self.target_watched:
+            acceptor.poller.watch(token, 1, target, ARRIVALS)
+        elif self.target_unread:
+            acceptor.poller.watch_again(token, 1, target, ARRIVALS)
         to_target, self.to_target = self.to_target, None
-        self.forget()
-        try:
-            relay = acceptor.engine.start(
-                client, client_codec, target, target_codec, self.relay_ended, to_target=to_target
-            )
-        except BaseException:
-            close(client.detach())
-            close(target.detach())
-            self.gone(0, 0)
-            raise
+        self.state = State.OVER
+        acceptor.connections.pop(token, None)
+        self.token = 0
+        self.client = self.target = -1
+        self.inbound = self.request = self.route = self.task = None
+        relay = acceptor.engine.relay(
+            token,
+            client,
+            self.client_family,
+            client_codec,
+            target,
+            self.target_family,
+            target_codec,
+            self,
+            True,
+            to_target,
+        )
         if acceptor.users is not None:
-            acceptor.users.begin(self.request.user, relay, self.early)
+            acceptor.users.begin(self.user, relay, self.early)
         return 0
 
-    def relay_ended(self, relay):
+    def __call__(self, relay):
+        """The engine says that the relay has ended."""
         cdef AcceptorBase acceptor = self.acceptor
         try:
             if relay.error is not None:
                 self.tell(relay.error)
             if acceptor.users is not None:
-                acceptor.users.end(self.request.user, relay)
+                acceptor.users.end(self.user, relay)
             self.gone(self.early + relay.bytes_up, relay.bytes_down)
         finally:
             acceptor.check_idle()
@@ -500,19 +491,21 @@ cdef class Connection:
 
     cdef int tell(self, object error) except -1:
         """Report why this connection ends."""
-        target = self.request.address if self.request is not None else None
         self.error = error
-        return self.acceptor.report(error, self.peer, target)
+        return self.acceptor.report(error, self.peer, self.address)
 
     cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down) except -1:
         """Give back what the connection took up, and log it where that is wanted."""
         self.admission.leave()
-        request = self.request
-        if self.acceptor.access_log and request is not None and request.command != UDP_ASSOCIATE:
+        if (
+            self.acceptor.access_log
+            and self.address is not None
+            and self.command != UDP_ASSOCIATE
+        ):
             self.acceptor.service.finished(
                 self.peer,
-                request.user,
-                request.address,
+                self.user,
+                self.address,
                 bytes_up,
                 bytes_down,
                 now() - self.since,
@@ -539,7 +532,7 @@ cdef class Connection:
         # Closing with bytes unread would send a reset: that would take the reply with it,
         # and tell a prober that bytes were left.
         self.state = State.DRAINING
-        return self.watch_client(0)
+        return self.watch_waste()
 
     cdef int read_waste(self, int reads) except -1:
         cdef Py_ssize_t size
@@ -551,30 +544,26 @@ cdef class Connection:
                 return self.close()
         return 0
 
-    cdef int watch_client(self, unsigned int flags) except -1:
-        cdef int operation = EPOLL_CTL_MOD if self.client_watched else EPOLL_CTL_ADD
-        self.client_watched = True
-        return self.watched(
-            watch(
-                self.acceptor.epoll, operation, self.client, EPOLLIN | flags, self.serial << 1
-            )
-        )
-
-    cdef int watch_target(self) except -1:
-        return self.watched(
-            watch(
-                self.acceptor.epoll,
-                EPOLL_CTL_ADD,
-                self.target,
-                EPOLLOUT | EPOLLONESHOT,
-                (self.serial << 1) | 1,
-            )
-        )
-
-    cdef int watched(self, int result) except -1:
-        if result < 0:
-            raise OSError(-result, os.strerror(-result))
+    cdef int await_client(self) except -1:
+        """Go on when the client's next bytes are there."""
+        self.client_unread = False
+        if not self.client_watched:
+            self.acceptor.poller.watch(self.token, 0, self.client, ARRIVALS)
+            self.client_watched = True
         return 0
+
+    cdef int await_target(self) except -1:
+        """Go on when the target is connected, or cannot be."""
+        self.acceptor.poller.watch(self.token, 1, self.target, ARRIVALS | EPOLLOUT)
+        self.target_watched = True
+        return 0
+
+    cdef int watch_waste(self) except -1:
+        """Go on whenever the client has sent something, until it is read."""
+        if self.client_watched:
+            return self.acceptor.poller.watch_again(self.token, 0, self.client, EPOLLIN)
+        self.client_watched = True
+        return self.acceptor.poller.watch(self.token, 0, self.client, EPOLLIN)
 
     cdef int close(self, bint reset=False) except -1:
         """Close what this object still owns."""
@@ -599,12 +588,11 @@ cdef class Connection:
         return self.acceptor.check_idle()
 
     cdef int forget(self) except -1:
-        """Leave set-up; what the relay's end will be reported with stays."""
+        """Leave set-up."""
         self.state = State.OVER
-        self.acceptor.connections.pop(self.serial, None)
-        self.inbound = self.route = self.task = None
-        if self.request is not None and self.request.early_data:
-            self.request = self.request._replace(early_data=b"")
+        self.acceptor.connections.pop(self.token, None)
+        self.acceptor.poller.remove(self.token)
+        self.inbound = self.request = self.route = self.task = None
         return 0
 
 

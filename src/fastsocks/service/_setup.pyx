@@ -3,28 +3,20 @@
 
 The twin of ``_setup_py.py``. A connection that needs no look-up is accepted, read,
 parsed, dialed and sent its first bytes by callbacks alone: no task, no future, and no
-transport until the relay takes over. Who has to wait waits in an epoll set of our own,
-which the event loop watches as one descriptor.
+transport. Who has to wait waits in a poller that the relays share.
 """
 
-import asyncio
 import logging
 import os
 from collections import Counter, deque
 
 from libc.errno cimport EAGAIN, ECONNABORTED
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
-from fastsocks.net._epoll cimport (
-    EPOLL_CLOEXEC,
-    Peer,
-    accept_peer,
-    close,
-    epoll_create1,
-    epoll_event,
-    epoll_wait,
-)
+from fastsocks.net._epoll cimport Peer, accept_peer, close
+from fastsocks.net._poller cimport Poller
 from fastsocks.net._sockets cimport now
+from fastsocks.relay._brief cimport Engine
 from fastsocks.service._connection cimport (
     ACCEPTED,
     ASSOCIATION_MADE,
@@ -37,18 +29,21 @@ from fastsocks.service._connection cimport (
     State,
 )
 
-from fastsocks.relay import Engine
 from fastsocks.service.limits import ACCEPT_PAUSE
 
-# Connections taken, or events handled, before the loop's other work gets its turn.
+# Connections taken before the loop's other work gets its turn.
 cdef enum:
     ACCEPT_BATCH = 64
-    EVENT_BATCH = 256
 
 cdef object _log = logging.getLogger("fastsocks")
 
 # The slack of a coarse clock, in seconds.
 cdef double CLOCK_SLACK = 0.005
+
+
+cdef int _connection_ready(object owner, int end, uint32_t events) except -1:
+    cdef Connection connection = <Connection>owner
+    return connection.acceptor.run(connection, end, events)
 
 
 cdef class Acceptor(AcceptorBase):
@@ -65,7 +60,6 @@ cdef class Acceptor(AcceptorBase):
     cdef object _sweeping
     cdef object _waiting_for_idle
     cdef dict _listening
-    cdef uint64_t _serial
     # How many connections to accept at a time.
     cdef int _batch
     # (due, connection) in the order in which they are due.
@@ -73,7 +67,6 @@ cdef class Acceptor(AcceptorBase):
     cdef object _payload_timer
 
     def __cinit__(self):
-        self.epoll = -1
         self._batch = 1
 
     def __init__(
@@ -87,7 +80,6 @@ cdef class Acceptor(AcceptorBase):
         double idle_timeout=86400.0,
     ):
         self.loop = loop
-        self.bare = not isinstance(loop, asyncio.BaseEventLoop)
         self.service = service
         self.dialer = dialer
         self.users = service.users
@@ -95,8 +87,12 @@ cdef class Acceptor(AcceptorBase):
         self._admit = service.limits.admit
         self.timeout = timeout
         self._interval = min(1.0, timeout / 4)
+        self.poller = Poller(loop)
         self.engine = Engine(
-            loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout
+            loop,
+            half_open_timeout=half_open_timeout,
+            idle_timeout=idle_timeout,
+            poller=self.poller,
         )
         self.relayed = self.engine.counters
         self.failures = Counter()
@@ -105,10 +101,6 @@ cdef class Acceptor(AcceptorBase):
         self._payload_waits = deque()
         self._waiting_for_idle = []
 
-    def __dealloc__(self):
-        if self.epoll >= 0:
-            close(self.epoll)
-
     @property
     def active(self):
         """Connections in set-up, draining or relayed now."""
@@ -116,11 +108,7 @@ cdef class Acceptor(AcceptorBase):
 
     def listen(self, sock):
         """Accept from now on; see the twin."""
-        if self.epoll < 0:
-            self.epoll = epoll_create1(EPOLL_CLOEXEC)
-            if self.epoll < 0:
-                raise OSError(None, "no epoll descriptor can be had")
-            self.loop.add_reader(self.epoll, self._poll)
+        self.poller.hold()
         self._listening[sock.fileno()] = sock
         self.loop.add_reader(sock.fileno(), self._accept, sock.fileno())
 
@@ -151,10 +139,8 @@ cdef class Acceptor(AcceptorBase):
     cdef int check_idle(self) except -1:
         if self.active:
             return 0
-        if self.epoll >= 0 and not self._listening:
-            self.loop.remove_reader(self.epoll)
-            close(self.epoll)
-            self.epoll = -1
+        if not self._listening:
+            self.poller.release()
         for future in self._waiting_for_idle:
             if not future.done():
                 future.set_result(None)
@@ -184,17 +170,16 @@ cdef class Acceptor(AcceptorBase):
                 close(descriptor)
                 self.failures["limit"] += 1
                 continue
-            self._serial += 1
             connection = Connection.__new__(Connection)
             connection.acceptor = self
-            connection.serial = self._serial
+            connection.token = self.poller.add(connection, _connection_ready)
             connection.client = descriptor
             connection.client_family = peer.family
             connection.target = -1
             connection.peer = (host, peer.port)
             connection.admission = admission
             connection.since = now()
-            self.connections[connection.serial] = connection
+            self.connections[connection.token] = connection
             self.run(connection, ACCEPTED)
         self._batch = min(2 * batch, ACCEPT_BATCH)
 
@@ -213,19 +198,7 @@ cdef class Acceptor(AcceptorBase):
         if listener in self._listening:
             self.loop.add_reader(listener, self._accept, listener)
 
-    def _poll(self):
-        cdef epoll_event events[EVENT_BATCH]
-        cdef int count = epoll_wait(self.epoll, events, EVENT_BATCH, 0)
-        cdef int i
-        cdef uint64_t token
-        cdef object connection
-        for i in range(count):
-            token = events[i].data.u64
-            connection = self.connections.get(token >> 1)
-            if connection is not None:
-                self.run(<Connection>connection, token & 1)
-
-    cdef int run(self, Connection connection, int cause) except -1:
+    cdef int run(self, Connection connection, int cause, uint32_t events=0) except -1:
         """Move a connection on; a fault of ours must end this connection only."""
         try:
             if cause == ACCEPTED:
@@ -241,7 +214,7 @@ cdef class Acceptor(AcceptorBase):
             elif cause == NO_LONGER_PENDING:
                 connection.resume()
             else:
-                connection.ready(cause)
+                connection.ready(cause, events)
         except Exception as error:
             self.fail(connection, error)
         if self._sweeping is None and self.connections:

@@ -1,0 +1,41 @@
+from libc.stdint cimport uint64_t
+
+from fastsocks.net._poller cimport Poller
+from fastsocks.relay._tcp cimport End, Relay
+from fastsocks.relay._tcp cimport Engine as AttachingEngine
+from fastsocks.shadowsocks._framing cimport Codec
+
+
+cdef class Engine(AttachingEngine):
+    cdef Poller _poller
+    # Whether the loop takes descriptors without a socket object.
+    cdef bint _bare
+
+    # Relays between two connected descriptors, the relay's from now on, which the poller
+    # watches for ARRIVALS under `token`: end 0 is the client, 1 the target. The token
+    # passes to the relay. `prompt`: the client's descriptor has TCP_NODELAY.
+    cdef Relay relay(
+        self,
+        uint64_t token,
+        int client,
+        int client_family,
+        Codec client_codec,
+        int target,
+        int target_family,
+        Codec target_codec,
+        object ended,
+        bint prompt,
+        bytes to_target,
+    )
+
+
+cdef class BriefRelay(Relay):
+    cdef uint64_t _token
+    cdef int _client_family
+    cdef int _target_family
+    # Not attached yet.
+    cdef bint _brief
+
+    cdef int _ready(self, int end, unsigned int events) except -1
+    cdef int _read(self, End end, unsigned int events) except -1
+    cdef int _close(self, bint reset) except -1

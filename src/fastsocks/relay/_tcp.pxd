@@ -1,0 +1,111 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+from fastsocks.shadowsocks._framing cimport Codec
+
+cdef enum:
+    # One read of 256 KiB takes a 16 KiB record's worth of Python calls from sixteen
+    # records at once.
+    READ_SIZE = 256 * 1024
+
+
+# What goes through an engine.
+cdef class Counters:
+    cdef readonly uint64_t relays
+    cdef readonly uint64_t active
+    cdef readonly uint64_t bytes_up
+    cdef readonly uint64_t bytes_down
+
+
+# One end of a relay.
+cdef class End:
+    cdef Relay relay
+    cdef End peer
+    cdef Codec codec
+    # None before it is attached, and after it is lost.
+    cdef object transport
+    cdef object attaching
+    # What its transport has to send first.
+    cdef bytes first
+    # -1 once it is closed, or about to be by the loop.
+    cdef int fd
+    # What its transport and the kernel had left to send at the last sweep, in bytes.
+    cdef size_t backlog
+    # Its side has finished sending.
+    cdef bint ended
+    # The transport holds bytes that the kernel did not take yet.
+    cdef bint holding
+    cdef bint paused
+    cdef bint lost
+    # What is sent goes at once (TCP_NODELAY).
+    cdef bint prompt
+
+    cdef int settle(self) except -1
+    cdef int received(self, Py_ssize_t size) except -1
+    cdef int deliver(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int finish_sending(self) except -1
+    cdef int pause(self) except -1
+    cdef int resume(self) except -1
+    cdef int reset(self) except -1
+    cdef bint draining(self) except -1
+    cdef int vanish(self, object error) except -1
+
+
+cdef class Engine:
+    cdef readonly Counters counters
+    cdef object _loop
+    cdef double _half_open_timeout
+    cdef double _idle_timeout
+    cdef double _interval
+    cdef object _sweeping
+    cdef Relay _first
+
+    # Shared by every relay of the loop: filled and used up within one callback of the
+    # loop. Owner: this object.
+    cdef uint8_t* _memory
+    cdef uint8_t* read_at
+    cdef uint8_t* plaintext
+    cdef uint8_t* wire
+    cdef object read_view
+
+    # Puts a new relay on the books.
+    cdef int _begin(
+        self,
+        Relay relay,
+        int client,
+        Codec client_codec,
+        int target,
+        Codec target_codec,
+        object ended,
+    ) except -1
+    # Gives both ends transports.
+    cdef int _attach(self, Relay relay, object client, object target) except -1
+    cdef int _attach_one(self, End end, object sock) except -1
+    cdef void _link(self, Relay relay) noexcept
+    cdef void _unlink(self, Relay relay) noexcept
+
+
+cdef class Relay:
+    cdef readonly uint64_t bytes_up
+    cdef readonly uint64_t bytes_down
+    cdef readonly object error
+    cdef Engine _engine
+    cdef End client
+    cdef End target
+    cdef object _ended
+    cdef Relay _next
+    cdef Relay _previous
+    cdef double _touched
+    cdef bint _kept_alive
+    cdef bint _over
+
+    # Gives both ends transports, where they have none yet.
+    cdef int _attach(self) except -1
+    cdef int _end_of_stream(self, End end) except -1
+    cdef int _fail(self, object error) except -1
+    cdef int _finish(self) except -1
+    cdef int _lost(self) except -1
+    cdef int _check_idle(self, double time, double half_open, double idle) except -1
+
+
+# A FastsocksError for whatever broke an end.
+cdef object broken(object error)
