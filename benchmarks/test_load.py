@@ -72,9 +72,76 @@ def test_notices_a_refused_connection() -> None:
 
 
 def test_holds_idle_connections() -> None:
-    with load.held(50, None, 20) as connections:
-        connections.close()
-    assert (connections.outcome["completed"], connections.outcome["lost"]) == (50, 0)
+    with load.started(["idle", "--connections", "50"], None, 20) as idle:
+        idle.ready()
+        outcome = idle.end()
+    assert (outcome["completed"], outcome["lost"]) == (50, 0)
+
+
+def test_notices_a_lost_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        lost = threading.Event()
+        thread = threading.Thread(target=_serve_until, args=(listener, lost), daemon=True)
+        thread.start()
+        proxy = f"127.0.0.1:{listener.getsockname()[1]}"
+        with load.started(["idle"], proxy, 20) as idle:
+            idle.ready()
+            lost.set()
+            thread.join(10)
+            with pytest.raises(load.LoadError, match="1 lost"):
+                idle.end()
+
+
+def _serve_until(listener: socket.socket, lost: threading.Event) -> None:
+    """A proxy that answers one exchange of one byte itself, and then resets the connection."""
+    client, _ = listener.accept()
+    client.recv(3)
+    client.sendall(b"\x05\x00")
+    request = client.recv(10)
+    target = socket.create_connection(
+        (socket.inet_ntoa(request[4:8]), 256 * request[8] + request[9])
+    )
+    with client, target:
+        client.sendall(b"\x05\x00\x00\x01" + bytes(6))
+        target.sendall(client.recv(1000))
+        client.sendall(target.recv(1000))
+        lost.wait(10)
+
+
+def test_begins_when_told_after_the_warm_up() -> None:
+    arguments = ["download", "--connections", "20", "--bytes", "100000", "--warm-up", "--hold"]
+    with load.started(arguments, None, 20) as held:
+        held.ready()
+        held.tell()
+        held.ready()
+        outcome = held.end()
+    # The byte of the warm-up is not among them.
+    assert (outcome["completed"], outcome["received"]) == (20, 2_000_000)
+    assert outcome["exchange_us"]["count"] == 20
+
+
+def test_ends_when_told() -> None:
+    arguments = ["download", "--bytes", "1000000000000", "--warm-up", "--until-told"]
+    with load.started(arguments, None, 20) as endless:
+        endless.ready()
+        endless.tell()
+        load.run(["pingpong", "--times", "100"], None, 20)
+        outcome = endless.end()
+    assert outcome["completed"] == outcome["failed"] == 0
+    assert 0 < outcome["received"] < 1_000_000_000_000
+
+
+def test_reads_slowly() -> None:
+    arguments = ["download", "--bytes", "20000", "--read-rate", "100000", "--connections", "3"]
+    outcome = load.run(arguments, None, 20)
+    assert outcome["received"] == 60_000
+    assert outcome["seconds"] >= 0.2
+
+
+@pytest.mark.parametrize("connections", [1, 9])
+def test_spreads_connections_over_addresses(connections: int) -> None:
+    arguments = ["download", "--connections", str(connections), "--spread", "4", "--bytes", "10"]
+    assert load.run(arguments, None, 20)["completed"] == connections
 
 
 # Number of a datagram, and the datagram: what is sent in its place.
@@ -212,24 +279,52 @@ def proxy_that_refuses() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
+def _run(monkeypatch: pytest.MonkeyPatch, output: Path, *arguments: str) -> int:
+    command = ["benchmarks", "--quick", "--rounds", "2", "--peers", "direct"]
+    sizes = ["--size", "bulk-bytes=1000000", "--size", "datagrams=200"]
+    monkeypatch.setattr("sys.argv", [*command, *sizes, "--output", str(output), *arguments])
+    return main()
+
+
+def _samples(output: Path) -> list[tuple[str, int]]:
+    samples = json.loads(output.with_suffix(".json").read_text())["samples"]
+    assert not [sample for sample in samples if "error" in sample]
+    return sorted((sample["scenario"], sample["round"]) for sample in samples)
+
+
 def test_runs_and_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [
-        "--quick",
-        "--rounds",
-        "1",
-        "--peers",
-        "direct",
-        "--output",
-        str(tmp_path / "record"),
-    ]
-    monkeypatch.setattr("sys.argv", ["benchmarks", *arguments, "--bulk-bytes", "1000000"])
-    assert main() == 0
+    output = tmp_path / "record"
+    assert _run(monkeypatch, output, "--scenarios", "download,pingpong*,udp-server-64x1") == 0
     assert "no proxy" in capsys.readouterr().out
-    samples = json.loads((tmp_path / "record.json").read_text())["samples"]
-    assert {sample["scenario"] for sample in samples} >= {
-        *("download", "upload", "short", "idle"),
-        *("udp-server-64x1", "udp-server-1400x50"),
-    }
-    assert not [sample for sample in samples if "error" in sample]
+    names = ["download", "pingpong", "pingpong-bulk", "udp-server-64x1"]
+    assert set(_samples(output)) == {(name, turn) for name in names for turn in (0, 1)}
+
+
+def test_goes_on_where_it_was_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "record"
+    one_method = ["--methods", "aes-256-gcm"]
+    wanted = [*one_method, "--scenarios", "download,udp-server-64x1"]
+    assert _run(monkeypatch, output, *wanted, "--minutes", "0") == 3
+    assert _samples(output) == []
+    assert _run(monkeypatch, output, *one_method, "--scenarios", "download") == 0
+    first = output.with_suffix(".json").read_text()
+    assert _run(monkeypatch, output, *wanted, "--append") == 0
+    assert len(_samples(output)) == 4
+    assert (
+        json.loads(output.with_suffix(".json").read_text())["samples"][:2]
+        == (json.loads(first)["samples"])
+    )
+    # All is there: nothing is measured again.
+    assert _run(monkeypatch, output, *wanted, "--append", "--minutes", "0") == 0
+
+
+def test_refuses_to_add_to_a_record_of_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "record"
+    wanted = ["--scenarios", "download"]
+    assert _run(monkeypatch, output, *wanted) == 0
+    assert _run(monkeypatch, output, *wanted, "--append", "--size", "bulk-bytes=2000000") == 2
+    assert "its sizes" in capsys.readouterr().err

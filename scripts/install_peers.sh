@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # install_peers.sh [PEER ...]: the programs of other projects that tests and benchmarks run.
 #
-# PEER: libev rust curl dig ip (default: all). libev, curl, dig and ip come from Debian; rust is built by cargo
-# in release mode, without the DNS, HTTP and TUN features (2 to 6 minutes, once), into
-# ${FASTSOCKS_PEERS:-~/.cache/fastsocks-peers}. What is there already is left alone.
-# Prints one line a peer: name, version, path.
+# PEER: libev rust curl dig ip (the default: what tests need), and for benchmarks xray microsocks dante
+# pproxy blake3; `benchmarks` stands for these and libev and rust. From Debian: libev, curl, dig, ip,
+# microsocks and dante, whose service is not used and may be disabled (danted). Into
+# ${FASTSOCKS_PEERS:-~/.cache/fastsocks-peers}: rust, built by cargo in release mode without the DNS, HTTP and
+# TUN features (2 to 6 minutes, once); xray, built by go (2 minutes); pproxy, from PyPI in an environment of its
+# own; blake3, the reference C source that comes with its crate, for the C relay of the benchmarks.
+# What is there already is left alone. Prints one line a peer: name, version, path.
 set -Eeuo pipefail
-PATH=$PATH:$HOME/.cargo/bin
+PATH=$PATH:$HOME/.cargo/bin:/usr/local/go/bin:/usr/sbin:/sbin
 
 rust_version=1.25.0
+xray_version=v1.260327.0 # how the Go module calls 26.3.27
+pproxy_version=2.7.9
+blake3_version=1.8.2
 rust_features=logging,local,server,manager,multi-threaded,local-tunnel,local-socks4,stream-cipher
 rust_features+=,aead-cipher,aead-cipher-extra,aead-cipher-2022,aead-cipher-2022-extra
 
@@ -30,11 +36,12 @@ debian() { # debian PROGRAM PACKAGE: install PACKAGE unless PROGRAM is there
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$2" >>"$log" 2>&1
 }
 
-report() { printf '%-6s %-10s %s\n' "$@"; }
+report() { printf '%-10s %-18s %s\n' "$@"; }
+packaged() { dpkg-query -W -f '${Version}' "$1" 2>>"$log" || true; }
 
 [ $# -gt 0 ] || set -- libev rust curl dig ip
 trap 'echo "install_peers.sh: $peer failed; the end of $log:" >&2; tail -5 "$log" >&2' ERR
-for peer in "$@"; do
+for peer in ${*//benchmarks/libev rust xray microsocks dante pproxy blake3}; do
   case $peer in
   libev)
     debian ss-server shadowsocks-libev
@@ -48,6 +55,38 @@ for peer in "$@"; do
       ln -sf "$prefix"/rust/bin/ss* "$prefix/bin/"
     fi
     report rust "$("$prefix/bin/ssserver" --version | cut -d' ' -f2)" "$prefix/bin/ssserver" ;;
+  xray)
+    if ! "$prefix/bin/xray" version >/dev/null 2>&1; then
+      debian go golang-go # go fetches the toolchain that xray asks for
+      GOFLAGS=-buildvcs=false GOBIN=$prefix/go go install "github.com/xtls/xray-core/main@$xray_version" >>"$log" 2>&1
+      ln -sf "$prefix/go/main" "$prefix/bin/xray"
+    fi
+    report xray "$("$prefix/bin/xray" version | awk 'NR == 1 { print $2 }')" "$prefix/bin/xray" ;;
+  microsocks)
+    debian microsocks microsocks
+    report microsocks "$(packaged microsocks)" "$(command -v microsocks)" ;;
+  dante)
+    debian danted dante-server
+    report dante "$(packaged dante-server)" "$(command -v danted)" ;;
+  pproxy)
+    if ! "$prefix/bin/pproxy" --version >/dev/null 2>&1; then
+      python3 -m venv "$prefix/pproxy"
+      # Without uvloop: it fails with the current one.
+      "$prefix/pproxy/bin/pip" -q install "pproxy==$pproxy_version" pycryptodome >>"$log" 2>&1
+      ln -sf "$prefix/pproxy/bin/pproxy" "$prefix/bin/pproxy"
+    fi
+    report pproxy "$pproxy_version" "$prefix/bin/pproxy" ;;
+  blake3)
+    source=$prefix/blake3/vendor/blake3/c
+    if [ ! -e "$source/blake3.c" ]; then
+      debian cargo cargo-web
+      mkdir -p "$prefix/blake3/src"
+      : >"$prefix/blake3/src/lib.rs"
+      printf '[package]\nname = "source"\nversion = "0.0.0"\n[dependencies]\nblake3 = "=%s"\n' \
+        "$blake3_version" >"$prefix/blake3/Cargo.toml"
+      (cd "$prefix/blake3" && cargo vendor >>"$log" 2>&1)
+    fi
+    report blake3 "$(sed -n 's/.*BLAKE3_VERSION_STRING "\(.*\)"/\1/p' "$source/blake3.h")" "$source" ;;
   curl)
     debian curl curl
     report curl "$(curl --version | sed -n '1s/^curl \([^ ]*\).*/\1/p')" "$(command -v curl)" ;;

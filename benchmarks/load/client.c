@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,14 @@
 #include "pattern.h"
 
 #define EVENTS 256
+/* What a connection that reads slowly lets the kernel hold for it, in bytes. */
+#define SLOW_BUFFER 65536
+#define SLOW_INTERVAL (50 * NS_PER_MS)
 
 struct flow {
     struct dial dial;
     struct exchange exchange;
+    const struct sockaddr_in *target;
     size_t header_sent;
     uint32_t exchanges_done;
     uint64_t sent, received; /* bytes of the current request and reply */
@@ -27,8 +32,8 @@ struct flow {
 static const struct plan *plan;
 static struct outcome *out;
 static struct flow *flows, **spare;
-static uint32_t spare_count, opened, opening, running;
-static int epoll;
+static uint32_t spare_count, opened, opening, running, warmed_up;
+static int epoll, told, begun;
 static unsigned char buffer[PATTERN_RUN];
 
 static void die(const char *what)
@@ -60,10 +65,15 @@ static void open_flow(void)
 {
     struct flow *f = spare[--spare_count];
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = f};
+    struct sockaddr_in source = {.sin_family = AF_INET};
+    int slow = SLOW_BUFFER;
 
+    source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + opened % plan->spread);
     memset(f, 0, sizeof *f);
+    f->target = &plan->targets[opened % plan->spread];
     f->exchange.magic = EXCHANGE_MAGIC;
-    f->exchange.times = plan->times;
+    f->exchange.times = plan->times + (plan->warm_up ? 1 : 0);
+    f->exchange.warm_up = plan->warm_up ? 1 : 0;
     f->exchange.request = plan->request;
     f->exchange.reply = plan->reply;
     f->exchange.rate = plan->rate;
@@ -73,7 +83,9 @@ static void open_flow(void)
     opened++;
     opening++;
     running++;
-    dial_start(&f->dial, plan->proxy, &plan->target);
+    dial_start(&f->dial, plan->proxy, f->target, plan->spread > 1 ? &source : NULL);
+    if (plan->read_rate)
+        setsockopt(f->dial.fd, SOL_SOCKET, SO_RCVBUF, &slow, sizeof slow);
     if (f->dial.stage == DIAL_FAILED)
         fail_flow(f, f->dial.error);
     else if (epoll_ctl(epoll, EPOLL_CTL_ADD, f->dial.fd, &event) < 0)
@@ -94,7 +106,7 @@ static int stuck(struct flow *f, ssize_t n)
 
 static int send_request(struct flow *f)
 {
-    uint64_t left = f->exchange.request - f->sent;
+    uint64_t left = request_size(&f->exchange, f->exchanges_done) - f->sent;
     const unsigned char *data = pattern_at(f->exchange.seed + f->sent);
     struct iovec parts[2];
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
@@ -122,11 +134,15 @@ static int send_request(struct flow *f)
 
 static int end_exchange(struct flow *f)
 {
-    samples_add(&out->exchange, now_ns() - f->exchange_ns);
-    if (++f->exchanges_done < plan->times) {
+    int warm_up = is_warm_up(&f->exchange, f->exchanges_done);
+
+    if (!warm_up)
+        samples_add(&out->exchange, now_ns() - f->exchange_ns);
+    if (++f->exchanges_done < f->exchange.times) {
         f->sent = f->received = 0;
         f->exchange_ns = now_ns();
-        return 1;
+        warmed_up += warm_up ? 1 : 0;
+        return !warm_up; /* the others are waited for */
     }
     out->completed++;
     out->finished_ns = now_ns();
@@ -138,9 +154,18 @@ static int end_exchange(struct flow *f)
 
 static int receive_reply(struct flow *f)
 {
-    uint64_t left = f->exchange.reply - f->received;
-    ssize_t n = recv(f->dial.fd, buffer, left < sizeof buffer ? left : sizeof buffer, 0);
+    uint64_t size = reply_size(&f->exchange, f->exchanges_done), left = size - f->received;
+    ssize_t n;
 
+    if (plan->read_rate && !is_warm_up(&f->exchange, f->exchanges_done)) {
+        uint64_t due = (now_ns() - f->exchange_ns) * plan->read_rate / NS_PER_S;
+
+        if (due <= f->received)
+            return 0;
+        if (left > due - f->received)
+            left = due - f->received;
+    }
+    n = recv(f->dial.fd, buffer, left < sizeof buffer ? left : sizeof buffer, 0);
     if (n <= 0)
         return stuck(f, n);
     if (!f->got_first_byte) {
@@ -154,14 +179,16 @@ static int receive_reply(struct flow *f)
     }
     f->received += (uint64_t)n;
     out->received += (uint64_t)n;
-    return f->received == f->exchange.reply ? end_exchange(f) : 1;
+    return f->received == size ? end_exchange(f) : 1;
 }
 
 static void advance(struct flow *f)
 {
     int more = 1;
 
-    if (f->exchanges_done == plan->times) { /* held: only its end can have come */
+    if (!begun && f->exchanges_done == 1) /* waits for the others' warm-up */
+        return;
+    if (f->exchanges_done == f->exchange.times) { /* held: only its end can have come */
         if (recv(f->dial.fd, buffer, 1, MSG_PEEK) >= 0 || errno != EAGAIN) {
             out->lost++;
             close_flow(f);
@@ -169,14 +196,15 @@ static void advance(struct flow *f)
         return;
     }
     if (f->dial.stage != DIAL_DONE) {
-        dial_advance(&f->dial, plan->proxy, &plan->target);
+        dial_advance(&f->dial, plan->proxy, f->target);
         if (f->dial.stage == DIAL_FAILED)
             fail_flow(f, f->dial.error);
         if (f->dial.stage != DIAL_DONE)
             return;
     }
     while (more > 0) {
-        if (f->header_sent < sizeof f->exchange || f->sent < f->exchange.request)
+        if (f->header_sent < sizeof f->exchange ||
+            f->sent < request_size(&f->exchange, f->exchanges_done))
             more = send_request(f);
         else
             more = receive_reply(f);
@@ -189,15 +217,60 @@ static void open_due(void)
         open_flow();
 }
 
-static uint32_t pending(void)
+static uint32_t left_to_complete(void)
 {
     return plan->connections - out->completed - out->failed;
 }
 
-void client_run(const struct plan *the_plan, struct outcome *outcome)
+static uint32_t left_to_warm_up(void)
+{
+    return plan->connections - warmed_up - out->failed;
+}
+
+/* Let each connection read what it may by now. */
+static void advance_slow(void)
+{
+    for (uint32_t i = 0; i < plan->concurrency; i++)
+        if (flows[i].dial.fd >= 0 && flows[i].dial.stage == DIAL_DONE)
+            advance(&flows[i]);
+}
+
+static void loop(uint32_t (*left)(void))
 {
     struct epoll_event events[EVENTS];
+    uint64_t next_slow = now_ns() + SLOW_INTERVAL;
 
+    while (left() > 0 && !told) {
+        uint64_t now = now_ns(), until = plan->deadline_ns;
+        int n;
+
+        if (now >= plan->deadline_ns) {
+            out->failed += left();
+            if (!out->error)
+                out->error = "deadline";
+            break;
+        }
+        if (plan->read_rate && now >= next_slow) {
+            next_slow = now + SLOW_INTERVAL;
+            advance_slow();
+        }
+        if (plan->read_rate && next_slow < until)
+            until = next_slow;
+        n = epoll_wait(epoll, events, EVENTS, (int)((until - now) / NS_PER_MS) + 1);
+        if (n < 0 && errno != EINTR)
+            die("epoll_wait");
+        for (int i = 0; i < n; i++) {
+            if (events[i].data.ptr)
+                advance(events[i].data.ptr);
+            else
+                told = 1;
+        }
+        open_due();
+    }
+}
+
+void client_open(const struct plan *the_plan, struct outcome *outcome)
+{
     plan = the_plan;
     out = outcome;
     epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -211,32 +284,38 @@ void client_run(const struct plan *the_plan, struct outcome *outcome)
     }
     out->started_ns = now_ns();
     open_due();
-    while (pending() > 0) {
-        uint64_t now = now_ns();
-        int n;
-
-        if (now >= plan->deadline_ns) {
-            out->failed += pending();
-            if (!out->error)
-                out->error = "deadline";
-            break;
-        }
-        n = epoll_wait(epoll, events, EVENTS, (int)((plan->deadline_ns - now) / NS_PER_MS) + 1);
-        if (n < 0 && errno != EINTR)
-            die("epoll_wait");
-        for (int i = 0; i < n; i++)
-            advance(events[i].data.ptr);
-        open_due();
-    }
+    begun = !plan->warm_up;
+    if (plan->warm_up)
+        loop(left_to_warm_up);
 }
 
-void client_close(struct outcome *outcome)
+void client_run(void)
+{
+    struct epoll_event line = {.events = EPOLLIN, .data.ptr = NULL};
+
+    if (plan->until_told && epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &line) < 0)
+        die("standard input");
+    if (plan->warm_up) {
+        begun = 1;
+        out->sent = out->received = 0;
+        out->started_ns = now_ns();
+        for (uint32_t i = 0; i < plan->concurrency; i++) {
+            flows[i].exchange_ns = out->started_ns;
+            if (flows[i].dial.fd >= 0)
+                advance(&flows[i]);
+        }
+    }
+    loop(left_to_complete);
+    if (told)
+        out->finished_ns = now_ns();
+}
+
+void client_close(void)
 {
     struct epoll_event events[EVENTS];
     int n;
 
-    out = outcome;
-    while ((n = epoll_wait(epoll, events, EVENTS, 0)) > 0)
+    while (plan->hold && (n = epoll_wait(epoll, events, EVENTS, 0)) > 0)
         for (int i = 0; i < n; i++)
             advance(events[i].data.ptr);
     for (uint32_t i = 0; i < plan->concurrency; i++)

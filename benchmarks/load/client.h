@@ -10,16 +10,20 @@
 
 struct plan {
     const struct sockaddr_in *proxy; /* NULL: straight to the target */
-    struct sockaddr_in target;
+    const struct sockaddr_in *targets; /* `spread` of them, in turn */
+    uint32_t spread;                   /* loopback addresses to connect from, in turn; 1: any */
     uint32_t connections; /* in all */
     uint32_t concurrency; /* open at once */
     uint32_t opening;     /* between connect and the first byte of the reply at once */
-    uint32_t times;       /* exchanges on each connection */
+    uint32_t times;       /* exchanges on each connection, after the warm-up */
     uint64_t request;     /* bytes of each, after the header */
     uint64_t reply;       /* bytes of each */
     uint64_t rate;        /* bytes a second of each reply; 0: as fast as possible */
     uint64_t interval;    /* nanoseconds between two sends of a paced reply */
+    uint64_t read_rate;   /* bytes a second that each connection reads; 0: all there is */
+    int warm_up;          /* a byte each way on all connections, before the exchanges begin */
     int hold;             /* keep connections open until told to close */
+    int until_told;       /* end when standard input has a line or ends, whatever is open */
     uint64_t deadline_ns; /* on now_ns()'s clock */
 };
 
@@ -33,11 +37,13 @@ struct outcome {
     struct samples exchange;    /* first request byte to last reply byte */
 };
 
-/* Run the plan to its end or its deadline. `ready` is called, where the plan
- * holds, once every connection is open; it returns when they are to be closed. */
-void client_run(const struct plan *plan, struct outcome *outcome);
+/* Begin a plan; where it has a warm-up, return once that is done on every connection. */
+void client_open(const struct plan *plan, struct outcome *outcome);
 
-/* Close the connections that a plan with `hold` left open; counts the lost ones. */
-void client_close(struct outcome *outcome);
+/* Run the plan to its end or its deadline, or until told. */
+void client_run(void);
+
+/* Close the connections that are left open; counts held ones that were lost. */
+void client_close(void);
 
 #endif

@@ -11,7 +11,8 @@ static void fail(struct dial *d, const char *error)
     d->error = error;
 }
 
-void dial_start(struct dial *d, const struct sockaddr_in *proxy, const struct sockaddr_in *target)
+void dial_start(struct dial *d, const struct sockaddr_in *proxy, const struct sockaddr_in *target,
+                const struct sockaddr_in *source)
 {
     const struct sockaddr_in *to = proxy ? proxy : target;
     int on = 1;
@@ -25,6 +26,12 @@ void dial_start(struct dial *d, const struct sockaddr_in *proxy, const struct so
         return;
     }
     setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    /* The kernel chooses the port when it knows both ends, so that it can be one in use. */
+    if (source && (setsockopt(d->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0 ||
+        bind(d->fd, (const struct sockaddr *)source, sizeof *source) < 0)) {
+        fail(d, strerror(errno));
+        return;
+    }
     if (connect(d->fd, (const struct sockaddr *)to, sizeof *to) < 0 && errno != EINPROGRESS)
         fail(d, strerror(errno));
 }

@@ -18,8 +18,10 @@ struct dial {
 };
 
 /* Open a socket and begin to connect to `proxy`, or to `target` where proxy is
- * NULL. stage is DIAL_FAILED when not even that worked. */
-void dial_start(struct dial *d, const struct sockaddr_in *proxy, const struct sockaddr_in *target);
+ * NULL, from the address `source` where that is not NULL. stage is DIAL_FAILED
+ * when not even that worked. */
+void dial_start(struct dial *d, const struct sockaddr_in *proxy, const struct sockaddr_in *target,
+                const struct sockaddr_in *source);
 
 /* Go as far as possible without blocking; call when the socket is ready. */
 void dial_advance(struct dial *d, const struct sockaddr_in *proxy, const struct sockaddr_in *target);

@@ -2,9 +2,11 @@
  *
  * Client and target live in this one process, each in a thread of its own, so
  * that both sides of a relay can be counted and verified. Loopback only. The
- * outcome is one line of JSON on standard output; `idle` and `udp` print one line
- * when every connection stands. `idle` closes them when standard input has a line
- * or ends; `udp` sends then, and closes at the second line. Exit status: 0 done, 1 some connection failed, 2 wrong usage. */
+ * outcome is one line of JSON on standard output. What waits for a line on
+ * standard input, or its end, has printed a line with "ready" before: `udp` when
+ * its associations stand, to send, and again, to close; --warm-up when the
+ * connections stand, to begin; --hold when all exchanges are done, to close.
+ * Exit status: 0 done, 1 some connection failed, 2 wrong usage. */
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <stdint.h>
@@ -22,6 +24,7 @@
 #include "target.h"
 
 #define DRAIN_NS (5 * NS_PER_S)
+#define SPREAD_MOST 1000
 
 enum mode { DOWNLOAD, UPLOAD, SHORT, PINGPONG, PACED, IDLE, UDP, MODES };
 
@@ -31,8 +34,9 @@ static const char *const mode_names[MODES] = {"download", "upload", "short", "pi
 struct options {
     enum mode mode;
     struct sockaddr_in proxy;
-    int through_proxy;
+    int through_proxy, warm_up, hold, until_told;
     uint64_t connections, concurrency, opening, times, bytes, rate, interval, deadline;
+    uint64_t read_rate, spread;
 };
 
 static void usage(const char *problem)
@@ -45,11 +49,15 @@ static void usage(const char *problem)
             "  pingpong          --times N exchanges of --bytes N on --connections C\n"
             "  paced             --connections C, each sent --bytes N at --rate bytes a second,\n"
             "                    what is due every --interval milliseconds (100)\n"
-            "  idle              --connections C, one byte each way, then held\n"
+            "  idle              --connections C, one byte each way, then held (--hold)\n"
             "  udp               --times N datagrams of --bytes N, echoed, over --connections C\n"
             "                    associations, --rate datagrams a second in all, in bursts\n"
             "                    every --interval milliseconds\n"
-            "every mode: --deadline SECONDS, --opening N connections being set up at once\n",
+            "every mode: --deadline SECONDS; but udp: --opening N connections being set up at\n"
+            "  once, --spread N loopback addresses of the client, and of the target, in turn,\n"
+            "  --read-rate N bytes a second that each connection reads,\n"
+            "  --warm-up: a byte each way on all connections, then wait for a line,\n"
+            "  --hold: keep them until there is a line, --until-told: end at a line\n",
             problem);
     exit(2);
 }
@@ -98,8 +106,12 @@ static struct options parse(int argc, char **argv)
         {"concurrency", required_argument, NULL, 'c'}, {"opening", required_argument, NULL, 'o'},
         {"times", required_argument, NULL, 't'},       {"bytes", required_argument, NULL, 'b'},
         {"rate", required_argument, NULL, 'r'},        {"deadline", required_argument, NULL, 'd'},
-        {"interval", required_argument, NULL, 'i'},    {NULL, 0, NULL, 0}};
-    struct options o = {.connections = 1, .opening = 64, .times = 1, .bytes = 1, .interval = 100, .deadline = 60};
+        {"interval", required_argument, NULL, 'i'},    {"read-rate", required_argument, NULL, 'R'},
+        {"spread", required_argument, NULL, 's'},      {"warm-up", no_argument, NULL, 'w'},
+        {"hold", no_argument, NULL, 'h'},              {"until-told", no_argument, NULL, 'u'},
+        {NULL, 0, NULL, 0}};
+    struct options o = {.connections = 1, .opening = 64, .times = 1, .bytes = 1, .interval = 100,
+                        .deadline = 60, .spread = 1};
     int c;
 
     if (argc < 2)
@@ -116,6 +128,11 @@ static struct options parse(int argc, char **argv)
         case 'r': o.rate = number(optarg); break;
         case 'i': o.interval = number(optarg); break;
         case 'd': o.deadline = number(optarg); break;
+        case 'R': o.read_rate = number(optarg); break;
+        case 's': o.spread = number(optarg); break;
+        case 'w': o.warm_up = 1; break;
+        case 'h': o.hold = 1; break;
+        case 'u': o.until_told = 1; break;
         default: usage("unknown option");
         }
     }
@@ -127,8 +144,10 @@ static struct options parse(int argc, char **argv)
         usage("paced needs --rate");
     if (o.mode == UDP && (o.rate == 0 || o.bytes < DATAGRAM_LEAST || o.bytes > DATAGRAM_MOST))
         usage("udp needs --rate, and --bytes from 24 to 65000");
-    if (o.connections > UINT32_MAX || o.times > UINT32_MAX)
+    if (o.connections > UINT32_MAX || o.times >= UINT32_MAX || o.spread > SPREAD_MOST)
         usage("too many");
+    if (o.warm_up && (o.mode == SHORT || o.mode == IDLE || o.mode == UDP))
+        usage("no --warm-up in this mode");
     return o;
 }
 
@@ -139,9 +158,14 @@ static struct plan make_plan(const struct options *o)
         .connections = (uint32_t)o->connections,
         .concurrency = (uint32_t)(o->concurrency < o->connections ? o->concurrency : o->connections),
         .opening = (uint32_t)o->opening,
+        .spread = (uint32_t)o->spread,
         .times = 1,
         .request = 0,
         .reply = o->bytes,
+        .read_rate = o->read_rate,
+        .warm_up = o->warm_up,
+        .hold = o->hold || o->mode == IDLE,
+        .until_told = o->until_told,
         .deadline_ns = now_ns() + o->deadline * NS_PER_S,
     };
 
@@ -165,12 +189,13 @@ static struct plan make_plan(const struct options *o)
         break;
     case IDLE:
         p.request = p.reply = 1;
-        p.hold = 1;
         break;
     case UDP:
     case MODES:
         break;
     }
+    if (p.warm_up && p.request == 0)
+        p.request = 1; /* for the target to wait for */
     return p;
 }
 
@@ -182,7 +207,8 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void print_outcome(enum mode mode, struct outcome *r, unsigned mismatches, int drained)
+static void print_outcome(enum mode mode, struct outcome *r, unsigned mismatches, int drained,
+                          double cpu)
 {
     double seconds = r->finished_ns > r->started_ns
                          ? (double)(r->finished_ns - r->started_ns) / 1e9
@@ -197,7 +223,7 @@ static void print_outcome(enum mode mode, struct outcome *r, unsigned mismatches
     printf("\"drained\": %s, \"sent\": %llu, \"received\": %llu, \"seconds\": %.6f, "
            "\"cpu_seconds\": %.6f, ",
            drained ? "true" : "false", (unsigned long long)r->sent,
-           (unsigned long long)r->received, seconds, cpu_seconds());
+           (unsigned long long)r->received, seconds, cpu);
     samples_print(&r->first_byte, "first_byte_us", stdout);
     printf(", ");
     samples_print(&r->exchange, "exchange_us", stdout);
@@ -258,31 +284,42 @@ static int run_datagrams(const struct options *o)
     return outcome.error || outcome.mismatches ? 1 : 0;
 }
 
+static void tell_ready(uint32_t ready, const struct outcome *r)
+{
+    printf("{\"ready\": %u, \"failed\": %u}\n", ready, r->failed);
+    fflush(stdout);
+    wait_for_line();
+}
+
 int main(int argc, char **argv)
 {
+    static struct sockaddr_in targets[SPREAD_MOST];
     struct options o = parse(argc, argv);
     struct outcome outcome = {0};
     struct plan plan;
     unsigned mismatches;
     int drained;
+    double cpu = 0;
 
     pattern_init();
     if (o.mode == UDP)
         return run_datagrams(&o);
     plan = make_plan(&o);
-    plan.target = target_start();
+    plan.targets = targets;
+    target_start(targets, plan.spread);
     samples_init(&outcome.first_byte, plan.connections);
     samples_init(&outcome.exchange, (size_t)plan.connections * plan.times);
-    client_run(&plan, &outcome);
-    if (plan.hold) {
-        printf("{\"ready\": %u, \"failed\": %u}\n", outcome.completed, outcome.failed);
-        fflush(stdout);
-        wait_for_line();
-    }
-    client_close(&outcome);
+    client_open(&plan, &outcome);
+    if (plan.warm_up)
+        tell_ready(plan.connections - outcome.failed, &outcome);
+    cpu = plan.warm_up ? cpu_seconds() : 0; /* what comes before is not measured */
+    client_run();
+    if (plan.hold)
+        tell_ready(outcome.completed, &outcome);
+    client_close();
     drained = target_wait_idle(now_ns() + DRAIN_NS);
     mismatches = target_mismatches();
-    print_outcome(o.mode, &outcome, mismatches, drained);
+    print_outcome(o.mode, &outcome, mismatches, drained, cpu_seconds() - cpu);
     samples_free(&outcome.first_byte);
     samples_free(&outcome.exchange);
     return outcome.failed || outcome.lost || mismatches ? 1 : 0;

@@ -27,12 +27,13 @@ struct conn {
     size_t header_have;
     struct exchange exchange;
     uint32_t exchanges_done;
+    int listens;                  /* a listener, no connection */
     uint64_t done;               /* bytes of the current request or reply */
     uint64_t pace_start, pace_next;
     struct conn *previous, *next; /* in the list of paced flows */
 };
 
-static int listener, epoll, idle_event;
+static int epoll, idle_event;
 static struct conn *paced;
 static atomic_uint mismatches;
 static atomic_int active;
@@ -109,7 +110,7 @@ static void begin_reply(struct conn *c)
 {
     c->phase = REPLY;
     c->done = 0;
-    if (c->exchange.rate) {
+    if (c->exchange.rate && !is_warm_up(&c->exchange, c->exchanges_done)) {
         c->pace_start = c->pace_next = now_ns();
         c->previous = NULL;
         c->next = paced;
@@ -121,7 +122,7 @@ static void begin_reply(struct conn *c)
 
 static enum step read_request(struct conn *c)
 {
-    uint64_t left = c->exchange.request - c->done;
+    uint64_t size = request_size(&c->exchange, c->exchanges_done), left = size - c->done;
     ssize_t n;
 
     if (left) {
@@ -135,7 +136,7 @@ static enum step read_request(struct conn *c)
         }
         c->done += (uint64_t)n;
     }
-    if (c->done == c->exchange.request)
+    if (c->done == size)
         begin_reply(c);
     return AGAIN;
 }
@@ -145,8 +146,8 @@ static uint64_t due(const struct conn *c)
 {
     uint64_t bytes;
 
-    if (!c->exchange.rate)
-        return c->exchange.reply;
+    if (!c->exchange.rate || is_warm_up(&c->exchange, c->exchanges_done))
+        return reply_size(&c->exchange, c->exchanges_done);
     bytes = (c->pace_next - c->pace_start + c->exchange.interval) * c->exchange.rate / NS_PER_S;
     return bytes < c->exchange.reply ? bytes : c->exchange.reply;
 }
@@ -163,7 +164,7 @@ static enum step send_reply(struct conn *c)
             return ended(c, n);
         c->done += (uint64_t)n;
     }
-    if (c->done == c->exchange.reply) {
+    if (c->done == reply_size(&c->exchange, c->exchanges_done)) {
         leave_paced(c);
         c->previous = c->next = NULL;
         c->done = 0;
@@ -221,7 +222,7 @@ static void advance_paced(void)
     }
 }
 
-static void accept_all(void)
+static void accept_all(int listener)
 {
     for (;;) {
         int on = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -255,10 +256,12 @@ static void *run(void *unused)
         if (n < 0 && errno != EINTR)
             die("epoll_wait");
         for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr)
-                advance(events[i].data.ptr);
+            struct conn *c = events[i].data.ptr;
+
+            if (c->listens)
+                accept_all(c->fd);
             else
-                accept_all();
+                advance(c);
         }
         if (paced)
             advance_paced();
@@ -266,25 +269,38 @@ static void *run(void *unused)
     return NULL;
 }
 
-struct sockaddr_in target_start(void)
+static void listen_at(struct sockaddr_in *address)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    struct conn *c = calloc(1, sizeof *c);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    socklen_t size = sizeof *address;
+
+    if (!c)
+        die("calloc");
+    c->listens = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0 || bind(c->fd, (struct sockaddr *)address, size) < 0 || listen(c->fd, 4096) < 0 ||
+        getsockname(c->fd, (struct sockaddr *)address, &size) < 0 ||
+        epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
+        die("listen");
+}
+
+void target_start(struct sockaddr_in *addresses, uint32_t count)
+{
     pthread_t thread;
 
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) < 0 ||
-        listen(listener, 4096) < 0 || getsockname(listener, (struct sockaddr *)&address, &size) < 0)
-        die("listen");
     epoll = epoll_create1(EPOLL_CLOEXEC);
     idle_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (epoll < 0 || idle_event < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
+    if (epoll < 0 || idle_event < 0)
         die("epoll");
+    for (uint32_t i = 0; i < count; i++) {
+        addresses[i] = (struct sockaddr_in){.sin_family = AF_INET,
+                                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK + i)};
+        listen_at(&addresses[i]);
+    }
     errno = pthread_create(&thread, NULL, run, NULL);
     if (errno)
         die("pthread_create");
-    return address;
 }
 
 unsigned target_mismatches(void)

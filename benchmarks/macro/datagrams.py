@@ -16,6 +16,7 @@ _BURST_MILLISECONDS = 1
 _PAYLOADS = (64, 512, 1400)
 _ASSOCIATIONS = (1, 50, 200)
 _QUICK = {(64, 1), (1400, 50)}
+_USUAL = {*_QUICK, (512, 50), (1400, 200)}
 
 
 def _drive(size: int, associations: int) -> Callable[[Pair, Sizes], Sample]:
@@ -63,13 +64,20 @@ def _figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
     }
 
 
-def _scenario(role: str, other: str, size: int, associations: int, quick: bool) -> Scenario:
+def _scenario(
+    role: str,
+    other: str | None,
+    size: int,
+    associations: int,
+    arrangement: Arrangement,
+) -> Scenario:
+    common = [Column(f"us {other}", f"CPU us, the common {other}")] if other else []
     plural = "association" if associations == 1 else "associations"
     return Scenario(
         f"udp-{role}-{size}x{associations}",
         lambda sizes: (
-            f"UDP, {role} end: {sizes.datagrams:,} datagrams of {size:,} bytes, echoed, "
-            f"{sizes.datagram_rate:,} a second over {associations} {plural}"
+            f"UDP, {role}{' end' if other else ''}: {sizes.datagrams:,} datagrams of {size:,} "
+            f"bytes, echoed, {sizes.datagram_rate:,} a second over {associations} {plural}"
         ),
         _drive(size, associations),
         _figures,
@@ -82,21 +90,28 @@ def _scenario(role: str, other: str, size: int, associations: int, quick: bool) 
             Column("p50", "round trip p50, us", 0),
             Column("p99", "round trip p99, us", 0),
             Column(f"calls {role}", "system calls a datagram one way"),
-            Column(f"us {other}", f"CPU us, the common {other}"),
+            *common,
             Column("load us", "generator us"),
         ],
         own_pair=True,
-        arrangement=Arrangement.SERVER if role == "server" else Arrangement.LOCAL,
-        quick=quick,
+        arrangement=arrangement,
+        ceiling=True,
+        quick=role == "server" and (size, associations) in _QUICK,
+        named_only=(size, associations) not in _USUAL,
+        methods=("socks5",) if other is None else ("aes-256-gcm", "2022-blake3-aes-128-gcm"),
+        rounds=3,
+        connections=lambda sizes: associations,
     )
 
 
 DATAGRAM_SCENARIOS = [
     *(
-        _scenario("server", "local", size, associations, (size, associations) in _QUICK)
+        _scenario("server", "local", size, associations, Arrangement.SERVER)
         for associations in _ASSOCIATIONS
         for size in _PAYLOADS
     ),
-    _scenario("local", "server", 64, 1, quick=False),
-    _scenario("local", "server", 1400, 50, quick=False),
+    _scenario("local", "server", 64, 1, Arrangement.LOCAL),
+    _scenario("local", "server", 1400, 50, Arrangement.LOCAL),
+    _scenario("proxy", None, 64, 1, Arrangement.PROXY),
+    _scenario("proxy", None, 1400, 50, Arrangement.PROXY),
 ]

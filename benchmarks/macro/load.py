@@ -13,6 +13,8 @@ from typing import Any
 
 _FOLDER = Path(__file__).resolve().parents[1] / "load"
 _READY_SECONDS = 60.0
+# Fewer than what fastsocks lets one client have by default, 4096.
+CONNECTIONS_OF_ONE_ADDRESS = 4000
 
 Outcome = dict[str, Any]
 
@@ -33,37 +35,52 @@ def build() -> Path:
 
 def run(arguments: Sequence[str], proxy: str | None, seconds: int) -> Outcome:
     """Run one mode through ``proxy`` (HOST:PORT, None: no proxy) for at most ``seconds``."""
-    with _started(arguments, proxy, seconds) as process:
-        output, problem = process.communicate(timeout=seconds + 30)
-    return _outcome(output, problem)
+    with started(arguments, proxy, seconds) as load:
+        return load.end()
 
 
-class Held:
-    """Idle connections that stand until close() is called."""
+def spread(connections: int) -> list[str]:
+    """The option that spreads many connections over several addresses of the loopback network.
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    There are some 28,000 ports between two addresses, and relays limit what one client may have.
+    """
+    return ["--spread", str(-(-connections // CONNECTIONS_OF_ONE_ADDRESS))]
+
+
+class Load:
+    """A load generator that runs. What it is told, it was started to wait for."""
+
+    def __init__(self, process: subprocess.Popen[str], seconds: int) -> None:
         self._process = process
-        self.outcome: Outcome = {}
+        self._seconds = seconds
 
-    def close(self) -> None:
-        """Close them all and read the outcome. Raises LoadError when some were lost."""
-        output, problem = self._process.communicate("\n", timeout=30)
-        self.outcome = _outcome(output, problem)
+    def ready(self) -> None:
+        """Wait until --warm-up or --hold has come to where it waits. Raises LoadError."""
+        assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], _READY_SECONDS)[0]:
+            raise LoadError(f"the connections did not stand within {_READY_SECONDS:g} s")
+        line = self._process.stdout.readline()
+        if not line or json.loads(line)["failed"]:
+            output, problem = self._process.communicate("\n\n", timeout=30)
+            _outcome(output, problem)
+            raise LoadError(f"connections failed: {line.strip()} {problem.strip()}")
+
+    def tell(self) -> None:
+        """Let it begin (--warm-up), close (--hold) or end (--until-told)."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def end(self) -> Outcome:
+        """Wait for the outcome, telling it to end where it waits. Raises LoadError."""
+        return _outcome(*self._process.communicate(timeout=self._seconds + 30))
 
 
 @contextmanager
-def held(connections: int, proxy: str | None, seconds: int) -> Iterator[Held]:
-    """Open ``connections`` idle connections, one byte echoed on each; yields once they stand."""
-    with _started(["idle", "--connections", str(connections)], proxy, seconds) as process:
-        assert process.stdout is not None
-        if not select.select([process.stdout], [], [], _READY_SECONDS)[0]:
-            raise LoadError("the idle connections did not stand in time")
-        line = process.stdout.readline()
-        if not line or json.loads(line)["failed"]:
-            output, problem = process.communicate("\n", timeout=30)
-            _outcome(output, problem)
-            raise LoadError(f"idle connections failed: {line.strip()} {problem.strip()}")
-        yield Held(process)
+def started(arguments: Sequence[str], proxy: str | None, seconds: int) -> Iterator[Load]:
+    """Start one mode; killed at the end of the block where it has not ended."""
+    with _started(arguments, proxy, seconds) as process:
+        yield Load(process, seconds)
 
 
 class Datagrams:

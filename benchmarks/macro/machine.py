@@ -11,10 +11,7 @@ from pathlib import Path
 
 
 def facts() -> dict[str, str]:
-    """Kernel, CPU, memory, compiler, source and limits, as readable text.
-
-    Taken before the measurement, so that the load average is that of others.
-    """
+    """Kernel, CPU, memory, compiler, source and limits, as readable text."""
     model = _proc("cpuinfo", r"model name\s*:\s*(.+)")
     memory = int(_proc("meminfo", r"MemTotal:\s*(\d+)"))
     return {
@@ -25,9 +22,13 @@ def facts() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler of the load generator": _compiler(),
         "source": _commit(),
-        "load average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "descriptor limit": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
     }
+
+
+def load_average() -> str:
+    """Of the last 1, 5 and 15 minutes; before a measurement it is that of others."""
+    return " ".join(f"{load:.1f}" for load in os.getloadavg())
 
 
 def raise_descriptor_limit() -> int:

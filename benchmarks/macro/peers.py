@@ -6,181 +6,199 @@ order to start them, the last one being the one that the load talks to.
 
 from __future__ import annotations
 
-import base64
-import os
-import shutil
-import socket
-import subprocess
+import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
-HOST = "127.0.0.1"
-SOCKS5 = "socks5"  # stands for a method where the relay is a plain SOCKS5 proxy, one end
+from .peer import (
+    HOST,
+    SOCKS5,
+    End,
+    Link,
+    MissingPeerError,
+    Peer,
+    debian_version,
+    find,
+    installed,
+    output,
+)
 
-
-class MissingPeerError(Exception):
-    """The peer is not installed; the text says how to get it."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """What a pair is told: a method, its key, two free ports, a folder for files."""
-
-    method: str
-    key: str
-    server_port: int
-    local_port: int
-    folder: Path
-
-
-@dataclass(frozen=True)
-class End:
-    """One process of a peer."""
-
-    role: str  # server, local, or proxy where there is one end
-    argv: list[str]
-    port: int
-    env: Mapping[str, str] = field(default_factory=dict)
+_REMEDY = "scripts/install_peers.sh {}"
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A relay to measure. version() raises MissingPeerError.
-
-    ``udp``: what both ends are told to relay UDP, too; None where they cannot.
-    """
-
-    name: str
-    ends: Callable[[Link], list[End]]
-    version: Callable[[], str]
-    speaks: Callable[[str], bool]
-    udp: Sequence[str] | None = None
-
-    def datagram_end(self, link: Link, role: str) -> End:
-        """The end of that role, relaying UDP."""
-        (end,) = (each for each in self.ends(link) if each.role == role)
-        return replace(end, argv=[*end.argv, *(self.udp or ())])
+def _is_2022(method: str) -> bool:
+    return method.startswith("2022-")
 
 
-def make_link(method: str, folder: Path) -> Link:
-    """A Link with a fresh key and two ports that the kernel says are free."""
-    size = 16 if "aes-128" in method else 32
-    key = base64.b64encode(os.urandom(size)).decode()
-    server_port, local_port = _free_ports()
-    return Link(method, key, server_port, local_port, folder)
+# A client of this load has one address, and up to 10,000 connections.
+_ONE_CLIENT = ["--max-connections-per-client", "60000"]
 
 
-def _free_ports() -> tuple[int, int]:
-    """Two ports that are free for TCP and for UDP."""
-    with ExitStack() as stack:
-        found: list[int] = []
-        while len(found) < 2:
-            stream = stack.enter_context(socket.socket())
-            stream.bind((HOST, 0))
-            port = stream.getsockname()[1]
-            packet = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-            with suppress(OSError):  # another one, where a datagram socket has this
-                packet.bind((HOST, port))
-                found.append(port)
-        return found[0], found[1]
-
-
-def find(program: str, remedy: str) -> str:
-    """The path of a peer's program, the peers' folder first. Raises MissingPeerError."""
-    home = Path(os.environ.get("FASTSOCKS_PEERS", Path.home() / ".cache/fastsocks-peers"))
-    found = shutil.which(program, path=str(home / "bin")) or shutil.which(program)
-    if found is None:
-        raise MissingPeerError(f"{program} is not installed: {remedy}")
-    return found
-
-
-def _output(argv: list[str], env: Mapping[str, str] | None = None) -> tuple[int, list[str]]:
-    """Exit code and the lines written to either stream."""
-    done = subprocess.run(
-        argv,
-        check=False,
-        env={**os.environ, **(env or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=30,
-    )
-    return done.returncode, done.stdout.strip().splitlines() or ["(no output)"]
-
-
-def _fastsocks(implementation: str) -> Peer:
+def _fastsocks(implementation: str, workers: int = 0) -> Peer:
     env = {"FASTSOCKS_IMPL": implementation}
     command = [sys.executable, "-m", "fastsocks"]
+    more = ["--workers", str(workers)] if workers else []
 
     def ends(link: Link) -> list[End]:
         way = ["-s", HOST, "-p", str(link.server_port), "-k", link.key, "-m", link.method]
-        listen = ["-b", HOST, "-l", str(link.local_port)]
+        listen = ["-b", HOST, "-l", str(link.local_port), *more]
         if link.method == SOCKS5:
             return [End("proxy", [*command, "proxy", *listen], link.local_port, env)]
+        server = [*command, "server", "--allow-private", *_ONE_CLIENT, *way, *more]
         return [
-            End("server", [*command, "server", "--allow-private", *way], link.server_port, env),
+            End("server", server, link.server_port, env),
             End("local", [*command, "local", *way, *listen], link.local_port, env),
         ]
 
     def version() -> str:
-        code, lines = _output([*command, "--version"], env)
+        code, lines = output([*command, "--version"], env)
         if code:
             raise MissingPeerError(f"FASTSOCKS_IMPL={implementation}: {lines[-1]}")
+        if workers and "--workers" not in "".join(output([*command, "proxy", "--help"])[1]):
+            raise MissingPeerError("this fastsocks has no --workers")
         return ", ".join(lines)
 
-    return Peer(f"fastsocks ({implementation})", ends, version, lambda method: True, udp=())
-
-
-_LIBEV_REMEDY = "apt-get install shadowsocks-libev"
+    return Peer(
+        f"fastsocks ({workers} workers)" if workers else f"fastsocks ({implementation})",
+        ends,
+        version,
+        lambda method: True,
+        udp=(),
+        version_command=lambda: ([*command, "--version"], env),
+        named_only=workers > 0,
+    )
 
 
 def _libev_ends(link: Link) -> list[End]:
+    remedy = _REMEDY.format("libev")
     way = ["-s", HOST, "-p", str(link.server_port), "-k", link.key, "-m", link.method]
     listen = ["-b", HOST, "-l", str(link.local_port)]
     return [
-        End("server", [find("ss-server", _LIBEV_REMEDY), *way], link.server_port),
-        End("local", [find("ss-local", _LIBEV_REMEDY), *way, *listen], link.local_port),
+        End("server", [find("ss-server", remedy), *way], link.server_port),
+        End("local", [find("ss-local", remedy), *way, *listen], link.local_port),
     ]
 
 
 def _libev_version() -> str:
-    return _output([find("ss-server", _LIBEV_REMEDY), "-h"])[1][0]
-
-
-_RUST_REMEDY = "cargo install shadowsocks-rust, or put ssserver and sslocal in FASTSOCKS_PEERS/bin"
+    return output([find("ss-server", _REMEDY.format("libev")), "-h"])[1][0]
 
 
 def _rust_ends(link: Link) -> list[End]:
+    remedy = _REMEDY.format("rust")
     way = ["-s", f"{HOST}:{link.server_port}", "-k", link.key, "-m", link.method]
     listen = ["-b", f"{HOST}:{link.local_port}"]
     return [
-        End("server", [find("ssserver", _RUST_REMEDY), *way], link.server_port),
-        End("local", [find("sslocal", _RUST_REMEDY), *way, *listen], link.local_port),
+        End("server", [find("ssserver", remedy), *way], link.server_port),
+        End("local", [find("sslocal", remedy), *way, *listen], link.local_port),
     ]
 
 
-def _rust_version() -> str:
-    return _output([find("ssserver", _RUST_REMEDY), "--version"])[1][0]
+def _rust_command() -> tuple[Sequence[str], Mapping[str, str]]:
+    return [find("ssserver", _REMEDY.format("rust")), "--version"], {}
 
 
-_MICROSOCKS_REMEDY = "apt-get install microsocks"
+def _xray_ends(link: Link) -> list[End]:
+    program = find("xray", _REMEDY.format("xray"))
+    key = {"method": link.method, "password": link.key}
+    socks = {"protocol": "socks", "settings": {"auth": "noauth", "udp": True, "ip": HOST}}
+    direct: dict[str, Any] = {"protocol": "freedom"}
+    server = {"address": HOST, "port": link.server_port, **key}
+    outbound = {"protocol": "shadowsocks", "settings": {"servers": [server]}}
+    inbound = {"protocol": "shadowsocks", "settings": {**key, "network": "tcp,udp"}}
+
+    def end(role: str, port: int, takes: dict[str, Any], sends: dict[str, Any]) -> End:
+        path = link.folder / f"xray-{role}.json"
+        listener = {"listen": HOST, "port": port, **takes}
+        config = {
+            "log": {"loglevel": "warning"},
+            "inbounds": [listener],
+            "outbounds": [sends],
+        }
+        path.write_text(json.dumps(config))
+        return End(role, [program, "run", "-c", str(path)], port)
+
+    if link.method == SOCKS5:
+        return [end("proxy", link.local_port, socks, direct)]
+    return [
+        end("server", link.server_port, inbound, direct),
+        end("local", link.local_port, socks, outbound),
+    ]
+
+
+def _xray_command() -> tuple[Sequence[str], Mapping[str, str]]:
+    return [find("xray", _REMEDY.format("xray")), "version"], {}
+
+
+def _xray_version() -> str:
+    return " ".join(output(_xray_command()[0])[1][0].split()[:2])
+
+
+def _pproxy_ends(link: Link) -> list[End]:
+    program = find("pproxy", _REMEDY.format("pproxy"))
+    local = f"socks5://{HOST}:{link.local_port}"
+    if link.method == SOCKS5:
+        return [End("proxy", [program, "-l", local], link.local_port)]
+    # A path of the URL would be a plugin's.
+    key = quote(link.key.replace("/", "_"), safe="")
+    server = f"ss://{link.method}:{key}@{HOST}:{link.server_port}"
+    return [
+        End("server", [program, "-l", server], link.server_port),
+        End("local", [program, "-l", local, "-r", server], link.local_port),
+    ]
+
+
+def _pproxy_version() -> str:
+    find("pproxy", _REMEDY.format("pproxy"))
+    python = installed() / "pproxy/bin/python"
+    text = "import importlib.metadata as m; print('pproxy', m.version('pproxy'))"
+    code, lines = output([str(python), "-c", text])
+    return lines[0] if code == 0 else "pproxy, version unknown"
 
 
 def _microsocks_ends(link: Link) -> list[End]:
-    program = find("microsocks", _MICROSOCKS_REMEDY)
+    program = find("microsocks", _REMEDY.format("microsocks"))
     return [End("proxy", [program, "-i", HOST, "-p", str(link.local_port)], link.local_port)]
 
 
 def _microsocks_version() -> str:
-    find("microsocks", _MICROSOCKS_REMEDY)
-    return "microsocks " + _output(["dpkg-query", "-W", "-f", "${Version}", "microsocks"])[1][0]
+    find("microsocks", _REMEDY.format("microsocks"))
+    return debian_version("microsocks")
+
+
+_DANTE = """\
+logoutput: stderr
+internal: {host} port = {port}
+external: {host}
+clientmethod: none
+socksmethod: none
+client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
+socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
+"""
+
+
+def _dante_ends(link: Link) -> list[End]:
+    program = find("danted", _REMEDY.format("dante"))
+    path = link.folder / "danted.conf"
+    path.write_text(_DANTE.format(host=HOST, port=link.local_port))
+    return [End("proxy", [program, "-f", str(path)], link.local_port)]
+
+
+def _dante_version() -> str:
+    find("danted", _REMEDY.format("dante"))
+    return debian_version("dante-server")
 
 
 _THREADS = Path(__file__).resolve().parents[1] / "threads"
-_THREADS_METHODS = {SOCKS5, "aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305"}
+_BLAKE3 = "blake3/vendor/blake3/c"
+
+
+def _threads_speaks(method: str) -> bool:
+    if _is_2022(method):
+        return "chacha8" not in method and (installed() / _BLAKE3 / "blake3.c").exists()
+    return method in {SOCKS5, "aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305"}
 
 
 def _threads_ends(link: Link) -> list[End]:
@@ -197,33 +215,70 @@ def _threads_ends(link: Link) -> list[End]:
 
 def _threads_version() -> str:
     # Always anew: make does not see that FASTSOCKS_OPENSSL_DIR is another one.
-    code, lines = _output(["make", "-s", "-B", "-C", str(_THREADS), "relay"])
+    command = ["make", "-s", "-B", "-C", str(_THREADS), "relay"]
+    if _threads_speaks("2022-blake3-aes-128-gcm"):
+        command.append(f"BLAKE3_DIR={installed() / _BLAKE3}")
+    code, lines = output(command, {"LC_ALL": "C"})
     if code:
-        raise MissingPeerError(f"benchmarks/threads does not build: {lines[-1]}")
-    return _output([str(_THREADS / "relay"), "version"])[1][0]
+        raise MissingPeerError(f"benchmarks/threads does not build: {Path(lines[-1]).name}")
+    return output([str(_THREADS / "relay"), "version"])[1][0]
 
 
 BASELINE = "fastsocks (cython)"
+THREADS = "C threads"
 DIRECT = "no proxy"
 
 PEERS = {
     "fastsocks": _fastsocks("cython"),
     "fastsocks-python": _fastsocks("python"),
+    "fastsocks-workers": _fastsocks("cython", workers=2),
     "rust": Peer(
-        "shadowsocks-rust", _rust_ends, _rust_version, lambda method: method != SOCKS5, ["-U"]
+        "shadowsocks-rust",
+        _rust_ends,
+        lambda: output(_rust_command()[0])[1][0],
+        lambda method: method != SOCKS5,
+        udp=["-U"],
+        version_command=_rust_command,
     ),
     "libev": Peer(
         "shadowsocks-libev",
         _libev_ends,
         _libev_version,
-        lambda method: method != SOCKS5 and not method.startswith("2022-"),
+        lambda method: method != SOCKS5 and not _is_2022(method),
         udp=["-u"],
     ),
+    "xray": Peer(
+        "xray",
+        _xray_ends,
+        _xray_version,
+        lambda method: True,
+        udp=(),
+        version_command=_xray_command,
+    ),
+    "pproxy": Peer(
+        "pproxy",
+        _pproxy_ends,
+        _pproxy_version,
+        lambda method: not _is_2022(method),
+        rounds=1,
+        most_connections=500,
+    ),
     "microsocks": Peer(
-        "microsocks", _microsocks_ends, _microsocks_version, lambda method: method == SOCKS5
+        "microsocks",
+        _microsocks_ends,
+        _microsocks_version,
+        lambda method: method == SOCKS5,
+    ),
+    "dante": Peer(
+        "dante",
+        _dante_ends,
+        _dante_version,
+        lambda method: method == SOCKS5,
+        udp=(),
+        most_connections=2000,
     ),
     "threads": Peer(
-        "C threads", _threads_ends, _threads_version, lambda method: method in _THREADS_METHODS
+        THREADS, _threads_ends, _threads_version, _threads_speaks, most_connections=1000
     ),
     "direct": Peer(
         DIRECT, lambda link: [], lambda: "the load generator alone", lambda method: True, udp=()

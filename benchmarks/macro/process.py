@@ -19,7 +19,7 @@ from types import TracebackType
 
 _LISTEN = "0A"
 _CPUCLOCK_SCHED = 2
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.001
 
 
 class StartError(Exception):
@@ -36,7 +36,9 @@ class Process:
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], port: int, log: Path) -> None:
         self.argv = list(argv)
         self.port = port
+        self.start_seconds = 0.0
         self._log = log
+        self._began = time.monotonic()
         with log.open("wb") as output:
             self._popen = subprocess.Popen(
                 self.argv,
@@ -59,7 +61,9 @@ class Process:
         self.stop()
 
     def wait_listening(self, seconds: float) -> None:
-        """Return once the port listens. Raises StartError on exit or deadline.
+        """Return once the port listens, ``start_seconds`` after the process began.
+
+        Raises StartError on exit or deadline.
 
         The kernel's table is read rather than a connection tried: a stray
         connection is something several peers would count, log or hold.
@@ -69,12 +73,13 @@ class Process:
         try:
             while self.port not in _listening_ports():
                 if select.select([pidfd], [], [], _POLL_SECONDS)[0]:
-                    raise StartError(f"{self.argv[0]} ended: {self._last_output()}")
+                    raise StartError(f"{self._name()} ended: {self._last_output()}")
                 if time.monotonic() > deadline:
                     raise StartError(
-                        f"{self.argv[0]} did not listen on port {self.port} in {seconds:g} s: "
+                        f"{self._name()} did not listen on port {self.port} in {seconds:g} s: "
                         f"{self._last_output()}"
                     )
+            self.start_seconds = time.monotonic() - self._began
         finally:
             os.close(pidfd)
 
@@ -87,7 +92,11 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """CPU time so far, user and system, of the whole tree."""
-        return sum(_cpu_clock(pid) for pid in self.pids())
+        return sum(self.cpu_seconds_each().values())
+
+    def cpu_seconds_each(self) -> dict[int, float]:
+        """CPU time so far of each process of the tree."""
+        return {pid: _cpu_clock(pid) for pid in self.pids()}
 
     def resident(self) -> int:
         """Resident bytes of the whole tree now (exact, from smaps_rollup)."""
@@ -111,6 +120,9 @@ class Process:
             except subprocess.TimeoutExpired:
                 os.killpg(self._popen.pid, signal.SIGKILL)
                 self._popen.wait()
+
+    def _name(self) -> str:
+        return Path(self.argv[0]).name
 
     def _last_output(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()

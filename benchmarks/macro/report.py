@@ -2,103 +2,124 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
-from .peers import BASELINE, SOCKS5
-from .scenario import Scenario, Sizes
-from .scenarios import SCENARIOS
-
-Record = dict[str, Any]
-Figures = dict[str, float]
+from . import bars
+from .figures import Figures, Record
+from .peer import SOCKS5
+from .scenario import Scenario
 
 
-def markdown(record: Record) -> str:
-    """The whole report."""
-    sizes = Sizes(**record["sizes"])
-    parts = [_head(record), _overview(record, sizes)]
-    for method in record["methods"]:
-        parts.append(f"## {method}")
-        tables = (
-            _scenario_table(record, method, scenario, sizes) for scenario in _scenarios(record)
-        )
-        parts += [table for table in tables if table]
-    errors = _errors(record)
-    if errors:
-        parts.append("## Failed\n\n" + "\n".join(f"- {line}" for line in errors))
-    return "\n\n".join(parts) + "\n"
+def markdown(record: Record, figures: Figures | None = None) -> str:
+    """The whole report, without plots."""
+    figures = figures or Figures(record)
+    parts = [head(figures), bars_table(figures), overview(figures), *details(figures)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _baseline(record: Record) -> str:
-    """The peer that ratios are to: fastsocks, or the first one where it was not measured."""
-    return BASELINE if BASELINE in record["versions"] else next(iter(record["versions"]))
-
-
-def _scenarios(record: Record) -> list[Scenario]:
-    return [scenario for scenario in SCENARIOS if scenario.name in record["scenarios"]]
-
-
-def _head(record: Record) -> str:
+def head(figures: Figures) -> str:
+    """What was measured, how and on what."""
+    record = figures.record
+    dates = [run["date"] for run in record["runs"]]
     text = (
-        f"Medians of {record['rounds']} paired rounds, lowest and highest round in brackets. "
-        "Load generator, both ends of the relay and the target share the cores of one machine "
-        "over loopback: compare CPU time, and ratios rather than absolute figures; MB/s says "
-        "little here. Every peer runs at its default settings. A ratio is the median of the "
-        f"ratios within each round to {_baseline(record)}: above 1 the peer costs more. How it is "
-        "measured: docs/benchmarks.md."
+        "Medians of paired rounds, lowest and highest round in brackets. Load generator, both "
+        "ends of the relay and the target share the cores of one machine over loopback: compare "
+        "CPU time, and ratios rather than absolute figures; MB/s says little here. Every peer "
+        "runs at its default settings. A ratio is the median of the ratios within each round to "
+        f"{figures.baseline}: above 1 the peer costs more. docs/benchmarks.md says how it is "
+        "measured."
     )
-    lines = [f"# Benchmark of {record['date']}", "", text, ""]
+    loads = "; ".join(dict.fromkeys(run["load average"] for run in record["runs"]))
+    lines = [f"# Benchmark of {dates[0]}", "", text, ""]
+    if len(dates) > 1:
+        lines.append(f"- in parts: {len(dates)}, the last of {dates[-1]}")
     lines += [f"- {name}: {text}" for name, text in record["machine"].items()]
+    lines.append(f"- load average before each part: {loads}")
     lines += [f"- {name}: {text}" for name, text in record["versions"].items()]
     if record.get("other_end"):
         lines.append(f"- the end opposite the measured one, UDP: {record['other_end']}")
     lines += [f"- not measured: {name}: {text}" for name, text in record["missing"].items()]
-    return "\n".join(lines)
+    return without_places("\n".join(lines))
 
 
-def _overview(record: Record, sizes: Sizes) -> str:
-    peers = [peer for peer in record["peers"] if peer in record["versions"]]
-    baseline = _baseline(record)
+def bars_table(figures: Figures) -> str:
+    """Every bar with the figure reached; empty where fastsocks was not measured."""
+    found = bars.outcomes(figures)
+    if not any(outcome.reached is not None for outcome in found):
+        return ""
+    counted = [outcome.met for outcome in found if outcome.met is not None]
+    text = (
+        f"{sum(counted)} of {len(counted)} met. Where the bar is a ratio, what was reached is the "
+        "median of the ratios within each round."
+    )
+    marks = {True: "yes", False: "**no**", None: "-"}
+    rows = [
+        [each.bar.what, each.bar.text, each.text, marks[each.met], each.bar.source]
+        for each in found
+    ]
+    titles = ["what", "bar", "reached", "met", "from"]
+    return f"## The bars\n\n{text}\n\n" + table(titles, rows)
+
+
+def overview(figures: Figures) -> str:
+    """The figure that each scenario compares, of every peer."""
+    peers = figures.peers
     rows = []
-    for method in record["methods"]:
-        for scenario in _scenarios(record):
-            rounds = _figures(record, method, scenario, sizes)
-            key = scenario.columns[0].key
+    for method in figures.record["methods"]:
+        for scenario in figures.scenarios:
+            column = scenario.columns[0]
             cells = []
             for peer in peers:
-                values = _values(rounds, peer, key)
-                ratio = _ratio(rounds, peer, baseline, key)
-                cell = f"{median(values):,.{scenario.columns[0].decimals}f}" if values else "-"
-                if ratio is not None and peer != baseline:
+                middle = figures.median(method, scenario.name, peer, column.key)
+                ratio = figures.ratio(method, scenario.name, peer, column.key)
+                cell = "-" if middle is None else f"{middle:,.{column.decimals}f}"
+                if ratio is not None and peer != figures.baseline:
                     cell += f" ({ratio:.2f}x)"
                 cells.append(cell)
-            if all(cell == "-" for cell in cells):
-                continue
-            rows.append([method, f"{scenario.name}: {scenario.columns[0].title}", *cells])
-    return "## Overview\n\n" + _table(["method", "figure", *peers], rows)
+            if any(cell != "-" for cell in cells):
+                rows.append([method, f"{scenario.name}: {column.title}", *cells])
+    return "## Overview\n\n" + table(["method", "figure", *peers], rows)
 
 
-def _scenario_table(record: Record, method: str, scenario: Scenario, sizes: Sizes) -> str:
-    rounds = _figures(record, method, scenario, sizes)
-    peers = [peer for peer in record["peers"] if _belongs(record, peer, method, scenario)]
+def details(figures: Figures) -> list[str]:
+    """A table for each method and scenario, and what failed."""
+    parts = []
+    for method in figures.record["methods"]:
+        tables = [_scenario_table(figures, method, scenario) for scenario in figures.scenarios]
+        if any(tables):
+            parts += [f"## {method}", *filter(None, tables)]
+    errors = _errors(figures.record)
+    if errors:
+        parts.append("## Failed\n\n" + "\n".join(f"- {line}" for line in errors))
+    return parts
+
+
+def _scenario_table(figures: Figures, method: str, scenario: Scenario) -> str:
+    peers = [peer for peer in figures.peers if _belongs(figures.record, peer, method, scenario)]
     if not peers:
         return ""
     columns = [
         column
         for column in scenario.columns
-        if any(_values(rounds, peer, column.key) for peer in peers)
+        if any(figures.values(method, scenario.name, peer, column.key) for peer in peers)
     ]
     rows = []
     for peer in peers:
-        ratio = _ratio(rounds, peer, _baseline(record), scenario.columns[0].key)
-        cells = [_spread(_values(rounds, peer, each.key), each.decimals) for each in columns]
-        rows.append([peer, "-" if ratio is None else f"{ratio:.2f}", *cells])
-    titles = ["peer", "ratio", *[column.title for column in columns]]
-    text = f"### {scenario.title(sizes)}\n\n"
+        ratio = figures.ratio(method, scenario.name, peer, scenario.columns[0].key)
+        cells = [
+            _spread(figures.values(method, scenario.name, peer, each.key), each.decimals)
+            for each in columns
+        ]
+        count = len(figures.rounds(method, scenario.name).get(peer, {}))
+        rows.append([peer, str(count), "-" if ratio is None else f"{ratio:.2f}", *cells])
+    titles = ["peer", "rounds", "ratio", *[column.title for column in columns]]
+    text = f"### {scenario.title(figures.sizes)} ({scenario.name}, {method})\n\n"
     if scenario.notes:
         text += f"{scenario.notes}\n\n"
-    return text + _table(titles, rows)
+    return text + table(titles, rows)
 
 
 def _belongs(record: Record, peer: str, method: str, scenario: Scenario) -> bool:
@@ -106,38 +127,22 @@ def _belongs(record: Record, peer: str, method: str, scenario: Scenario) -> bool
     return any(
         sample["peer"] == peer
         and sample["scenario"] == scenario.name
-        and (sample["method"] == SOCKS5) == (method == SOCKS5)
+        and sample["method"] == method
         for sample in record["samples"]
+    ) or (
+        # A peer that cannot speak the method is shown with dashes beside those that can.
+        method != SOCKS5
+        and any(
+            sample["peer"] == peer
+            and sample["scenario"] == scenario.name
+            and sample["method"] != SOCKS5
+            for sample in record["samples"]
+        )
+        and any(
+            sample["method"] == method and sample["scenario"] == scenario.name
+            for sample in record["samples"]
+        )
     )
-
-
-def _figures(
-    record: Record, method: str, scenario: Scenario, sizes: Sizes
-) -> dict[str, dict[int, Figures]]:
-    """Figures by peer and round."""
-    found: dict[str, dict[int, Figures]] = {}
-    for sample in record["samples"]:
-        wanted = sample["method"] == method and sample["scenario"] == scenario.name
-        if wanted and "error" not in sample:
-            rounds = found.setdefault(sample["peer"], {})
-            rounds[sample["round"]] = scenario.figures(sample, sizes)
-    return found
-
-
-def _values(rounds: dict[str, dict[int, Figures]], peer: str, key: str) -> list[float]:
-    return [figures[key] for figures in rounds.get(peer, {}).values() if key in figures]
-
-
-def _ratio(
-    rounds: dict[str, dict[int, Figures]], peer: str, baseline: str, key: str
-) -> float | None:
-    ours, theirs = rounds.get(baseline, {}), rounds.get(peer, {})
-    ratios = [
-        figures[key] / ours[turn][key]
-        for turn, figures in theirs.items()
-        if key in figures and turn in ours and ours[turn].get(key)
-    ]
-    return median(ratios) if ratios else None
 
 
 def _spread(values: Sequence[float], decimals: int) -> str:
@@ -150,13 +155,21 @@ def _spread(values: Sequence[float], decimals: int) -> str:
 def _errors(record: Record) -> list[str]:
     return [
         f"{sample['method']}, {sample['scenario']}, {sample['peer']}, "
-        f"round {sample['round'] + 1}: {sample['error']}"
+        f"round {sample['round'] + 1}: {without_places(sample['error'])}"
         for sample in record["samples"]
         if "error" in sample
     ]
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def without_places(text: str) -> str:
+    """``text`` without the paths and the name of the machine it was made on."""
+    text = re.sub(r"(?<![\w/.:])~?(?:/[\w.+@-]+)+/([\w.+@-]+)", r"\1", text)
+    name = socket.gethostname()
+    return re.sub(rf"\b{re.escape(name)}\b", "this-machine", text) if len(name) > 3 else text
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a Markdown table."""
     lines = ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -27,20 +27,66 @@ class Sizes:
     paced_seconds: int
     idle_connections: int
     datagrams: int
+    busy_connections: int
+    busy_bytes: int  # that each of them downloads
+    slow_readers: int
+    slow_rate: int  # bytes a second that each of them reads
+    slow_seconds: float
+    active_bytes: int  # of all active connections together
+    scale_connections: int = 500  # short ones beside active ones
+    held_connections: int = 50_000
     datagram_rate: int = 5000  # datagrams a second, all associations together
     limit: int = 120  # seconds any one load may take
 
 
-FULL = Sizes(1_000_000_000, 2000, 32, 5000, 500, 200_000, 3, 4000, 5_000)
-QUICK = Sizes(100_000_000, 500, 32, 1000, 100, 200_000, 1, 1000, 2_500)
+FULL = Sizes(
+    bulk_bytes=500_000_000,
+    short_connections=2000,
+    short_concurrency=32,
+    exchanges=5000,
+    paced_flows=500,
+    paced_rate=200_000,
+    paced_seconds=3,
+    idle_connections=2000,
+    datagrams=5000,
+    busy_connections=2000,
+    busy_bytes=200_000,
+    slow_readers=200,
+    slow_rate=20_000,
+    slow_seconds=4.0,
+    active_bytes=300_000_000,
+)
+QUICK = Sizes(
+    bulk_bytes=100_000_000,
+    short_connections=500,
+    short_concurrency=32,
+    exchanges=1000,
+    paced_flows=100,
+    paced_rate=200_000,
+    paced_seconds=1,
+    idle_connections=500,
+    datagrams=2500,
+    busy_connections=500,
+    busy_bytes=100_000,
+    slow_readers=50,
+    slow_rate=20_000,
+    slow_seconds=1.0,
+    active_bytes=50_000_000,
+    scale_connections=200,
+    held_connections=2000,
+)
 
 
 @dataclass
 class Pair:
-    """The running ends of one peer, by role, and where the load connects (None: no proxy)."""
+    """The running ends of one peer, by role, and where the load connects (None: no proxy).
+
+    ``version``: the command that tells the peer's version, and its environment.
+    """
 
     ends: dict[str, Process]
     proxy: str | None
+    version: tuple[Sequence[str], Mapping[str, str]] | None = None
 
     def processes(self) -> list[Process]:
         return list(self.ends.values())
@@ -64,6 +110,7 @@ class Arrangement(Enum):
     PAIR = "both ends, TCP"
     SERVER = "the server end, with UDP"
     LOCAL = "the local end, with UDP"
+    PROXY = "a plain SOCKS5 proxy, with UDP"
 
 
 @dataclass(frozen=True)
@@ -72,7 +119,11 @@ class Scenario:
 
     ``own_pair``: run on a pair started for it alone, because what ran before
     would show in its memory figures. ``arrangement``: which ends are the
-    peer's. ``quick``: a part of --quick.
+    peer's. ``quick``: a part of --quick; ``named_only``: measured only where
+    it is named. ``methods`` and ``rounds``: those it is worth its time with,
+    where none are asked for. ``connections``: how many stand at once.
+    ``peers``: whom it concerns, where not all. ``ceiling``: it says something
+    without a relay, too.
     """
 
     name: str
@@ -83,6 +134,12 @@ class Scenario:
     own_pair: bool = False
     arrangement: Arrangement = Arrangement.PAIR
     quick: bool = True
+    named_only: bool = False
+    methods: Sequence[str] | None = None
+    rounds: int = 5
+    connections: Callable[[Sizes], int] = lambda sizes: 1
+    peers: Sequence[str] | None = None
+    ceiling: bool = False
     notes: str = field(default="")
 
 

@@ -6,11 +6,14 @@ into the numbers that the report compares.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 
 from . import load
 from .datagrams import DATAGRAM_SCENARIOS
+from .measuring import Meter, around, resident_around
+from .peer import SOCKS5
 from .process import settle
+from .scale import SCALE_SCENARIOS
 from .scenario import (
     GB,
     KB,
@@ -24,50 +27,54 @@ from .scenario import (
     each_end,
     named,
 )
+from .starting import STARTING_SCENARIOS
 
-
-def _drive(arguments: Callable[[Sizes], list[str]]) -> Callable[[Pair, Sizes], Sample]:
-    """A scenario's run: CPU time and peak memory of every end around one load."""
-
-    def run(pair: Pair, sizes: Sizes) -> Sample:
-        processes = pair.processes()
-        settle(processes)
-        for process in processes:
-            process.reset_peak()
-        before = {role: end.cpu_seconds() for role, end in pair.ends.items()}
-        outcome = load.run(arguments(sizes), pair.proxy, sizes.limit)
-        settle(processes)
-        return {
-            "load": outcome,
-            "ends": {
-                role: {
-                    "cpu_seconds": end.cpu_seconds() - before[role],
-                    "resident": end.resident(),
-                    "peak_resident": end.peak_resident(),
-                }
-                for role, end in pair.ends.items()
-            },
-        }
-
-    return run
+# What a download takes to reach its pace.
+_UNDER_WAY_SECONDS = 0.2
 
 
 def _idle(pair: Pair, sizes: Sizes) -> Sample:
-    processes = pair.processes()
-    load.run(["pingpong", "--bytes", "1"], pair.proxy, sizes.limit)  # what is loaded on first use
-    settle(processes)
-    rest = {role: end.resident() for role, end in pair.ends.items()}
-    with load.held(sizes.idle_connections, pair.proxy, sizes.limit) as connections:
-        settle(processes, 3.0)
-        idle = {role: end.resident() for role, end in pair.ends.items()}
-        connections.close()
-    settle(processes, 3.0)
+    sample: Sample = {}
+    arguments = ["idle", "--connections", str(sizes.idle_connections)]
+    with (
+        resident_around(pair, sizes, sample),
+        load.started(arguments, pair.proxy, sizes.limit) as idle,
+    ):
+        idle.ready()
+        settle(pair.processes(), 3.0)
+        for role, end in pair.ends.items():
+            sample["ends"][role]["idle"] = end.resident()
+        sample["load"] = idle.end()
+    return sample
+
+
+def _pingpong_beside_bulk(pair: Pair, sizes: Sizes) -> Sample:
+    bulk = ["download", "--bytes", "1000000000000", "--warm-up", "--until-told"]
+    meter = Meter(pair)
+    with load.started(bulk, pair.proxy, sizes.limit) as beside:
+        beside.ready()
+        meter.begin()
+        beside.tell()
+        time.sleep(_UNDER_WAY_SECONDS)
+        outcome = load.run(_exchanges(sizes), pair.proxy, sizes.limit)
+        ends = meter.read(rest=False)
+        moved = beside.end()
+    if not moved["received"]:
+        raise load.LoadError("the download did not come to move beside the exchanges")
+    return {"load": outcome, "beside": moved, "ends": ends}
+
+
+def _exchanges(sizes: Sizes) -> list[str]:
+    return ["pingpong", "--times", str(sizes.exchanges), "--bytes", "64"]
+
+
+def _beside_bulk_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
+    latency, moved = sample["load"]["exchange_us"], sample["beside"]
     return {
-        "load": connections.outcome,
-        "ends": {
-            role: {"rest": rest[role], "idle": idle[role], "kept": end.resident()}
-            for role, end in pair.ends.items()
-        },
+        "p50": latency["p50"],
+        "p99": latency["p99"],
+        "MB/s": moved["received"] / MB / moved["seconds"],
+        **named("s/GB", by_end(sample, "cpu_seconds", moved["received"] / GB)),
     }
 
 
@@ -132,25 +139,30 @@ _SHORT_COLUMNS = [
     Column("load us", "generator us", 0),
 ]
 
+# Where the cipher decides little, one of the oldest and one of the newest edition stand for all.
+_NOT_ALL = ("aes-256-gcm", "2022-blake3-aes-128-gcm", SOCKS5)
+
 SCENARIOS = [
     Scenario(
         "download",
         lambda sizes: f"Download, {sizes.bulk_bytes / MB:,.0f} MB over one connection",
-        _drive(lambda sizes: ["download", "--bytes", str(sizes.bulk_bytes)]),
+        around(lambda sizes: ["download", "--bytes", str(sizes.bulk_bytes)]),
         _bulk_figures,
         _BULK_COLUMNS,
+        ceiling=True,
     ),
     Scenario(
         "upload",
         lambda sizes: f"Upload, {sizes.bulk_bytes / MB:,.0f} MB over one connection",
-        _drive(lambda sizes: ["upload", "--bytes", str(sizes.bulk_bytes)]),
+        around(lambda sizes: ["upload", "--bytes", str(sizes.bulk_bytes)]),
         _bulk_figures,
         _BULK_COLUMNS,
+        ceiling=True,
     ),
     Scenario(
         "short",
         lambda sizes: f"{sizes.short_connections:,} short connections, one after another",
-        _drive(
+        around(
             lambda sizes: [
                 "short",
                 "--connections",
@@ -163,13 +175,15 @@ SCENARIOS = [
         _SHORT_COLUMNS,
         notes="Connect through SOCKS5, 1 KiB request, 1 KiB reply, close. "
         "First byte: from connect() to the first byte of the reply.",
+        methods=_NOT_ALL,
+        ceiling=True,
     ),
     Scenario(
         "short-concurrent",
         lambda sizes: (
             f"{sizes.short_connections:,} short connections, {sizes.short_concurrency} at once"
         ),
-        _drive(
+        around(
             lambda sizes: [
                 *["short", "--connections", str(sizes.short_connections), "--bytes", "1024"],
                 *["--concurrency", str(sizes.short_concurrency)],
@@ -177,11 +191,15 @@ SCENARIOS = [
         ),
         _short_figures,
         _SHORT_COLUMNS,
+        methods=("aes-256-gcm", SOCKS5),
+        rounds=3,
+        connections=lambda sizes: sizes.short_concurrency,
+        ceiling=True,
     ),
     Scenario(
         "pingpong",
         lambda sizes: f"{sizes.exchanges:,} requests and replies of 64 bytes, one connection",
-        _drive(lambda sizes: ["pingpong", "--times", str(sizes.exchanges), "--bytes", "64"]),
+        around(_exchanges),
         _exchange_figures,
         [
             Column("p50", "p50, us", 0),
@@ -189,11 +207,31 @@ SCENARIOS = [
             *each_end("us", "CPU us", 1),
             *each_end("calls", "system calls", 1),
         ],
+        methods=_NOT_ALL,
+        ceiling=True,
+    ),
+    Scenario(
+        "pingpong-bulk",
+        lambda sizes: f"{sizes.exchanges:,} of them while another connection downloads",
+        _pingpong_beside_bulk,
+        _beside_bulk_figures,
+        [
+            Column("p50", "p50, us", 0),
+            Column("p99", "p99, us", 0),
+            Column("MB/s", "MB/s of the download", 0),
+            *each_end("s/GB", "CPU s/GB, all that was relayed"),
+        ],
+        own_pair=True,
+        methods=("aes-256-gcm", SOCKS5),
+        rounds=3,
+        notes="The download goes as fast as it can, so a relay that lets more bytes through has "
+        "more to do meanwhile.",
+        ceiling=True,
     ),
     Scenario(
         "paced",
         lambda sizes: f"{sizes.paced_flows} paced flows of {sizes.paced_rate / KB:.0f} kB/s",
-        _drive(
+        around(
             lambda sizes: [
                 *["paced", "--connections", str(sizes.paced_flows)],
                 *["--rate", str(sizes.paced_rate)],
@@ -202,7 +240,11 @@ SCENARIOS = [
         ),
         _bulk_figures,
         _BULK_COLUMNS,
+        methods=("aes-256-gcm", "2022-blake3-aes-128-gcm"),
+        rounds=3,
+        connections=lambda sizes: sizes.paced_flows,
         notes="Downloads; each flow is sent what is due every 100 ms.",
+        ceiling=True,
     ),
     Scenario(
         "idle",
@@ -215,8 +257,13 @@ SCENARIOS = [
             *each_end("kept MB", "MB after", 1),
         ],
         own_pair=True,
+        methods=("aes-256-gcm", "2022-blake3-aes-128-gcm"),
+        rounds=3,
+        connections=lambda sizes: sizes.idle_connections,
         notes="Resident memory of the process, after one byte went each way on every "
         "connection; socket buffers in the kernel are not in it.",
     ),
+    *SCALE_SCENARIOS,
+    *STARTING_SCENARIOS,
     *DATAGRAM_SCENARIOS,
 ]
