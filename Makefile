@@ -61,7 +61,7 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 # Tests and checks
 
-.PHONY: test test-slow lint format types layers check bench bench-micro
+.PHONY: test test-slow lint format types layers workflows check bench bench-micro
 test: setup build ## Run the tests on both implementations
 	$(python) -m pytest --numprocesses $(WORKERS) --dist loadfile --benchmark-disable $(ARGS)
 
@@ -83,7 +83,12 @@ layers: setup ## Check that imports and cimports point down the layers
 	$(VENV)/bin/lint-imports
 	$(python) -m pytest -q tests/test_layers.py
 
-check: lint types layers ## lint, types and layers
+workflows: setup ## Check the workflows and the identifiers of the wheels
+	$(VENV)/bin/zizmor --offline --quiet .github
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(python) scripts/check_wheel_identifiers.py
+
+check: lint types layers workflows ## lint, types, layers and workflows
 
 bench: setup build ## Measure fastsocks and its peers side by side (ARGS=--quick: a minute)
 	$(python) -m benchmarks $(ARGS)
@@ -93,12 +98,28 @@ bench-micro: setup build ## Measure single functions in both implementations
 
 # Distributions
 
-.PHONY: sdist wheel clean
+.PHONY: sdist wheel pure-wheel wheels prove-wheels sbom clean
 sdist: setup ## Make the source distribution in dist/
 	$(python) -m build --sdist
 
 wheel: setup ## Make a wheel for this machine in dist/
 	$(python) -m build --wheel
+
+pure-wheel: setup ## Make the wheel without extension modules in dist/
+	FASTSOCKS_BUILD=pure $(python) -m build --wheel
+
+wheels: setup ## Make the wheels of this machine's platform in dist/, as they are released (Docker, or macOS)
+	$(pip) install --group wheels
+	$(python) -m cibuildwheel --archs native --output-dir dist
+
+# The interpreters for which prove-wheels builds and tries wheels.
+PYTHONS ?= $(PYTHON)
+prove-wheels: ## Build wheels for PYTHONS without Docker, and try them where no compiler is found
+	test -f "$(OPENSSL_PREFIX)/version" || $(MAKE) openssl
+	FASTSOCKS_OPENSSL_DIR="$(OPENSSL_PREFIX)" scripts/prove_wheels.sh $(PYTHONS)
+
+sbom: setup ## Write what a wheel brings along to dist/sbom.cdx.json (CycloneDX)
+	scripts/sbom.sh $(PYTHON) dist/sbom.cdx.json
 
 clean: ## Remove what was built, but not .venv
 	rm -rf build dist src/*.egg-info

@@ -38,8 +38,16 @@ DIRECTIVES = {
     "auto_pickle": False,
 }
 
-#: Cython leaves parameters unused and compares mixed signs in code of its own.
-C_FLAGS = ["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"]
+C_FLAGS = [
+    "-O3",
+    # Nothing but the initialisation of a module is for others to find.
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    # Cython leaves parameters unused and compares mixed signs in code of its own.
+    "-Wno-unused-parameter",
+    "-Wno-sign-compare",
+]
 
 
 def find_extensions() -> list[Extension]:
@@ -86,6 +94,9 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
             super().run()
         except CCompilerError as error:
             raise SystemExit(requirements.explain(f"the C compiler failed: {error}")) from error
+        if libcrypto.licence is not None and not self.inplace:
+            target = Path(self.get_ext_fullpath(LIBCRYPTO_MODULE)).parent
+            self.copy_file(str(libcrypto.licence), str(target / libcrypto.licence.name))
 
     def _configuration_stamp(self, configuration: str) -> str:
         """Return a file that is newer than the built modules if `configuration` changed."""

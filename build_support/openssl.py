@@ -15,6 +15,9 @@ from .requirements import explain
 
 MINIMUM = "3.0"
 
+#: What scripts/build_openssl.sh calls OpenSSL's licence in its prefix.
+LICENCE = "LICENSE.openssl.txt"
+
 
 @dataclass
 class Libcrypto:
@@ -24,6 +27,8 @@ class Libcrypto:
     #: Static archives, linked in whole files instead of by ``-l``.
     archives: list[str] = field(default_factory=list)
     link_args: list[str] = field(default_factory=list)
+    #: The licence of a static one, which a wheel has to carry.
+    licence: Path | None = None
 
     def link(self, extension: Extension) -> None:
         """Link `extension` with this libcrypto."""
@@ -50,13 +55,16 @@ def _static(prefix: Path) -> Libcrypto:
             "lib/libcrypto.a); `make openssl` builds one"
         )
     include_dirs = [str(prefix / "include")]
+    licence = prefix / LICENCE
+    if not licence.is_file():
+        raise SystemExit(f"{licence} is missing: copy OpenSSL's LICENSE.txt there")
     # Hidden symbols: the process may hold other copies of libcrypto (the ssl
     # module's, cryptography's), and ours must neither serve them nor be theirs.
     if sys.platform == "darwin":
-        return Libcrypto(include_dirs, [], [f"-Wl,-load_hidden,{archive}"])
+        return Libcrypto(include_dirs, [], [f"-Wl,-load_hidden,{archive}"], licence)
     # Most of libcrypto is of no use here, and what is linked is loaded.
     link_args = ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-ldl", "-pthread"]
-    return Libcrypto(include_dirs, [str(archive)], link_args)
+    return Libcrypto(include_dirs, [str(archive)], link_args, licence)
 
 
 def _system() -> Libcrypto:
