@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..implementation import IMPLEMENTATION
+from .codec import RelayCodec
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._tcp_py import Counters, Engine, Relay
 else:
     from ._tcp import Counters, Engine, Relay
 
-__all__ = ["Counters", "Engine", "Relay"]
+__all__ = ["Counters", "Engine", "Relay", "RelayCodec"]

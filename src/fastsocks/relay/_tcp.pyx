@@ -27,6 +27,7 @@ from fastsocks.net._sockets cimport (
     send,
     unacknowledged,
 )
+from fastsocks.relay._adapted cimport ADAPTED_ROOM
 from fastsocks.shadowsocks._framing cimport HEADROOM, Codec
 
 from fastsocks.errors import (
@@ -40,8 +41,9 @@ from fastsocks.net.tcp import KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROB
 
 cdef enum:
     PLAINTEXT_SIZE = READ_SIZE + HEADROOM
-    # Sealing adds 34 bytes to every 16383, which is less than one in 256, and a preamble.
-    WIRE_SIZE = PLAINTEXT_SIZE + (PLAINTEXT_SIZE >> 8) + 256
+    # Sealing adds 34 bytes to every 16383, which is less than one in 256, and a preamble; a
+    # codec of Python more.
+    WIRE_SIZE = PLAINTEXT_SIZE + ADAPTED_ROOM
 
 cdef int _KEEPALIVE_IDLE = KEEPALIVE_IDLE
 cdef int _KEEPALIVE_INTERVAL = KEEPALIVE_INTERVAL

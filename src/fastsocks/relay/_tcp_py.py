@@ -22,7 +22,7 @@ from ..errors import (
     StoppedError,
     TruncatedError,
 )
-from ..shadowsocks.framing import Codec
+from .codec import RelayCodec
 
 if sys.platform == "linux":
     import fcntl
@@ -77,9 +77,9 @@ class Engine:
     def start(
         self,
         client: socket.socket,
-        client_codec: Codec | None,
+        client_codec: RelayCodec | None,
         target: socket.socket,
-        target_codec: Codec | None,
+        target_codec: RelayCodec | None,
         ended: Callable[[Relay], None],
         *,
         to_client: bytes = b"",
@@ -241,7 +241,7 @@ class _Endpoint(asyncio.BufferedProtocol):
     peer: _Endpoint
 
     def __init__(
-        self, relay: Relay, sock: socket.socket, codec: Codec | None, first: bytes
+        self, relay: Relay, sock: socket.socket, codec: RelayCodec | None, first: bytes
     ) -> None:
         self.transport: asyncio.Transport | None = None
         self.ended = False

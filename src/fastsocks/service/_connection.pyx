@@ -30,6 +30,7 @@ from fastsocks.net._epoll cimport (
     shutdown,
 )
 from fastsocks.net._sockets cimport now, receive, reset_on_close, send
+from fastsocks.relay._adapted cimport adapted
 from fastsocks.shadowsocks._framing cimport Codec
 
 from fastsocks.address import Address
@@ -404,7 +405,7 @@ cdef class Connection:
         cdef AcceptorBase acceptor = self.acceptor
         cdef uint64_t token = self.token
         cdef int client = self.client, target = self.target
-        cdef Codec client_codec = self.inbound.codec, target_codec = self.route.codec
+        cdef Codec client_codec = adapted(self.inbound.codec), target_codec = self.route.codec
         if not self.client_watched:
             acceptor.poller.watch(token, 0, client, ARRIVALS)
         elif self.client_unread:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from fastsocks.errors import FastsocksError
     from fastsocks.net.dial import Permit
     from fastsocks.policy import ClientLimits, UserCounters
+    from fastsocks.relay import RelayCodec
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import ClientCodec, Codec
+    from fastsocks.shadowsocks import ClientCodec
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -30,7 +31,7 @@ class Inbound(Protocol):
     """One accepted connection, until its request is known."""
 
     @property
-    def codec(self) -> Codec | None:
+    def codec(self) -> RelayCodec | None:
         """The relay's codec for this end; None for plain bytes."""
 
     @property
