@@ -29,7 +29,8 @@ _TEXTS = {
     "url": "An `ss://` URL, in the place of server, server_port, method and password.",
     "servers": "Several servers, each with keys of its own; local uses the first.",
     "locals": "Several listeners, each with keys of its own.",
-    "protocol": "`socks`; the others of shadowsocks-rust are refused.",
+    "protocol": "`socks`, which is socks5 and socks4 of `protocols`, or `http`; the others of "
+    "shadowsocks-rust are refused.",
     "disabled": "Leaves this entry out.",
     "ipv6_only": "Whether `::` leaves IPv4 out.",
     "local_ipv4_address": "The IPv4 address to connect to targets from.",

@@ -11,12 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from fastsocks.address import Address
 from fastsocks.errors import DialError, FastsocksError, ProtocolError
 from fastsocks.request import Request
-from fastsocks.socks import Reply, SocksClient, SocksServer
+from fastsocks.socks import FirstByteServer, Reply, SocksClient, SocksServer
+from fastsocks.socks.http import HttpServer
+from fastsocks.socks.socks4 import Socks4Server
+
+Server: TypeAlias = SocksServer | Socks4Server | HttpServer | FirstByteServer
 
 _TOKEN = re.compile(r"'([^']*)'|([0-9a-fA-F]{2})|\s+")
 
@@ -64,7 +68,7 @@ def describe(event: Request | Reply | FastsocksError) -> str:
     return text
 
 
-def perform(machine: SocksServer | SocksClient, play: str) -> None:
+def perform(machine: Server | SocksClient, play: str) -> None:
     """Run `machine` through `play`, line by line."""
     event: Request | Reply | FastsocksError | None = None
     outgoing: bytes | None = None
@@ -78,7 +82,7 @@ def perform(machine: SocksServer | SocksClient, play: str) -> None:
         if verb in ("request", "reply", "error"):
             assert event is not None, f"no {verb} {rest}"
             assert describe(event) == f"{verb} {rest}"
-            if isinstance(event, ProtocolError) and isinstance(machine, SocksServer):
+            if isinstance(event, ProtocolError) and not isinstance(machine, SocksClient):
                 outgoing = machine.failed(event)
             event = None
             continue
@@ -88,10 +92,10 @@ def perform(machine: SocksServer | SocksClient, play: str) -> None:
                 event = machine.receive(parse_bytes(rest))
             except ProtocolError as error:
                 event = error
-        elif verb == "connected" and isinstance(machine, SocksServer):
+        elif verb == "connected" and not isinstance(machine, SocksClient):
             host, _, port = rest.rpartition(":")
             outgoing = machine.connected(Address.of(host, int(port)) if rest else None)
-        elif verb == "failed" and isinstance(machine, SocksServer):
+        elif verb == "failed" and not isinstance(machine, SocksClient):
             cause = DialError("no")
             cause.reply = int(rest, 16)
             outgoing = machine.failed(cause)
@@ -114,7 +118,7 @@ class Outcome(NamedTuple):
     event: str | None
 
 
-def feed(machine: SocksServer | SocksClient, chunks: Iterable[bytes | memoryview]) -> Outcome:
+def feed(machine: Server | SocksClient, chunks: Iterable[bytes | memoryview]) -> Outcome:
     """Hand `chunks` to `machine`; what follows its request or reply counts as early data."""
     outgoing = machine.take_outgoing()
     event: Request | Reply | None = None
@@ -126,13 +130,13 @@ def feed(machine: SocksServer | SocksClient, chunks: Iterable[bytes | memoryview
             event = machine.receive(chunk)
         except ProtocolError as error:
             outgoing += machine.take_outgoing()
-            if isinstance(machine, SocksServer):
+            if not isinstance(machine, SocksClient):
                 outgoing += machine.failed(error)
             return Outcome(outgoing, describe(error))
         outgoing += machine.take_outgoing()
     if event is None:
         return Outcome(outgoing, None)
-    if isinstance(machine, SocksServer):
+    if not isinstance(machine, SocksClient):
         outgoing += machine.connected(None)
     return Outcome(outgoing, describe(event))
 

@@ -1,4 +1,4 @@
-"""A SOCKS5 and Shadowsocks relay with Cython-accelerated hot paths."""
+"""A SOCKS, HTTP and Shadowsocks relay with Cython-accelerated hot paths."""
 
 from __future__ import annotations
 

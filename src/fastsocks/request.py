@@ -10,6 +10,13 @@ CONNECT = 0x01
 BIND = 0x02
 UDP_ASSOCIATE = 0x03
 
+#: What clients of ``local`` and ``proxy`` may speak.
+SOCKS5 = "socks5"
+#: With 4a.
+SOCKS4 = "socks4"
+HTTP = "http"
+PROTOCOLS = (SOCKS5, SOCKS4, HTTP)
+
 
 class Request(NamedTuple):
     """A client's wish to reach a target."""

@@ -99,6 +99,7 @@ ROWS = (
     Row("local proxy", "-l", "9000", "port", 9000),
     Row("local proxy", "--local-port", "9000", "port", 9000),
     Row("local proxy", "--user", "a:b", "accounts", {"a": "b"}),
+    Row("local proxy", "--protocols", "http,socks5", "protocols", ("http", "socks5")),
     Row("local proxy", "--udp-address", "192.0.2.9", "udp_address", "192.0.2.9"),
     Row("proxy", "--bind-address", "192.0.2.9", "bind_addresses", ("192.0.2.9",)),
     Row("proxy", "--bind-ports", "4000-4100", "bind_ports", (4000, 4100)),

@@ -63,14 +63,14 @@ def test_root_becomes_the_user_once_it_listens() -> None:
 def test_lines_are_json_where_asked_for() -> None:
     with start_fastsocks("proxy", "-l", "0", "--log-format", "json", "-v") as service:
         with socket.create_connection(service.address, timeout=10) as client:
-            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            client.sendall(b"\x16\x03\x01")
             assert client.recv(1) == b""
         service.process.wait_for_line("version")
         found = [json.loads(line) for line in service.process.output.splitlines()]
     (failed,) = (one for one in found if one.get("status") == "version")
     assert failed["level"] == "warning"
     assert failed["peer"].startswith("127.0.0.1:")
-    assert "SOCKS5" in failed["advice"]
+    assert "--protocols" in failed["advice"]
 
 
 def test_a_proxy_beyond_loopback_refuses_private_targets_with_02() -> None:

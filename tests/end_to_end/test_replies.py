@@ -137,13 +137,19 @@ def test_unknown_methods_beside_a_known_one(entrance: Entrance) -> None:
         assert client.read_reply().code == socks.SUCCEEDED
 
 
-@pytest.mark.parametrize(
-    "first", [b"GET / HTTP/1.1\r\n\r\n", b"\x04\x01\0\x50\x7f\0\0\x01\0", b"\0"]
-)
-def test_what_is_not_socks5_gets_no_answer(entrance: Entrance, first: bytes) -> None:
+@pytest.mark.parametrize("first", [b"\0", b"\x16\x03\x01", b"\xff" * 600])
+def test_what_is_no_protocol_gets_no_answer(entrance: Entrance, first: bytes) -> None:
     with Socks5Client(entrance.address) as client:
         client.send(first)
         assert client.read_to_end() == b""
+
+
+def test_what_is_not_spoken_here_gets_no_answer(implementation: Implementation) -> None:
+    with start_proxy("--protocols", "socks5", implementation=implementation) as service:
+        for first in (b"GET / HTTP/1.1\r\n\r\n", b"\x04\x01\0\x50\x7f\0\0\x01\0"):
+            with Socks5Client(service.address) as client:
+                client.send(first)
+                assert client.read_to_end() == b""
 
 
 def test_credentials_accepted(guarded: Service) -> None:

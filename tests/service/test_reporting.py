@@ -184,7 +184,7 @@ PROXY = ProxyService(ProxyOptions(accounts={"alice": CANARY}))
         (SERVER, AddressTypeError("x"), "password or method mismatch, or a probe"),
         (SERVER, UserError("x"), "add the user"),
         (SERVER, HandshakeTimeoutError("x"), "mismatch"),
-        (PROXY, VersionError("x"), "SOCKS5"),
+        (PROXY, VersionError("x"), "--protocols"),
         (PROXY, AuthenticationError("x"), "user name and password"),
         (LOCAL, DialError("Connection refused"), "192.0.2.9:8388"),
         (LOCAL, TagError("x"), "password or method differ"),

@@ -80,7 +80,7 @@ class _Commands(click.Group):
     help="Print versions and exit.",
 )
 def fastsocks() -> None:
-    """Relay TCP and UDP by SOCKS5 and Shadowsocks.
+    """Relay TCP and UDP by SOCKS, HTTP and Shadowsocks.
 
     Exit codes: 0 stopped on request, 1 failed while running, 2 bad usage or configuration,
     3 cannot listen.
@@ -145,7 +145,7 @@ def server(**given: Any) -> None:
 @flags.common
 @peers_flags
 def local(**given: Any) -> None:
-    """Run a SOCKS5 server that leads to a Shadowsocks server.
+    """Run a SOCKS and HTTP proxy that leads to a Shadowsocks server.
 
     An ss:// URL says all about the server. It has its secret in it, as -k has: until fastsocks
     has overwritten its arguments, a moment after the start, other users of this machine can read
@@ -166,7 +166,7 @@ def local(**given: Any) -> None:
 @flags.common
 @peers_flags
 def proxy(**given: Any) -> None:
-    """Run a plain SOCKS5 proxy."""
+    """Run a plain SOCKS and HTTP proxy."""
     with failures():
         _run("proxy", given)
 

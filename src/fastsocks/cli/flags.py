@@ -173,6 +173,12 @@ listening = _all(
         "-l", "--local-port", type=int, metavar="PORT", help="Port to listen on.  [default: 1080]"
     ),
     click.option(
+        "--protocols",
+        metavar="NAMES",
+        help="What clients may speak on this port, of socks5, socks4 and http, with commas.  "
+        "[default: all three]",
+    ),
+    click.option(
         "--udp-address",
         metavar="ADDRESS",
         help="IP address that UDP clients are told to send to, where it is another than that of "

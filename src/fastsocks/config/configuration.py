@@ -87,7 +87,7 @@ def configure_local(
     environ: Mapping[str, str] | None = None,
     defaults: Mapping[str, object] | None = None,
 ) -> Configuration[LocalOptions]:
-    """Put the options of SOCKS5 servers that lead to a Shadowsocks server together.
+    """Put the options of proxies that lead to a Shadowsocks server together.
 
     The parameters are those of :func:`configure_server`; an ``ss://`` URL is the flag ``url``.
 
@@ -103,7 +103,7 @@ def configure_proxy(
     environ: Mapping[str, str] | None = None,
     defaults: Mapping[str, object] | None = None,
 ) -> Configuration[ProxyOptions]:
-    """Put the options of plain SOCKS5 proxies together.
+    """Put the options of plain proxies together.
 
     The parameters are those of :func:`configure_server`.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastsocks.errors import ConfigError
+from fastsocks.request import HTTP, SOCKS4, SOCKS5
 
 from .document import Document, read_document
 from .keys import ALIASES, KEYS, Key, Place, Side, Use
@@ -21,8 +22,9 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[^{}]+)\}")
 #: which an unfinished handshake must not be kept.
 LONGEST_TIMEOUT = 300.0
 
-#: Protocols of an entry of ``locals`` in shadowsocks-rust; the first is the one we have.
-_PROTOCOLS = ("socks", "http", "tunnel", "redir", "dns", "fake-dns", "tun")
+#: Protocols of an entry of ``locals`` in shadowsocks-rust that we have, with what they are here.
+_PROTOCOLS = {"socks": (SOCKS5, SOCKS4), "http": (HTTP,)}
+_OTHER_PROTOCOLS = ("tunnel", "redir", "dns", "fake-dns", "tun")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ class _Reader:
             value = self._expand(value, path)
         setting = read_setting(key, value, self._where(path))
         if key.name == "protocol":
-            self._check_protocol(setting.value, path)
+            protocols = self._protocols(setting.value, path)
+            settings.setdefault("protocols", Setting(protocols, setting.source))
             return
         if key.name == "password_file":
             file = str(self._document.folder / setting.value)
@@ -168,16 +171,16 @@ class _Reader:
             raise self._error(path, f"the environment has no variable {shown(variable)}")
         return self._environ[variable]
 
-    def _check_protocol(self, protocol: str, path: str) -> None:
-        if protocol == _PROTOCOLS[0]:
-            return
+    def _protocols(self, protocol: str, path: str) -> tuple[str, ...]:
         if protocol in _PROTOCOLS:
+            return _PROTOCOLS[protocol]
+        if protocol in _OTHER_PROTOCOLS:
             raise self._error(
                 path,
                 f"not supported yet: {protocol}; remove this listener or disable it, and keep "
                 "sslocal for it",
             )
-        raise self._error(path, f"it has to be {_PROTOCOLS[0]}")
+        raise self._error(path, f"it has to be {' or '.join(_PROTOCOLS)}")
 
     def _where(self, path: str) -> str:
         return f"{self._document.name}: {path}"

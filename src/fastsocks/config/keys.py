@@ -219,6 +219,8 @@ _KEYS: tuple[Key, ...] = (
         values.read_accounts, secret=True),
     Key("accounts", _FASTSOCKS, _TOP | _LOCALS, _NOT_A_USER, _sets("accounts"), _sets("accounts"),
         values.read_accounts, secret=True),
+    Key("protocols", _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _sets("protocols"), _sets("protocols"),
+        values.read_words),
     Key("allow_private", _FASTSOCKS, _TOP | _SERVERS | _LOCALS,
         _sets("allow_private"), _SERVER_DECIDES, _sets("allow_private"), values.read_flag),
     Key("allow_unencrypted", _FASTSOCKS, _TOP | _SERVERS,

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
 from fastsocks.errors import ConfigError
+from fastsocks.request import PROTOCOLS, SOCKS4
 
 from .rules import Rule, read_rules
 
@@ -183,7 +184,7 @@ class ServerOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOptions(Options):
-    """Options of a SOCKS5 server that leads to a Shadowsocks server."""
+    """Options of a SOCKS and HTTP proxy that leads to a Shadowsocks server."""
 
     addresses: tuple[str, ...] = ("127.0.0.1",)
     port: int = 1080
@@ -199,6 +200,10 @@ class LocalOptions(Options):
     key: str = field(default="", repr=False)
     #: Who may use it; nobody named: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
+    #: What clients may speak, told apart by their first byte: ``socks5``, ``socks4`` (4a too; it
+    #: has no passwords, and is refused where there are accounts) and ``http`` (CONNECT, and plain
+    #: requests for ``http://``).
+    protocols: tuple[str, ...] = PROTOCOLS
     #: IP address that UDP clients are told to send to; "" is the one at which their TCP connection
     #: arrived. For a host that its clients reach by another address, as behind NAT.
     udp_address: str = ""
@@ -211,17 +216,22 @@ class LocalOptions(Options):
         _check_method(self.method)
         _check_key(self.password, self.key)
         _check_accounts(self.accounts)
+        _check_protocols(self.protocols, self.accounts)
         _check_udp_address(self.udp_address)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyOptions(Options):
-    """Options of a plain SOCKS5 proxy."""
+    """Options of a plain SOCKS and HTTP proxy."""
 
     addresses: tuple[str, ...] = ("127.0.0.1",)
     port: int = 1080
     #: Who may use it; nobody named: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
+    #: What clients may speak, told apart by their first byte: ``socks5``, ``socks4`` (4a too; it
+    #: has no passwords, and is refused where there are accounts) and ``http`` (CONNECT, and plain
+    #: requests for ``http://``).
+    protocols: tuple[str, ...] = PROTOCOLS
     #: IP address that UDP clients are told to send to; "" is the one at which their TCP connection
     #: arrived. For a host that its clients reach by another address, as behind NAT.
     udp_address: str = ""
@@ -239,6 +249,7 @@ class ProxyOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_accounts(self.accounts)
+        _check_protocols(self.protocols, self.accounts)
         _check_udp_address(self.udp_address)
         _check_outbound(self.bind_addresses, "bind_address")
         for address in self.bind_addresses:
@@ -344,6 +355,13 @@ def _check_udp_address(address: str) -> None:
         raise ConfigError("udp_address: it has to be an IP address") from None
     if ip.is_unspecified:
         raise ConfigError(f"udp_address: nobody can send to {address}")
+
+
+def _check_protocols(protocols: tuple[str, ...], accounts: Accounts) -> None:
+    if not protocols or not set(protocols) <= set(PROTOCOLS):
+        raise ConfigError(f"protocols: one or more of {', '.join(PROTOCOLS)}")
+    if accounts and set(protocols) == {SOCKS4}:
+        raise ConfigError("protocols: socks4 has no passwords; add socks5 or http")
 
 
 def _check_accounts(accounts: Accounts) -> None:

@@ -95,6 +95,14 @@ def read_lowercase(value: object) -> str:
     return read_text(value).strip().lower()
 
 
+def read_words(value: object) -> tuple[str, ...]:
+    """Read words, in either letter case; commas stand between several in one text."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list | tuple):
+        raise ConfigError("it has to be a word, or a list of words")
+    return tuple(dict.fromkeys(map(read_lowercase, words)))
+
+
 def read_flag(value: object) -> bool:
     """Read true or false."""
     if isinstance(value, bool):

@@ -18,14 +18,15 @@ SHADOWSOCKS_ADVICE: Mapping[str, str] = {
     "handshake-timeout": "password or method mismatch, a very slow network, or a probe",
 }
 
-#: A SOCKS5 server, about its clients.
+#: A SOCKS and HTTP proxy, about its clients.
 SOCKS_ADVICE: Mapping[str, str] = {
-    "version": "this port speaks SOCKS5 only: set the application to SOCKS5, not HTTP or SOCKS4",
-    "protocol": "is this application set to SOCKS5?",
+    "version": "set the application to another kind of proxy, or see --protocols",
+    "protocol": "is this application set to this kind of proxy?",
+    "http-request": "is this application set to use an HTTP proxy?",
     "command": "CONNECT, UDP ASSOCIATE and, by a proxy, BIND are carried out, as far as --mode "
     "allows",
     "authentication": "check user name and password in the application",
-    "handshake-timeout": "is this application set to SOCKS5?",
+    "handshake-timeout": "is this application set to use a proxy of SOCKS or HTTP?",
 }
 
 #: The same, where a Shadowsocks client stands behind it, which has a server to complain of.

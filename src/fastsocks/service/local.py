@@ -1,4 +1,4 @@
-"""``local``: SOCKS5 in, a Shadowsocks server out."""
+"""``local``: SOCKS or HTTP in, a Shadowsocks server out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger("fastsocks.local")
 
 
 class LocalService(SocksService):
-    """What connections to a local SOCKS5 server are for.
+    """What connections to a local proxy are for.
 
     :raises ConfigError: the key does not suit the method, there is no such method, or the
         server's address is none.
@@ -78,7 +78,7 @@ class LocalService(SocksService):
 
 
 class Local(SocksRunning):
-    """A SOCKS5 server that leads to a Shadowsocks server.
+    """A SOCKS and HTTP proxy that leads to a Shadowsocks server.
 
     :raises ConfigError: the key does not suit the method, there is no such method, or the
         server's address is none.

@@ -1,4 +1,4 @@
-"""``proxy``: SOCKS5 in, straight to the target out."""
+"""``proxy``: SOCKS or HTTP in, straight to the target out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger("fastsocks.proxy")
 
 
 class ProxyService(SocksService):
-    """What connections to a plain SOCKS5 proxy are for."""
+    """What connections to a plain proxy are for."""
 
     ADVICE = SOCKS_ADVICE
 
@@ -65,7 +65,7 @@ class ProxyService(SocksService):
 
 
 class Proxy(SocksRunning):
-    """A plain SOCKS5 proxy."""
+    """A plain SOCKS and HTTP proxy."""
 
     def __init__(self, options: ProxyOptions) -> None:
         # What listens on loopback serves this machine, which reaches the same without it.

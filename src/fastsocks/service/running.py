@@ -247,7 +247,7 @@ class Running:
 
 
 class SocksRunning(Running):
-    """A service whose clients speak SOCKS5.
+    """A service whose clients speak SOCKS or HTTP.
 
     The parameters are those of :class:`Running`.
     """

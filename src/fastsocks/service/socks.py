@@ -1,4 +1,4 @@
-"""What ``local`` and ``proxy`` have in common: SOCKS5 clients."""
+"""What ``local`` and ``proxy`` have in common: clients of SOCKS and HTTP."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from fastsocks.errors import CommandError
 from fastsocks.policy import UserCounters, encode_accounts
-from fastsocks.request import CONNECT, UDP_ASSOCIATE
-from fastsocks.socks import SocksServer
+from fastsocks.request import CONNECT, SOCKS5, UDP_ASSOCIATE
+from fastsocks.socks import FirstByteServer, SocksServer
 
 from .reporting import ReportingService
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SocksService(ReportingService):
-    """A service whose clients speak SOCKS5.
+    """A service whose clients speak SOCKS or HTTP.
 
     :param log: see :class:`.reporting.ReportingService`.
     """
@@ -34,6 +34,7 @@ class SocksService(ReportingService):
         self._accounts = encode_accounts(options.accounts)
         if self._accounts:
             self.users = UserCounters()
+        self._protocols = options.protocols
         self._udp_address = options.udp_address
         self._commands = tuple(
             command
@@ -46,9 +47,11 @@ class SocksService(ReportingService):
         #: There once the service runs, if it relays UDP.
         self.datagrams: Datagrams | None = None
 
-    def inbound(self, peer: Peer) -> SocksServer:
-        """Make the server's side of a SOCKS5 handshake."""
-        return SocksServer(self._accounts, self._commands)
+    def inbound(self, peer: Peer) -> SocksServer | FirstByteServer:
+        """Make the server's side of a handshake."""
+        if self._protocols == (SOCKS5,):
+            return SocksServer(self._accounts, self._commands)
+        return FirstByteServer(self._accounts, self._commands, self._protocols)
 
     async def associate(self, request: Request, peer: Peer, local_host: str) -> SocksAssociation:
         """Open a UDP relay for a client; see :class:`.interfaces.Service`.

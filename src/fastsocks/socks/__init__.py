@@ -1,6 +1,7 @@
-"""SOCKS5 without IO: both sides of the handshake (RFC 1928, RFC 1929)."""
+"""SOCKS and HTTP proxying without IO: handshakes of both sides (RFC 1928, RFC 1929, RFC 9110)."""
 
 from .client import Reply, SocksClient
+from .first_byte import FirstByteServer
 from .server import SocksServer
 
-__all__ = ["Reply", "SocksClient", "SocksServer"]
+__all__ = ["FirstByteServer", "Reply", "SocksClient", "SocksServer"]

@@ -1,0 +1,110 @@
+"""Several protocols on one port, told apart by the first byte of a connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastsocks.errors import VersionError
+from fastsocks.request import CONNECT, HTTP, PROTOCOLS, SOCKS4, SOCKS5
+
+from .server import SocksServer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection, Mapping
+
+    from fastsocks.address import Address
+    from fastsocks.errors import FastsocksError
+    from fastsocks.request import Request
+
+    from .http import Exchange, HttpServer
+    from .messages import Buffer
+    from .socks4 import Socks4Server
+
+
+class FirstByteServer:
+    """One accepted connection of a client that speaks any of some protocols.
+
+    It only passes on: the first read decides to whom. A letter begins a method of HTTP; of
+    anything else the versions 5 and 4 are known.
+
+    :param accounts: as of :class:`.server.SocksServer`.
+    :param commands: likewise.
+    :param protocols: those that are spoken here, of :data:`fastsocks.request.PROTOCOLS`.
+    """
+
+    __slots__ = ("_accounts", "_chosen", "_commands", "_protocols")
+
+    #: A client is told what it did wrong.
+    silent = False
+
+    def __init__(
+        self,
+        accounts: Mapping[bytes, bytes] | None = None,
+        commands: Collection[int] = (CONNECT,),
+        protocols: Collection[str] = PROTOCOLS,
+    ) -> None:
+        self._accounts = accounts
+        self._commands = commands
+        self._protocols = protocols
+        self._chosen: SocksServer | Socks4Server | HttpServer | None = None
+
+    @property
+    def codec(self) -> Exchange | None:
+        """What the relay needs for a plain HTTP request; else None."""
+        return None if self._chosen is None else self._chosen.codec
+
+    @property
+    def pending(self) -> Awaitable[Request | None] | None:
+        """What the handshake waits for, other than the client."""
+        return None if self._chosen is None else self._chosen.pending
+
+    def receive(self, data: Buffer) -> Request | None:
+        """Take in what the client sent, cut anywhere.
+
+        :raises VersionError: it speaks none of the protocols.
+        :raises ProtocolError: what the server of its protocol raises.
+        """
+        if self._chosen is None:
+            self._chosen = self._choose(data[0])
+        return self._chosen.receive(data)
+
+    def take_outgoing(self) -> bytes:
+        """Return what to send to the client now, and forget it."""
+        return b"" if self._chosen is None else self._chosen.take_outgoing()
+
+    def connected(self, bound: Address | None) -> bytes:
+        """Return what to send to the client once the dial stands."""
+        if self._chosen is None:
+            raise RuntimeError("there is no request to answer")
+        return self._chosen.connected(bound)
+
+    def failed(self, error: FastsocksError) -> bytes:
+        """Return what to send to the client before closing because of `error`."""
+        return b"" if self._chosen is None else self._chosen.failed(error)
+
+    def _choose(self, first: int) -> SocksServer | Socks4Server | HttpServer:
+        protocol = protocol_of(first)
+        if protocol not in self._protocols:
+            what = f"byte {first:#04x}" if protocol is None else protocol
+            raise VersionError(f"{what} instead of {' or '.join(self._protocols)}")
+        if protocol == SOCKS5:
+            return SocksServer(self._accounts, self._commands)
+        # Imported when the first client speaks them: the start does not wait for it.
+        if protocol == SOCKS4:
+            from .socks4 import Socks4Server
+
+            return Socks4Server(authenticated=self._accounts is not None, commands=self._commands)
+        from .http import HttpServer
+
+        return HttpServer(self._accounts, self._commands)
+
+
+def protocol_of(first: int) -> str | None:
+    """Return the protocol that a client speaks whose first byte this is, if any does."""
+    if first == 0x05:
+        return SOCKS5
+    if first == 0x04:
+        return SOCKS4
+    if 0x41 <= first <= 0x5A or 0x61 <= first <= 0x7A:
+        return HTTP
+    return None

@@ -1,0 +1,258 @@
+"""The server's side of an HTTP proxy; bytes in, a request and bytes out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from fastsocks.errors import (
+    AuthenticationError,
+    CommandError,
+    HandshakeTimeoutError,
+    PolicyError,
+    ProtocolError,
+    TruncatedError,
+)
+from fastsocks.request import CONNECT, Request
+
+from .exchange import Exchange, body_of
+from .head import HeadReader, RequestError, build_head, end_to_end
+from .target import read_absolute, read_authority
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection, Mapping
+
+    from fastsocks.address import Address
+    from fastsocks.errors import FastsocksError
+    from fastsocks.socks.messages import Buffer
+
+    from .head import Head, Headers
+
+#: Longest head of a request, in bytes.
+LONGEST_REQUEST_HEAD: Final = 8 * 1024
+
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+_CHALLENGE = (b"Proxy-Authenticate", b'Basic realm="fastsocks", charset="UTF-8"')
+#: REP of a dial that took too long.
+_TTL_EXPIRED = 0x06
+
+
+class HttpServer:
+    """One accepted connection of an HTTP proxy, up to its request (RFC 9110, RFC 9112).
+
+    It is used as :class:`fastsocks.socks.server.SocksServer` is. CONNECT becomes a tunnel. A
+    plain request, in absolute-form, is rewritten for its target, and goes there as early data;
+    :attr:`codec` then keeps the connection to this one request.
+
+    What is kept between two reads is one incomplete head, 8 KiB at most.
+
+    :param accounts: passwords by username; any bytes. With accounts, an empty mapping
+        included, clients have to log in (Basic, RFC 7617); None lets everybody in.
+    :param commands: what is offered here; without CONNECT nothing is.
+    """
+
+    __slots__ = (
+        "_accounts",
+        "_bodyless",
+        "_commands",
+        "_dialing",
+        "_ended",
+        "_reader",
+        "_tunnel",
+        "codec",
+    )
+
+    #: A client is told what it did wrong.
+    silent = False
+    #: It waits for nobody but its client.
+    pending: Awaitable[Request | None] | None = None
+
+    def __init__(
+        self,
+        accounts: Mapping[bytes, bytes] | None = None,
+        commands: Collection[int] = (CONNECT,),
+    ) -> None:
+        self._accounts = accounts
+        self._commands = commands
+        self._reader: HeadReader | None = HeadReader(LONGEST_REQUEST_HEAD)
+        self._tunnel = False
+        self._bodyless = False
+        self._dialing = False
+        self._ended = False
+        #: Of a plain request; a tunnel is plain bytes.
+        self.codec: Exchange | None = None
+
+    def receive(self, data: Buffer) -> Request | None:
+        """Take in what the client sent, cut anywhere.
+
+        :param data: 1 byte or more; not referred to afterwards.
+        :return: the request once its head is complete, with what follows it as early data;
+            until then None. Nothing can be received after it.
+        :raises RequestError: the head is malformed, too long or asks for what is not done here.
+        :raises AuthenticationError: no credentials, or wrong ones.
+        :raises CommandError: no connections are offered here. (All are ProtocolErrors.)
+        """
+        if self._reader is None:
+            raise RuntimeError("this handshake has ended")
+        try:
+            found = self._reader.read(bytes(data))
+            if found is None:
+                return None
+            self._reader = None
+            return self._request(*found)
+        except RequestError as error:
+            self._reader = None
+            named = RequestError(f"HTTP: {error}", error.code)
+            raise named from None
+
+    def take_outgoing(self) -> bytes:
+        """Return nothing: a server of HTTP only answers requests."""
+        return b""
+
+    def connected(self, bound: Address | None) -> bytes:
+        """Return what to send to the client once the dial stands: of a tunnel status 200."""
+        if not self._dialing:
+            raise RuntimeError("there is no request to answer")
+        self._dialing = False
+        self._ended = True
+        return _ESTABLISHED if self._tunnel else b""
+
+    def failed(self, error: FastsocksError) -> bytes:
+        """Return what to send to the client before closing because of `error`.
+
+        That is nothing to a client that has left or was answered.
+        """
+        if self._ended or isinstance(error, TruncatedError):
+            return b""
+        self._ended = True
+        self._dialing = False
+        return _answer(error, bodyless=self._bodyless)
+
+    def _request(self, head: Head, rest: bytes) -> Request:
+        self._bodyless = head.method == b"HEAD"
+        if len(head.values(b"host")) > 1:
+            raise RequestError("several fields Host")
+        user = self._authenticate(head)
+        if CONNECT not in self._commands:
+            raise CommandError("HTTP requests are not offered")
+        if head.method == b"CONNECT":
+            request = self._connect(head, rest, user)
+        else:
+            request = self._plain(head, rest, user)
+        self._dialing = True
+        return request
+
+    def _connect(self, head: Head, rest: bytes, user: str | None) -> Request:
+        sizes = head.values(b"content-length")
+        if head.values(b"transfer-encoding") or sizes not in ([], [b"0"]):
+            raise RequestError("CONNECT has no body")
+        address = read_authority(head.target)
+        self._tunnel = True
+        return Request(address, rest, user)
+
+    def _plain(self, head: Head, rest: bytes, user: str | None) -> Request:
+        if head.method == b"TRACE":
+            # It would show the client what others add on the way, and nobody needs it.
+            raise RequestError("TRACE is not passed on", 405)
+        target = read_absolute(head.target, head.method)
+        if head.version == "1.1" and not head.values(b"host"):
+            raise RequestError("the field Host is missing")
+        body = body_of(head)
+        fields = [
+            # RFC 9112 section 3.2.2: what the client has there does not count.
+            (b"Host", target.authority),
+            *_one_hop_further(head.method, end_to_end(head, b"host")),
+            (b"Connection", b"close"),
+        ]
+        # Not always 1.1: a client of 1.0 could not read the chunks that it may bring.
+        line = b"%b %b HTTP/%b" % (head.method, target.path, head.version.encode())
+        self.codec = Exchange(body)
+        return Request(target.address, build_head(line, fields) + body.take(rest), user)
+
+    def _authenticate(self, head: Head) -> str | None:
+        if self._accounts is None:
+            return None
+        username, password = _credentials(head)
+        expected = self._accounts.get(username)
+        same = hmac.compare_digest(expected or b"", password)
+        if expected is None or not same:
+            raise AuthenticationError("HTTP: wrong username or password")
+        return username.decode("utf-8", "surrogateescape")
+
+
+def _credentials(head: Head) -> tuple[bytes, bytes]:
+    """Return username and password of Proxy-Authorization (RFC 7617).
+
+    :raises AuthenticationError: there are none.
+    """
+    values = head.values(b"proxy-authorization")
+    scheme, _, text = values[0].strip().partition(b" ") if len(values) == 1 else (b"", b"", b"")
+    if scheme.lower() == b"basic":
+        try:
+            username, colon, password = base64.b64decode(text.strip(), validate=True).partition(
+                b":"
+            )
+        except binascii.Error:
+            colon = b""
+        if colon:
+            return username, password
+    raise AuthenticationError("HTTP: the client sends no credentials")
+
+
+def _one_hop_further(method: bytes, fields: Headers) -> Headers:
+    """Count down Max-Forwards (RFC 9110 section 7.6.2).
+
+    :raises RequestError: the request may go no further.
+    """
+    if method != b"OPTIONS":
+        return fields
+    counted = []
+    for name, value in fields:
+        if name.lower() == b"max-forwards" and value.isdigit():
+            if not int(value[:9]):
+                raise RequestError("Max-Forwards ends here", 501)
+            counted.append((name, b"%d" % (int(value[:9]) - 1)))
+        else:
+            counted.append((name, value))
+    return counted
+
+
+def _answer(error: FastsocksError, *, bodyless: bool) -> bytes:
+    """Build the response that tells a client of an error."""
+    status = _status_of(error)
+    # Of the rules and accounts of this place a client learns what it has to, not how they read.
+    told = isinstance(error, ProtocolError) and not isinstance(error, AuthenticationError)
+    text = f"{error}\n".encode("utf-8", "backslashreplace") if told or status >= 500 else b""
+    body = text or f"{status.phrase}\n".encode()
+    fields = [
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"Content-Length", b"%d" % len(body)),
+        (b"Connection", b"close"),
+    ]
+    if status is HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        fields.insert(0, _CHALLENGE)
+    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+        fields.insert(0, (b"Allow", b"CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"))
+    line = f"HTTP/1.1 {status.value} {status.phrase}".encode()
+    return build_head(line, fields) + (b"" if bodyless else body)
+
+
+def _status_of(error: FastsocksError) -> HTTPStatus:
+    if isinstance(error, RequestError):
+        return HTTPStatus(error.code)
+    if isinstance(error, AuthenticationError):
+        return HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    if isinstance(error, HandshakeTimeoutError):
+        return HTTPStatus.REQUEST_TIMEOUT
+    if isinstance(error, PolicyError):
+        return HTTPStatus.FORBIDDEN
+    if isinstance(error, CommandError):
+        return HTTPStatus.NOT_IMPLEMENTED
+    if isinstance(error, ProtocolError):
+        return HTTPStatus.BAD_REQUEST
+    if error.reply == _TTL_EXPIRED:
+        return HTTPStatus.GATEWAY_TIMEOUT
+    return HTTPStatus.BAD_GATEWAY
