@@ -50,7 +50,7 @@ build: $(VENV)/installed ## Build the extension modules in place
 openssl: ## Build a static OpenSSL 3.5 into OPENSSL_PREFIX, for FASTSOCKS_OPENSSL_DIR
 	scripts/build_openssl.sh "$(OPENSSL_PREFIX)"
 
-peers: ## Install shadowsocks-libev, shadowsocks-rust and curl for tests and benchmarks
+peers: ## Install the programs of others that tests run, for tests and benchmarks
 	scripts/install_peers.sh
 
 # Running

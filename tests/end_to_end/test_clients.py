@@ -1,4 +1,4 @@
-"""Real SOCKS5 clients fetch a page, which equals the one fetched directly."""
+"""Real clients of SOCKS and HTTP fetch a page, which equals the one fetched directly."""
 
 from __future__ import annotations
 
@@ -50,12 +50,22 @@ def _body(answer: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("flag", "host"), [("--socks5", "127.0.0.1"), ("--socks5-hostname", "localhost")]
+    ("flags", "host"),
+    [
+        (("--socks4",), "127.0.0.1"),
+        (("--socks4a",), "localhost"),
+        (("--socks5",), "127.0.0.1"),
+        (("--socks5-hostname",), "localhost"),
+        (("--proxy",), "localhost"),
+        (("--proxy1.0",), "127.0.0.1"),
+        (("--proxytunnel", "--proxy"), "localhost"),
+    ],
+    ids=" ".join,
 )
-def test_curl(entrance: Entrance, page: SocketAddress, flag: str, host: str) -> None:
+def test_curl(entrance: Entrance, page: SocketAddress, flags: list[str], host: str) -> None:
     url = f"http://{host}:{page.port}/"
     direct = _curl(url)
-    relayed = _curl(flag, str(entrance.address), url)
+    relayed = _curl(*flags, str(entrance.address), url)
     assert direct.returncode == 0, direct.stderr
     assert relayed.returncode == 0, relayed.stderr
     assert direct.stdout == _BODY
@@ -68,12 +78,13 @@ def test_curl_does_not_pass_by_the_proxy(page: SocketAddress) -> None:
 
 
 @pytest.mark.parametrize("remote_dns", [False, True])
-def test_pysocks(entrance: Entrance, page: SocketAddress, remote_dns: bool) -> None:
+@pytest.mark.parametrize("kind", [pysocks.SOCKS5, pysocks.SOCKS4, pysocks.HTTP])
+def test_pysocks(entrance: Entrance, page: SocketAddress, kind: int, remote_dns: bool) -> None:
     host = "localhost" if remote_dns else page.host
     connection = pysocks.create_connection(
         (host, page.port),
         timeout=DEADLINE,
-        proxy_type=pysocks.SOCKS5,
+        proxy_type=kind,
         proxy_addr=entrance.address.host,
         proxy_port=entrance.address.port,
         proxy_rdns=remote_dns,
@@ -83,8 +94,9 @@ def test_pysocks(entrance: Entrance, page: SocketAddress, remote_dns: bool) -> N
         assert _body(read_to_end(connection)) == _BODY
 
 
-def test_python_socks(entrance: Entrance, page: SocketAddress) -> None:
-    proxy = SyncProxy.from_url(f"socks5://{entrance.address}", rdns=True)
+@pytest.mark.parametrize("scheme", ["socks4", "socks5", "http"])
+def test_python_socks(entrance: Entrance, page: SocketAddress, scheme: str) -> None:
+    proxy = SyncProxy.from_url(f"{scheme}://{entrance.address}", rdns=True)
     with proxy.connect("localhost", page.port, timeout=DEADLINE) as connection:
         connection.sendall(_HTTP_REQUEST)
         assert _body(read_to_end(connection)) == _BODY
@@ -104,9 +116,10 @@ def test_python_socks_on_asyncio(entrance: Entrance, page: SocketAddress) -> Non
     assert _body(asyncio.run(fetch())) == _BODY
 
 
-def test_httpx(entrance: Entrance, page: SocketAddress) -> None:
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_httpx(entrance: Entrance, page: SocketAddress, scheme: str) -> None:
     with httpx.Client(
-        proxy=f"socks5://{entrance.address}", trust_env=False, timeout=DEADLINE
+        proxy=f"{scheme}://{entrance.address}", trust_env=False, timeout=DEADLINE
     ) as client:
         answer = client.get(f"http://localhost:{page.port}/")
     assert answer.status_code == 200

@@ -50,7 +50,8 @@ class Target:
         self._listener.listen(4096)
         self._listener.settimeout(DEADLINE)
         self.address = SocketAddress(*self._listener.getsockname()[:2])
-        self._accepted: list[socket.socket] = []
+        #: In the order in which they were accepted.
+        self.accepted: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +68,7 @@ class Target:
         """Wait for the next connection; it is closed together with the target."""
         connection, _ = self._listener.accept()
         connection.settimeout(DEADLINE)
-        self._accepted.append(connection)
+        self.accepted.append(connection)
         return connection
 
     @property
@@ -78,7 +79,7 @@ class Target:
     def close(self) -> None:
         """Stop listening and close what was accepted."""
         self._listener.close()
-        for connection in self._accepted:
+        for connection in self.accepted:
             connection.close()
 
 
