@@ -68,7 +68,7 @@ for python; do
   say "$("$python" --version)"
   "$python" -m venv "$work/build"
   rm -rf "$work/made"
-  FASTSOCKS_BUILD=strict pip_in "$work/build" wheel --no-deps --wheel-dir "$work/made" "$sdist"
+  pip_in "$work/build" wheel --no-deps --wheel-dir "$work/made" "$sdist"
   auditwheel repair --strip --wheel-dir "$work/repaired" "$work"/made/*.whl >"$work/repair.log" 2>&1 || { cat "$work/repair.log"; exit 1; }
   wheel=$(echo "$work"/repaired/*.whl)
   check_libraries "$wheel"
