@@ -63,6 +63,8 @@ ROWS = (
     Row(ALL, "--udp-max-associations-per-user", "7", "udp_max_associations_per_user", 7),
     Row(ALL, "--udp-mtu", "1400", "mtu", 1400),
     Row(ALL, "--mtu", "1400", "mtu", 1400),
+    Row(ALL, "--workers", "4", "workers", 4),
+    Row(ALL, "--workers", "auto", "workers", 0),
     Row(ALL, "-n", "512", "nofile", 512),
     Row(ALL, "--nofile", "512", "nofile", 512),
     Row(ALL, "-a", "nobody", "user", "nobody"),

@@ -91,8 +91,8 @@ def test_a_file_shared_by_both_ends(file: Path) -> None:
     options = found.services[0].options
     assert (options.addresses, options.port) == (("my.example.com",), 8388)
     assert options.outbound_addresses == ()
-    assert keys_warned_about(found) == ["workers", "local_address"]
-    assert keys_warned_about(local(file, LIBEV_SHARED)) == ["workers"]
+    assert keys_warned_about(found) == ["local_address"]
+    assert keys_warned_about(local(file, LIBEV_SHARED)) == []
 
 
 def test_rust_server(file: Path) -> None:

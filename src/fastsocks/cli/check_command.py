@@ -13,7 +13,7 @@ from fastsocks.config.keys import KEYS, PASSWORDS, Key, Place, Side, Use
 from fastsocks.errors import ConfigError
 
 from .given import Given, configured, first_run
-from .process import find_user, raise_limits
+from .process import core_count, find_user, raise_limits
 
 #: Keys that tell what a file is for, where nobody says.
 _OF_LOCAL = ("locals", "accounts", "url")
@@ -155,6 +155,8 @@ def _shown(key: Key, option: str, value: Any) -> str:
         return f"0: as files allow{f', {possible}' if possible else ''}"
     if option == "rules":
         return f"{len(value)} rules" if len(value) != 1 else "1 rule"
+    if option == "workers" and not value:
+        return f"auto, {core_count()}"
     if isinstance(value, float):
         return f"{value:g}"
     if value is None or value == "":

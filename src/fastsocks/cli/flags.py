@@ -106,6 +106,11 @@ common = _all(
     ),
     click.option("--acl", metavar="FILE", help="Rules of shadowsocks-libev or shadowsocks-rust."),
     click.option(
+        "--workers",
+        metavar="NUMBER|auto",
+        help="Processes that serve, one for each core with auto.  [default: 1]",
+    ),
+    click.option(
         "-n", "--nofile", type=int, metavar="NUMBER", help="Limit of open files.  [default: most]"
     ),
     click.option("-a", "user", metavar="USER", help="Run as this user once it listens."),

@@ -36,15 +36,24 @@ class Given:
     #: A file, ``-`` for standard output, or None.
     access_log: str | None
 
-    def make(self) -> list[Running]:
+    def make(self, workers: int = 1) -> list[Running]:
         """Make the services, which do not listen yet.
 
+        :param workers: how many processes are to run them.
         :raises ConfigError: an option is wrong.
         """
         import fastsocks
 
         kind = getattr(fastsocks, _SERVICES[self.service][2])
-        return [kind(service.options) for service in self.configuration.services]
+        found = []
+        for service in self.configuration.services:
+            shared = None
+            if workers > 1:
+                from fastsocks.service.shared_state import SharedState
+
+                shared = SharedState(workers)
+            found.append(kind(service.options, shared))
+        return found
 
 
 def configured(

@@ -43,6 +43,14 @@ def set_up_log(options: LogOptions) -> None:
         accesses.addHandler(_handler(options.access_log, formatter))
 
 
+def name_worker(number: int) -> None:
+    """Let every line say which worker it is of."""
+    for logger in (logging.getLogger(), logging.getLogger("fastsocks.access")):
+        for handler in logger.handlers:
+            if isinstance(handler.formatter, _TextFormatter | _JSONFormatter):
+                handler.formatter.worker = number
+
+
 def _handler(file: str | None, formatter: logging.Formatter) -> logging.Handler:
     handler: logging.Handler
     if file is None:
@@ -76,17 +84,29 @@ class _TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+        #: None where there is but one process.
+        self.worker: int | None = None
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         if not record.message.isprintable():
             record.message = "".join(
                 letter if letter.isprintable() else ascii(letter)[1:-1] for letter in record.message
             )
+        if self.worker is not None:
+            record.message = f"worker {self.worker}: {record.message}"
         return super().formatMessage(record)
 
 
 class _JSONFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, message, and the fields of the record."""
+    """One JSON object per line: time, level, logger, message, and the fields of the record.
+
+    Of several processes each adds its number, as ``worker``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: None where there is but one process.
+        self.worker: int | None = None
 
     def format(self, record: logging.LogRecord) -> str:
         found: dict[str, Any] = {
@@ -94,6 +114,7 @@ class _JSONFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **({} if self.worker is None else {"worker": self.worker}),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:

@@ -31,8 +31,9 @@ _log = logging.getLogger("fastsocks")
 class Start:
     """What to run, and how."""
 
-    #: Makes the services; called once the log is set up and limits are raised.
-    make: Callable[[], list[Running]]
+    #: Makes the services for this many processes; called once the log is set up and limits are
+    #: raised.
+    make: Callable[[int], list[Running]]
     options: ProcessOptions
     #: A file, "-" for standard output, or None.
     access_log: str | None
@@ -53,14 +54,45 @@ def run(start: Start) -> None:
     for warning in start.warnings:
         _log.warning("%s", warning)
     raise_limits(options.nofile)
-    services = start.make()
+    workers = options.workers or core_count()
+    if workers > 1:
+        from .supervisor import supervise
+
+        supervise(start, workers)
+        return
+    services = start.make(1)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        _log.info("fastsocks %s (%s, %s)", fastsocks.__version__, fastsocks.__impl__, loop_name())
+        _log.info("%s", versions())
         runner.run(_serve(services, start))
         if any(service.unfinished_lookups for service in services):
             # Their threads end when the resolver gives up, which can take minutes.
             logging.shutdown()
             os._exit(0)
+
+
+def versions() -> str:
+    """Return what the log begins with.
+
+    :raises ConfigError: the event loop that is asked for is not there.
+    """
+    return f"fastsocks {fastsocks.__version__} ({fastsocks.__impl__}, {loop_name()})"
+
+
+def announce(services: Sequence[Running], start: Start) -> None:
+    """Say where services listen."""
+    for service in services:
+        for host, port in service.addresses:
+            _log.info("listening on %s:%d", f"[{host}]" if ":" in host else host, port)
+    if start.announce is not None:
+        start.announce(services)
+
+
+def core_count() -> int:
+    """Return on how many cores this process may run."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
 
 
 def raise_limits(wanted: int | None) -> None:
@@ -103,11 +135,7 @@ async def _serve(services: list[Running], start: Start) -> None:
                 await service.start()
             if start.options.user:
                 become(start.options.user)
-            for service in services:
-                for host, port in service.addresses:
-                    _log.info("listening on %s:%d", f"[{host}]" if ":" in host else host, port)
-            if start.announce is not None:
-                start.announce(services)
+            announce(services, start)
             await signals.stop.wait()
             await drain_all(services, signals)
     finally:

@@ -29,6 +29,13 @@ def hide_secrets() -> None:
     setproctitle(" ".join(shown))
 
 
+def title_worker(number: int) -> None:
+    """Let the list of processes say which worker this is."""
+    from setproctitle import setproctitle
+
+    setproctitle(" ".join(["fastsocks", f"[worker {number}]", *without_secrets(sys.argv[1:])]))
+
+
 def without_secrets(arguments: Sequence[str]) -> Iterator[str]:
     """Yield `arguments` with HIDDEN for passwords, keys and what follows ``ss://``.
 

@@ -258,6 +258,7 @@ _KEYS: tuple[Key, ...] = (
     ),
     # The process
     _process("user", _LIBEV | _PYTHON, values.read_text),
+    _process("workers", _PYTHON | _FASTSOCKS, values.read_workers),
     _process("nofile", _BOTH, values.read_integer),
     _process("log_level", _FASTSOCKS, values.read_lowercase),
     _process("log_format", _FASTSOCKS, values.read_lowercase),
@@ -292,7 +293,6 @@ _KEYS: tuple[Key, ...] = (
               "ignored: there is no manager to talk to"),
     *_ignored("log", _RUST, _TOP, "ignored: use log_level and log_format"),
     *_ignored("runtime", _RUST, _TOP, "ignored: a process has one thread of its own"),
-    *_ignored("workers", _PYTHON, _TOP, "ignored: start several processes with reuse_port"),
     *_ignored("use_syslog", _LIBEV, _TOP,
               "ignored: the log goes to standard error, which systemd's journal takes"),
     *_ignored("workdir", _LIBEV, _TOP, "ignored: set it where the process is started"),

@@ -268,7 +268,10 @@ class ProcessOptions:
 
     #: Name or number of the user to run as once it listens; "" stays who it is.
     user: str = ""
-    #: Limit of open files to set; None raises it to the hard limit.
+    #: How many processes serve, each on a core of its own; 0, or ``auto``, is one for each core
+    #: that this process may use.
+    workers: int = 1
+    #: Limit of open files to set, for each worker; None raises it to the hard limit.
     nofile: int | None = None
     #: The least that is logged: ``debug``, ``info``, ``warning`` or ``error``.
     log_level: str = "info"
@@ -281,6 +284,8 @@ class ProcessOptions:
         for key, known in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
             if getattr(self, key) not in known:
                 raise ConfigError(f"{key}: it is one of {', '.join(known)}")
+        if self.workers < 0:
+            raise ConfigError(f"workers: {self.workers} is below 0")
         if self.nofile is not None and self.nofile < 1:
             raise ConfigError(f"nofile: {self.nofile} is below 1")
 

@@ -122,6 +122,16 @@ def read_integer(value: object) -> int:
     return int(number)
 
 
+def read_workers(value: object) -> int:
+    """Read how many processes; 0 stands for ``auto``."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return 0
+    try:
+        return read_integer(value)
+    except ConfigError:
+        raise ConfigError("it has to be a whole number, or auto") from None
+
+
 def read_seconds(value: object) -> float:
     """Read a number of seconds above 0, also one in quotes."""
     seconds = _read_number(value)

@@ -1,5 +1,6 @@
 """What a service allows."""
 
+from .client_counts import ClientCounts
 from .counters import Usage, UserCounters
 from .limits import Admission, Cap, ClientLimits
 from .methods import weakness_of
@@ -10,6 +11,7 @@ from .users import encode_accounts
 __all__ = [
     "Admission",
     "Cap",
+    "ClientCounts",
     "ClientLimits",
     "Usage",
     "UserCounters",

@@ -12,6 +12,8 @@ exactly what it still holds, however often that is called; so counts cannot drif
 
 HANDSHAKE counts as a connection and as a handshake, ESTABLISHED as a connection, DRAINING as a
 connection and as a draining one, GONE as nothing.
+
+Several processes count together where they are given memory for it.
 """
 
 from __future__ import annotations
@@ -23,8 +25,12 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final
 
+from .client_counts import Kind
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .client_counts import ClientCounts, Places
 
 
 class Cap(Enum):
@@ -51,6 +57,9 @@ _ESTABLISHED: Final = 1
 _DRAINING: Final = 2
 _GONE: Final = 3
 
+#: Of clients that are counted in one process only.
+_NOWHERE: Final = (0, 0)
+
 
 @lru_cache(4096)
 def client_of(host: str) -> str:
@@ -71,10 +80,12 @@ def client_of(host: str) -> str:
 class _Client:
     """What one client takes up."""
 
-    __slots__ = ("name", "connections", "handshakes", "draining")
+    __slots__ = ("name", "connections", "handshakes", "draining", "places")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, places: Places) -> None:
         self.name = name
+        #: In the counts of all processes.
+        self.places = places
         self.connections = 0
         self.handshakes = 0
         self.draining = 0
@@ -86,6 +97,10 @@ class ClientLimits:
     Memory is bounded by the connections there are: a client without any is forgotten.
 
     :param hit: is called each time that something is refused, with the cap and the client.
+    :param counts: of several processes, for which the caps then hold together; those that admit at
+        the same moment may go beyond a cap by one each.
+    :param max_connections_here: most connections of this process alone, such as its limit of open
+        files allows.
     """
 
     def __init__(
@@ -98,14 +113,18 @@ class ClientLimits:
         max_drains: int = 0,
         max_drains_per_client: int = 0,
         hit: Callable[[Cap, str], None] | None = None,
+        counts: ClientCounts | None = None,
+        max_connections_here: int = 0,
     ) -> None:
-        #: What there is now.
+        #: What there is now, in this process.
         self.connections = 0
         self.handshakes = 0
         self.draining = 0
         #: How often each cap was hit.
         self.hits: Counter[Cap] = Counter()
         self._hit = hit
+        self._counts = counts
+        self._max_connections_here = max_connections_here or sys.maxsize
         self._clients: dict[str, _Client] = {}
         self._max_connections = max_connections or sys.maxsize
         self._max_connections_per_client = max_connections_per_client or sys.maxsize
@@ -126,19 +145,32 @@ class ClientLimits:
         :return: None if it is one too many: close it.
         """
         name = client_of(host) if ":" in host else host
+        counts = self._counts
         client = self._clients.get(name)
         if client is None:
-            client = _Client(name)
-        if self.connections >= self._max_connections:
+            client = _Client(name, _NOWHERE if counts is None else counts.places(name))
+        connections, connections_of_client = self.connections, client.connections
+        handshakes, handshakes_of_client = self.handshakes, client.handshakes
+        if connections >= self._max_connections_here:
             self.refuse(Cap.CONNECTIONS, name)
             return None
-        if client.connections >= self._max_connections_per_client:
+        if counts is not None:
+            others, others_of_client = counts.elsewhere(client.places, Kind.CONNECTIONS)
+            connections += others
+            connections_of_client += others_of_client
+            others, others_of_client = counts.elsewhere(client.places, Kind.HANDSHAKES)
+            handshakes += others
+            handshakes_of_client += others_of_client
+        if connections >= self._max_connections:
+            self.refuse(Cap.CONNECTIONS, name)
+            return None
+        if connections_of_client >= self._max_connections_per_client:
             self.refuse(Cap.CONNECTIONS_PER_CLIENT, name)
             return None
-        if self.handshakes >= self._max_handshakes:
+        if handshakes >= self._max_handshakes:
             self.refuse(Cap.HANDSHAKES, name)
             return None
-        if client.handshakes >= self._max_handshakes_per_client:
+        if handshakes_of_client >= self._max_handshakes_per_client:
             self.refuse(Cap.HANDSHAKES_PER_CLIENT, name)
             return None
         if not client.connections:
@@ -147,6 +179,9 @@ class ClientLimits:
         client.handshakes += 1
         self.connections += 1
         self.handshakes += 1
+        if counts is not None:
+            counts.add(client.places, Kind.CONNECTIONS, 1)
+            counts.add(client.places, Kind.HANDSHAKES, 1)
         return Admission(self, client)
 
     def refuse(self, cap: Cap, client: str) -> None:
@@ -156,10 +191,15 @@ class ClientLimits:
             self._hit(cap, client)
 
     def _may_drain(self, client: _Client) -> bool:
-        if self.draining >= self._max_drains:
+        draining, draining_of_client = self.draining, client.draining
+        if self._counts is not None:
+            others, others_of_client = self._counts.elsewhere(client.places, Kind.DRAINING)
+            draining += others
+            draining_of_client += others_of_client
+        if draining >= self._max_drains:
             self.refuse(Cap.DRAINS, client.name)
             return False
-        if client.draining >= self._max_drains_per_client:
+        if draining_of_client >= self._max_drains_per_client:
             self.refuse(Cap.DRAINS_PER_CLIENT, client.name)
             return False
         return True
@@ -200,6 +240,7 @@ class Admission:
         self._state = _DRAINING
         self._limits.draining += 1
         self._client.draining += 1
+        self._count(Kind.DRAINING, 1)
         return True
 
     def leave(self) -> None:
@@ -214,11 +255,19 @@ class Admission:
         elif state == _DRAINING:
             limits.draining -= 1
             client.draining -= 1
+            self._count(Kind.DRAINING, -1)
         limits.connections -= 1
         client.connections -= 1
+        self._count(Kind.CONNECTIONS, -1)
         if not client.connections:
             del limits._clients[client.name]
 
     def _end_handshake(self) -> None:
         self._limits.handshakes -= 1
         self._client.handshakes -= 1
+        self._count(Kind.HANDSHAKES, -1)
+
+    def _count(self, kind: Kind, change: int) -> None:
+        counts = self._limits._counts
+        if counts is not None:
+            counts.add(self._client.places, kind, change)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .datagrams import Datagrams
     from .interfaces import Peer
+    from .shared_state import SharedState
 
 _log = logging.getLogger("fastsocks.local")
 
@@ -38,8 +39,8 @@ class LocalService(SocksService):
 
     ADVICE = LOCAL_ADVICE
 
-    def __init__(self, options: LocalOptions) -> None:
-        super().__init__(_log, options)
+    def __init__(self, options: LocalOptions, shared: SharedState | None = None) -> None:
+        super().__init__(_log, options, shared)
         self._key = client_key(options.method, options.password, options.key)
         try:
             self._server = Address.of(options.server, options.server_port)
@@ -84,10 +85,10 @@ class Local(SocksRunning):
         server's address is none.
     """
 
-    def __init__(self, options: LocalOptions) -> None:
+    def __init__(self, options: LocalOptions, shared: SharedState | None = None) -> None:
         # A Shadowsocks request follows each connect, so that there is always a first byte.
-        service = LocalService(options)
+        service = LocalService(options, shared)
         service.use_rules(options.rules, by_name=True)
-        super().__init__(service, options, dial_fast_open=options.fast_open)
+        super().__init__(service, options, dial_fast_open=options.fast_open, shared=shared)
         if weakness := weakness_of(options.method):
             _log.warning("%s", weakness)

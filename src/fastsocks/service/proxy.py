@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fastsocks.request import Request
 
     from .interfaces import Peer, PeerListener
+    from .listening import Listening
+    from .shared_state import SharedState
 
 _log = logging.getLogger("fastsocks.proxy")
 
@@ -33,8 +35,8 @@ class ProxyService(SocksService):
 
     ADVICE = SOCKS_ADVICE
 
-    def __init__(self, options: ProxyOptions) -> None:
-        super().__init__(_log, options)
+    def __init__(self, options: ProxyOptions, shared: SharedState | None = None) -> None:
+        super().__init__(_log, options, shared)
         if options.relays_tcp:
             self._commands += (BIND,)
         #: There once the service runs.
@@ -67,22 +69,22 @@ class ProxyService(SocksService):
 class Proxy(SocksRunning):
     """A plain SOCKS and HTTP proxy."""
 
-    def __init__(self, options: ProxyOptions) -> None:
+    def __init__(self, options: ProxyOptions, shared: SharedState | None = None) -> None:
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
         may_dial = is_public if guarded else None
-        self._proxy = ProxyService(options)
+        self._proxy = ProxyService(options, shared)
         self._proxy.use_rules(options.rules, guard=may_dial)
         self._proxy_options = options
-        super().__init__(self._proxy, options, may_dial=may_dial)
+        super().__init__(self._proxy, options, may_dial=may_dial, shared=shared)
 
-    async def start(self) -> None:
+    async def start(self, listening: Listening | None = None) -> None:
         """Listen, and serve from now on; see :meth:`.running.Running.start`.
 
         :raises ConfigError: also if this host has none of the addresses for BIND.
         """
         check_local_addresses(self._proxy_options.bind_addresses, "bind_address", "listen on")
-        await super().start()
+        await super().start(listening)
 
     def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
         self._proxy.binder = Binder(loop, resolver, self._proxy_options, self._may_dial)

@@ -33,12 +33,16 @@ if TYPE_CHECKING:
 
     from .interfaces import Inbound, Peer, PeerListener, Route, UdpAssociation
     from .ruling import Ruling
+    from .shared_state import SharedState
 
 #: Ends that come with the life of a network, and are nobody's problem.
 _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
 
 #: Fewer connections than this are not enough for more than a few users.
 _FEW_CONNECTIONS = 1000
+
+#: What a busy server should have room for.
+_MANY_CONNECTIONS = 50_000
 
 _MORE_FILES = "raise the limit of open files: ulimit -n, or LimitNOFILE= in a systemd unit"
 
@@ -80,6 +84,7 @@ class ReportingService(ABC):
     :param log: takes the lines, at WARNING; at DEBUG what is no problem: resets, idle and
         stopped connections, and clients that leave before they ask for anything.
     :param options: limits, and whether there is an access log; None: no limits, no access log.
+    :param shared: what several processes that run this service have in common.
     :param burst: how many lines alike are written within `window` seconds; of the others
         the number follows when the window is over.
     :param most: how many lines are written within `window` seconds in all.
@@ -93,6 +98,7 @@ class ReportingService(ABC):
         self,
         log: logging.Logger,
         options: Options | None = None,
+        shared: SharedState | None = None,
         *,
         burst: int = 5,
         most: int = 200,
@@ -118,7 +124,7 @@ class ReportingService(ABC):
         self._files_rule = False
         if options is not None:
             self._caps = {cap: getattr(options, cap.value) for cap in Cap}
-            self._fit_descriptors()
+            self._fit_descriptors(1 if shared is None else shared.workers)
         #: How many connections there may be.
         self.limits = ClientLimits(
             **{
@@ -127,6 +133,8 @@ class ReportingService(ABC):
                 if cap is not Cap.LOOKUPS_PER_CLIENT
             },
             hit=self.limit_hit,
+            counts=None if shared is None else shared.clients,
+            max_connections_here=possible_connections() or 0,
         )
 
     def use_rules(
@@ -271,20 +279,23 @@ class ReportingService(ABC):
         """Write the numbers that are still owed."""
         self._limiter.end()
 
-    def _fit_descriptors(self) -> None:
-        possible, wanted = possible_connections(), self._caps[Cap.CONNECTIONS]
-        if possible is None or 0 < wanted <= possible:
+    def _fit_descriptors(self, workers: int) -> None:
+        each, wanted = possible_connections(), self._caps[Cap.CONNECTIONS]
+        if each is None:
             return
-        # Better to refuse a client than to accept one and have nothing left to dial with.
-        self._caps[Cap.CONNECTIONS] = possible
-        self._files_rule = True
-        if possible < (wanted or _FEW_CONNECTIONS):
-            self._log.warning(
+        possible = each * workers
+        if possible < (wanted or _MANY_CONNECTIONS):
+            self._log.log(
+                logging.WARNING if possible < (wanted or _FEW_CONNECTIONS) else logging.INFO,
                 "the limit of open files leaves room for %d connections%s; %s",
                 possible,
                 f", not for the {wanted} of --max-connections" if wanted else "",
                 _MORE_FILES,
             )
+        if not 0 < wanted <= possible:
+            # Better to refuse a client than to accept one and have nothing left to dial with.
+            self._caps[Cap.CONNECTIONS] = possible
+            self._files_rule = True
 
     def _left_out(self, key: Hashable, times: int) -> None:
         alike = cast("_Key", key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -13,13 +14,11 @@ from fastsocks.net import (
     check_local_addresses,
     fast_open_obstacle,
     is_name,
-    listen,
-    listen_datagrams,
-    listen_together,
 )
 from fastsocks.policy import Cap
 
 from .datagrams import Datagrams
+from .listening import Listening, bind, bind_for_workers
 from .setup import Acceptor
 from .stopping import StopSignals, drain_all
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from fastsocks.relay.udp import DatagramCounters
 
     from .reporting import ReportingService
+    from .shared_state import SharedState
     from .socks import SocksService
 
 _log = logging.getLogger("fastsocks")
@@ -49,6 +49,7 @@ class Running:
     :param may_dial: see :class:`fastsocks.net.Dialer`.
     :param local_addresses: likewise.
     :param dial_fast_open: likewise, its `fast_open`.
+    :param shared: what several processes that run this service have in common.
     """
 
     #: Whether it serves UDP at the addresses of TCP; SOCKS clients ask for theirs by TCP.
@@ -62,7 +63,10 @@ class Running:
         may_dial: Callable[[str], bool] | None = None,
         local_addresses: tuple[str, ...] = (),
         dial_fast_open: bool = False,
+        shared: SharedState | None = None,
     ) -> None:
+        #: See :class:`.shared_state.SharedState`.
+        self.shared = shared
         self._service = service
         self._options = options
         self._may_dial = may_dial
@@ -103,9 +107,24 @@ class Running:
         """What went over UDP; None where none is relayed, or before the start."""
         return None if self._datagrams is None else self._datagrams.engine.counters
 
-    async def start(self) -> None:
+    def bind(self, workers: int = 1) -> list[Listening]:
+        """Open the listening sockets of several processes, before they are forked.
+
+        Each process gives :meth:`start` its own ones, and closes the others. As long as one
+        process keeps all of them open, what waits at those of a process that died is served by
+        the next one that is started with them. UDP is served by the first process alone.
+
+        :return: for each process its sockets.
+        :raises ListenError: an address cannot be had.
+        """
+        found = bind_for_workers(self._options, workers, datagrams=self.binds_datagrams)
+        self._addresses = found[0].addresses
+        return found
+
+    async def start(self, listening: Listening | None = None) -> None:
         """Listen, and serve from now on.
 
+        :param listening: the sockets, this object's from now on; by default new ones.
         :raises ListenError: an address cannot be had; nothing is listening then.
         :raises ConfigError: this host has none of the addresses to dial from.
         """
@@ -116,11 +135,8 @@ class Running:
         check_local_addresses(self._local_addresses)
         if options.fast_open and (obstacle := fast_open_obstacle(dialing=self._dial_fast_open)):
             _log.warning("no TCP Fast Open: %s", obstacle)
-        if any(map(is_name, options.addresses)):
-            # In a thread, because looking a name up would hold up the loop.
-            streams, datagrams = await asyncio.to_thread(self._listen)
-        else:
-            streams, datagrams = self._listen()
+        if listening is None:
+            listening = await self._listen()
         self._resolver = Resolver(
             loop,
             per_client=options.max_lookups_per_client,
@@ -141,30 +157,38 @@ class Running:
             timeout=options.timeout,
             idle_timeout=options.tcp_idle_timeout,
         )
-        self._addresses = [sock.getsockname()[:2] for sock in streams or datagrams]
+        self._addresses = listening.addresses or self._addresses
         if options.relays_udp:
             self._datagrams = Datagrams(
                 loop,
                 self._resolver,
-                options,
+                self._options_of_datagrams(),
                 may_reach=self._may_dial,
                 judge=None if self._service.ruling is None else self._service.judge,
                 local_addresses=self._local_addresses,
             )
-            self._relay_datagrams(self._datagrams, datagrams)
+            self._relay_datagrams(self._datagrams, listening.datagrams)
         self._prepare(loop, self._resolver)
-        for sock in streams:
+        for sock in listening.streams:
             self._acceptor.listen(sock)
 
-    def _listen(self) -> tuple[list[socket.socket], list[socket.socket]]:
-        """Return listening sockets of TCP, and of UDP."""
-        options = self._options
-        host, port, reuse = options.addresses, options.port, options.reuse_port
-        if self.binds_datagrams and options.relays_udp:
-            if not options.relays_tcp:
-                return [], listen_datagrams(host, port, reuse_port=reuse)
-            return listen_together(host, port, reuse_port=reuse, fast_open=options.fast_open)
-        return listen(host, port, reuse_port=reuse, fast_open=options.fast_open), []
+    def _options_of_datagrams(self) -> Options:
+        """Return the options with this process's part of the caps on UDP associations."""
+        options, shared = self._options, self.shared
+        if shared is None or self.binds_datagrams:
+            return options
+        caps = ("udp_max_associations", "udp_max_associations_per_user")
+        parts = {cap: -(-getattr(options, cap) // shared.workers) for cap in caps}
+        return dataclasses.replace(options, **parts)
+
+    async def _listen(self) -> Listening:
+        def open_sockets() -> Listening:
+            return bind(self._options, datagrams=self.binds_datagrams)
+
+        if any(map(is_name, self._options.addresses)):
+            # In a thread, because looking a name up would hold up the loop.
+            return await asyncio.to_thread(open_sockets)
+        return open_sockets()
 
     def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:
         """Begin to relay datagrams.
@@ -259,8 +283,11 @@ class SocksRunning(Running):
         *,
         may_dial: Callable[[str], bool] | None = None,
         dial_fast_open: bool = False,
+        shared: SharedState | None = None,
     ) -> None:
-        super().__init__(service, options, may_dial=may_dial, dial_fast_open=dial_fast_open)
+        super().__init__(
+            service, options, may_dial=may_dial, dial_fast_open=dial_fast_open, shared=shared
+        )
         self._socks = service
 
     def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.policy import UserCounters, check_request, is_public, weakness_of
 from fastsocks.shadowsocks import ReplayGuard, packet_server, server_codec, server_key
+from fastsocks.shadowsocks.replay import CAPACITY
 
 from .advice import SHADOWSOCKS_ADVICE
 from .interfaces import Route
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from .datagrams import Datagrams
     from .interfaces import Peer
+    from .shared_state import SharedState
 
 #: SIP022 3.2.4, in seconds.
 _SHORTEST_SESSION = 60
@@ -41,13 +43,16 @@ class ServerService(ReportingService):
 
     ADVICE = SHADOWSOCKS_ADVICE
 
-    def __init__(self, options: ServerOptions) -> None:
-        super().__init__(_log, options)
+    def __init__(self, options: ServerOptions, shared: SharedState | None = None) -> None:
+        super().__init__(_log, options, shared)
         if options.users:
             self.users = UserCounters()
         self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all listeners: a salt recorded at one must not pass at another.
-        self._guard = ReplayGuard(self._key.method)
+        if shared is None:
+            self._guard = ReplayGuard(self._key.method)
+        else:
+            self._guard = ReplayGuard(self._key.method, shared.workers * CAPACITY, shared.lock)
         capacity = options.udp_max_associations
         #: Of all UDP sockets, which for the same reason are one to it.
         self.packets = packet_server(
@@ -81,9 +86,9 @@ class Server(Running):
 
     binds_datagrams = True
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, shared: SharedState | None = None) -> None:
         may_dial = None if options.allow_private else is_public
-        service = ServerService(options)
+        service = ServerService(options, shared)
         service.use_rules(options.rules, guard=may_dial)
         self._packets = service.packets
         super().__init__(
@@ -91,6 +96,7 @@ class Server(Running):
             options,
             may_dial=may_dial,
             local_addresses=options.outbound_addresses,
+            shared=shared,
         )
         if weakness := weakness_of(options.method):
             _log.warning("%s", weakness)

@@ -21,16 +21,23 @@ if TYPE_CHECKING:
 
     from .datagrams import Datagrams, SocksAssociation
     from .interfaces import Peer
+    from .shared_state import SharedState
 
 
 class SocksService(ReportingService):
     """A service whose clients speak SOCKS or HTTP.
 
     :param log: see :class:`.reporting.ReportingService`.
+    :param shared: likewise.
     """
 
-    def __init__(self, log: logging.Logger, options: LocalOptions | ProxyOptions) -> None:
-        super().__init__(log, options)
+    def __init__(
+        self,
+        log: logging.Logger,
+        options: LocalOptions | ProxyOptions,
+        shared: SharedState | None = None,
+    ) -> None:
+        super().__init__(log, options, shared)
         self._accounts = encode_accounts(options.accounts)
         if self._accounts:
             self.users = UserCounters()

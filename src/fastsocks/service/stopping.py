@@ -17,8 +17,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger("fastsocks")
 
 
-class StopSignals:
-    """SIGTERM and SIGINT: the first asks to stop, the second to end at once.
+class StopRequests:
+    """Requests to stop: the first lets connections finish, the second ends them at once."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.end = asyncio.Event()
+
+    def received(self) -> None:
+        """Take in one."""
+        (self.end if self.stop.is_set() else self.stop).set()
+
+
+class StopSignals(StopRequests):
+    """SIGTERM and SIGINT as such requests.
 
     As a context manager it takes both signals over from the process, and gives them back. Only
     the main thread can do that.
@@ -27,8 +39,7 @@ class StopSignals:
     NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.end = asyncio.Event()
+        super().__init__()
         self._loop = asyncio.get_running_loop()
         self._before: dict[signal.Signals, Any] = {}
 
@@ -36,9 +47,9 @@ class StopSignals:
         for number in self.NUMBERS:
             self._before[number] = signal.getsignal(number)
             try:
-                self._loop.add_signal_handler(number, self._received)
+                self._loop.add_signal_handler(number, self.received)
             except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self._received))
+                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self.received))
         return self
 
     def __exit__(
@@ -52,19 +63,16 @@ class StopSignals:
                 self._loop.remove_signal_handler(number)
             signal.signal(number, before)
 
-    def _received(self) -> None:
-        (self.end if self.stop.is_set() else self.stop).set()
 
-
-async def drain_all(services: Sequence[Running], signals: StopSignals) -> None:
-    """Stop accepting, and wait until connections have ended, time is up or a second signal came.
+async def drain_all(services: Sequence[Running], requests: StopRequests) -> None:
+    """Stop accepting, and wait until connections have ended, time is up or a second request came.
 
     What is left is for :meth:`Running.close` to end.
     """
     if active := _active(services):
         _log.info("stopping: %s may finish; signal again to end now", _connections(active))
     draining = asyncio.gather(*(service.drain() for service in services))
-    ending = asyncio.ensure_future(signals.end.wait())
+    ending = asyncio.ensure_future(requests.end.wait())
     await asyncio.wait((draining, ending), return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, ending):
         task.cancel()

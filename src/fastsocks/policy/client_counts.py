@@ -1,0 +1,103 @@
+"""How many connections each client has at every one of several processes, in shared memory.
+
+    header   64 bytes: a secret key, 16 bytes; free
+    totals   of each kind one counter for each process
+    cells    2 rows of 16,384 columns; in each column, of each kind one counter for each process
+
+A counter has 4 bytes and one process that writes it; so there is nothing to lock, and what a dead
+process has left there can be wiped. A client has one column in each row, chosen by its name and
+the key, and shares it with those that happen to be there too; of the two columns the one that
+counts less is believed. So no client counts too little, however many there are; too much only
+where both columns hold a client that is itself near a cap: a pair in 4 billion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from enum import IntEnum
+from typing import TypeAlias
+
+#: Of the header, in bytes.
+_HEADER_SIZE = 64
+_KEY_SIZE = 16
+_COUNTER_SIZE = 4
+_ROWS = 2
+_COLUMNS = 1 << 14
+
+#: Where the counters of one client begin, a place in each row.
+Places: TypeAlias = tuple[int, int]
+
+
+class Kind(IntEnum):
+    """What is counted."""
+
+    CONNECTIONS = 0
+    HANDSHAKES = 1
+    DRAINING = 2
+
+
+class ClientCounts:
+    """Connections by process and client; see the module.
+
+    Memory: 384 KB for each process, page by page as it is written to.
+
+    :param workers: how many processes there are, 1 or more.
+    :param memory: as many bytes as :meth:`memory_size` says, zeros or what others have counted
+        there; by default new ones, which processes made by fork share.
+    :raises ValueError: `memory` has another size.
+    """
+
+    def __init__(self, workers: int, memory: mmap.mmap | None = None) -> None:
+        size = self.memory_size(workers)
+        if memory is None:
+            memory = mmap.mmap(-1, size)
+        elif len(memory) != size:
+            raise ValueError(f"{len(memory)} bytes of memory for counts that take {size}")
+        if not any(memory[:_KEY_SIZE]):
+            memory[:_KEY_SIZE] = os.urandom(_KEY_SIZE)
+        #: Which process this is, from 0 on.
+        self.worker = 0
+        self._workers = workers
+        self._key = memory[:_KEY_SIZE]
+        self._counters = memoryview(memory)[_HEADER_SIZE:].cast("I")
+
+    @staticmethod
+    def memory_size(workers: int) -> int:
+        """Return the bytes that the counts of this many processes take."""
+        if workers < 1:
+            raise ValueError(f"{workers} workers")
+        return _HEADER_SIZE + _COUNTER_SIZE * len(Kind) * workers * (1 + _ROWS * _COLUMNS)
+
+    def places(self, client: str) -> Places:
+        """Return where a client is counted."""
+        digest = hashlib.blake2b(client.encode(), key=self._key, digest_size=4).digest()
+        column = len(Kind) * self._workers
+        first = int.from_bytes(digest[:2], "little") % _COLUMNS
+        second = int.from_bytes(digest[2:], "little") % _COLUMNS
+        return column * (1 + first), column * (1 + _COLUMNS + second)
+
+    def add(self, places: Places, kind: Kind, change: int) -> None:
+        """Count what has come (1) or gone (-1) in this process."""
+        offset = kind * self._workers + self.worker
+        counters = self._counters
+        counters[offset] += change
+        for place in places:
+            counters[place + offset] += change
+
+    def elsewhere(self, places: Places, kind: Kind) -> tuple[int, int]:
+        """Return how many there are in the other processes: in all, and of one client."""
+        offset = kind * self._workers
+        first, second = places
+        of_client = min(self._others(first + offset), self._others(second + offset))
+        return self._others(offset), of_client
+
+    def forget(self, worker: int) -> None:
+        """Wipe what a process has counted, which has died."""
+        count = len(self._counters) // self._workers
+        self._counters[worker :: self._workers] = memoryview(bytes(4 * count)).cast("I")
+
+    def _others(self, start: int) -> int:
+        counters = self._counters
+        return sum(counters[start : start + self._workers]) - counters[start + self.worker]

@@ -1,0 +1,64 @@
+"""What the processes that serve one port have in common."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Self
+
+from fastsocks.implementation import IMPLEMENTATION
+from fastsocks.policy import ClientCounts
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class SharedState:
+    """What one service shares among worker processes: the salts it has seen, and its counts.
+
+    Make it, then the service with it, then fork; in each process call :meth:`enter` before the
+    service starts. All of it lies in memory that a process can leave at any time, killed or not.
+
+    :param workers: how many processes serve at a time, 1 or more.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        #: Connections by client.
+        self.clients = ClientCounts(workers)
+        #: What the pure-Python twins hold while they write; the others need none.
+        self.lock = ProcessLock() if IMPLEMENTATION == "python" else None
+
+    def enter(self, worker: int) -> None:
+        """Say which of the processes this is, from 0 on."""
+        self.clients.worker = worker
+
+    def forget(self, worker: int) -> None:
+        """Wipe what a process that has died took up."""
+        self.clients.forget(worker)
+
+
+class ProcessLock:
+    """A lock among processes made by fork, which the kernel takes back from one that dies.
+
+    Not among the threads of a process.
+    """
+
+    def __init__(self) -> None:
+        import tempfile
+
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+
+    def __enter__(self) -> Self:
+        import fcntl
+
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        import fcntl
+
+        fcntl.lockf(self._file, fcntl.LOCK_UN)

@@ -1,0 +1,142 @@
+"""Limits of several processes together."""
+
+from __future__ import annotations
+
+import mmap
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastsocks.policy import Cap, ClientCounts, ClientLimits
+from fastsocks.policy.client_counts import Kind
+
+WORKERS = 3
+
+
+def shared_limits(**caps: Any) -> list[ClientLimits]:
+    """Return the limits of each of several processes, all over one memory."""
+    memory = mmap.mmap(-1, ClientCounts.memory_size(WORKERS))
+    found = []
+    for worker in range(WORKERS):
+        counts = ClientCounts(WORKERS, memory)
+        counts.worker = worker
+        found.append(ClientLimits(**caps, counts=counts))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cap", "host"),
+    [
+        (Cap.CONNECTIONS, "192.0.2.2"),
+        (Cap.CONNECTIONS_PER_CLIENT, "192.0.2.1"),
+        (Cap.HANDSHAKES, "192.0.2.2"),
+        (Cap.HANDSHAKES_PER_CLIENT, "192.0.2.1"),
+    ],
+)
+def test_what_the_others_have_counts(cap: Cap, host: str) -> None:
+    one, other, _ = shared_limits(**{cap.value: 2})
+    first, second = one.admit("192.0.2.1"), other.admit("192.0.2.1")
+    assert first is not None
+    assert second is not None
+    assert one.admit(host) is None
+    assert one.hits == {cap: 1}
+    if cap.per_client:
+        assert one.admit("192.0.2.9") is not None
+    second.leave()
+    assert one.admit(host) is not None
+
+
+@pytest.mark.parametrize("cap", [Cap.DRAINS, Cap.DRAINS_PER_CLIENT])
+def test_what_the_others_drain_counts(cap: Cap) -> None:
+    one, other, _ = shared_limits(**{cap.value: 1})
+    first, second = one.admit("192.0.2.1"), other.admit("192.0.2.1")
+    assert first is not None
+    assert second is not None
+    assert first.drain()
+    assert not second.drain()
+    first.leave()
+    assert second.drain()
+
+
+def test_a_handshake_that_is_finished_counts_no_more() -> None:
+    one, other, _ = shared_limits(max_handshakes=1)
+    first = one.admit("192.0.2.1")
+    assert first is not None
+    assert other.admit("192.0.2.1") is None
+    first.established()
+    assert other.admit("192.0.2.1") is not None
+
+
+def test_a_cap_of_one_process() -> None:
+    memory = ClientCounts(WORKERS)
+    limits = ClientLimits(max_connections=9, max_connections_here=1, counts=memory)
+    assert limits.admit("192.0.2.1") is not None
+    assert limits.admit("192.0.2.1") is None
+
+
+def test_what_a_dead_process_had_is_forgotten() -> None:
+    one, other, third = shared_limits(max_connections_per_client=3)
+    for limits in (one, one, other):
+        assert limits.admit("192.0.2.1") is not None
+    assert third.admit("192.0.2.1") is None
+    assert other._counts is not None
+    other._counts.forget(0)
+    assert third.admit("192.0.2.1") is not None
+    assert third.admit("192.0.2.1") is not None
+    assert third.admit("192.0.2.1") is None
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, WORKERS - 1), st.integers(0, 9), st.integers(0, 3)), max_size=120
+    )
+)
+def test_counts_are_those_of_a_plain_table(steps: list[tuple[int, int, int]]) -> None:
+    memory = mmap.mmap(-1, ClientCounts.memory_size(WORKERS))
+    counts = [ClientCounts(WORKERS, memory) for _ in range(WORKERS)]
+    for worker, one in enumerate(counts):
+        one.worker = worker
+    plain: Counter[tuple[int, str, Kind]] = Counter()
+    for worker, number, what in steps:
+        client = f"192.0.2.{number}"
+        if what == 3:
+            counts[0].forget(worker)
+            for key in list(plain):
+                if key[0] == worker:
+                    del plain[key]
+            continue
+        kind = Kind(what)
+        change = -1 if plain[worker, client, kind] > 1 else 1
+        plain[worker, client, kind] += change
+        counts[worker].add(counts[worker].places(client), kind, change)
+        for here, one in enumerate(counts):
+            for asked in range(10):
+                name = f"192.0.2.{asked}"
+                elsewhere = [key for key in plain if key[0] != here and key[2] == kind]
+                assert one.elsewhere(one.places(name), kind) == (
+                    sum(plain[key] for key in elsewhere),
+                    sum(plain[key] for key in elsewhere if key[1] == name),
+                )
+
+
+def test_few_clients_are_counted_too_high() -> None:
+    """Of 20,000 others, each with one connection, hardly any adds to a client."""
+    one = ClientCounts(2)
+    source = random.Random(1)
+    for _ in range(20_000):
+        host = str(source.getrandbits(32))
+        one.add(one.places(host), Kind.CONNECTIONS, 1)
+    one.worker = 1
+    too_high = [one.elsewhere(one.places(f"192.0.2.{n}"), Kind.CONNECTIONS)[1] for n in range(200)]
+    assert max(too_high) < 8
+
+
+def test_memory_of_another_size() -> None:
+    with pytest.raises(ValueError, match="100 bytes"):
+        ClientCounts(2, mmap.mmap(-1, 100))
+    with pytest.raises(ValueError, match="0 workers"):
+        ClientCounts(0)
