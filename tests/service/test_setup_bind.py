@@ -24,7 +24,6 @@ LINE = b"192.0.2.1 20\n"
 def twin(implementation: str) -> SetupTwin:
     """Set-up, relay and codecs of each implementation in turn."""
     return import_setup(implementation)
-    return twin
 
 
 class Listener:
