@@ -50,8 +50,8 @@ class Hooked:
         self._engine = engine
         self._hook = hook
 
-    def start(self, *ends_and_codecs: Any, **first: bytes) -> Any:
-        *ends_and_codecs, ended = ends_and_codecs
+    def start(self, *given: Any, **first: bytes) -> Any:
+        *ends_and_codecs, ended = given
 
         def call_both(relay: Any) -> None:
             ended(relay)
@@ -137,7 +137,7 @@ def test_both_sides_send_while_it_is_attached(
                 relayed.client.verify_to_end(),
                 relayed.target.verify_to_end(),
             )
-            assert sizes[2:] == [MORE, MORE]
+            assert list(sizes[2:]) == [MORE, MORE]
             assert await relayed.error() is None
             assert (relayed.relay.bytes_up, relayed.relay.bytes_down) == (MORE, MORE)
         assert len(attached) == 2

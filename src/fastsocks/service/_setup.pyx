@@ -34,6 +34,8 @@ from fastsocks.service.limits import ACCEPT_PAUSE
 # Connections taken before the loop's other work gets its turn.
 cdef enum:
     ACCEPT_BATCH = 64
+    # Full batches that have a larger one tried.
+    PATIENCE = 8
 
 cdef object _log = logging.getLogger("fastsocks")
 
@@ -62,6 +64,8 @@ cdef class Acceptor(AcceptorBase):
     cdef dict _listening
     # How many connections to accept at a time.
     cdef int _batch
+    # In a row.
+    cdef int _full_batches
     # (due, connection) in the order in which they are due.
     cdef object _payload_waits
     cdef object _payload_timer
@@ -104,7 +108,7 @@ cdef class Acceptor(AcceptorBase):
     @property
     def active(self):
         """Connections in set-up, draining or relayed now."""
-        return len(self.connections) + self.relayed.active
+        return len(self.connections) + self.engine.counters.active
 
     def listen(self, sock):
         """Accept from now on; see the twin."""
@@ -137,7 +141,7 @@ cdef class Acceptor(AcceptorBase):
         self.engine.abort()
 
     cdef int check_idle(self) except -1:
-        if self.active:
+        if self.connections or self.engine.counters.active:
             return 0
         if not self._listening:
             self.poller.release()
@@ -157,6 +161,7 @@ cdef class Acceptor(AcceptorBase):
             descriptor = accept_peer(listener, &peer)
             if descriptor == -EAGAIN:
                 self._batch = max(1, i)
+                self._full_batches = 0
                 return
             if descriptor == -ECONNABORTED:
                 continue
@@ -181,7 +186,9 @@ cdef class Acceptor(AcceptorBase):
             connection.since = now()
             self.connections[connection.token] = connection
             self.run(connection, ACCEPTED)
-        self._batch = min(2 * batch, ACCEPT_BATCH)
+        self._full_batches += 1
+        if self._full_batches >= PATIENCE:
+            self._batch = min(2 * batch, ACCEPT_BATCH)
 
     cdef int _rest(self, int listener, int error) except -1:
         """Stop accepting for a moment: the listener stays readable, and would spin."""

@@ -71,6 +71,7 @@ cdef class Codec:
     cdef Py_ssize_t _kept_size
     cdef Py_ssize_t _kept_room
 
+    cdef bytes open_bytes(self, const uint8_t* ciphertext, Py_ssize_t size)
     cdef bint cut_now(self) noexcept
     cdef Py_ssize_t bound(self, Py_ssize_t size) noexcept
     cdef Py_ssize_t send(

@@ -5,6 +5,7 @@ The twin of ``_framing_py.py``. The methods on raw pointers serve the relay, whi
 hands in its own buffers; `seal` and `open` serve everyone else.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport uint8_t, uint64_t
@@ -67,16 +68,22 @@ cdef class Sealer:
         """Seal `size` bytes into `target`, which has room for `bound(size)`."""
         raise NotImplementedError
 
-    def seal(self, const uint8_t[::1] plaintext not None):
+    def seal(self, plaintext):
         """Seal `plaintext`, of any size; returns the bytes to send, none for an empty one."""
-        cdef Py_ssize_t size = plaintext.shape[0]
-        if size == 0:
-            return b""
-        cdef bytes out = PyBytes_FromStringAndSize(NULL, self.bound(size))
-        cdef Py_ssize_t sealed = self.seal_into(
-            &plaintext[0], size, <uint8_t*>PyBytes_AS_STRING(out)
-        )
-        return out[:sealed]
+        cdef Py_buffer view
+        cdef Py_ssize_t sealed
+        cdef bytes out
+        PyObject_GetBuffer(plaintext, &view, PyBUF_SIMPLE)
+        try:
+            if view.len == 0:
+                return b""
+            out = PyBytes_FromStringAndSize(NULL, self.bound(view.len))
+            sealed = self.seal_into(
+                <const uint8_t*>view.buf, view.len, <uint8_t*>PyBytes_AS_STRING(out)
+            )
+            return out[:sealed]
+        finally:
+            PyBuffer_Release(&view)
 
 
 cdef class RecordSealer(Sealer):
@@ -364,7 +371,7 @@ cdef class Codec:
         """Whether an end of the stream now would cut a header or a record."""
         return self.cut_now()
 
-    def seal(self, const uint8_t[::1] plaintext not None):
+    def seal(self, plaintext):
         """Turn `plaintext`, of any size, into what goes on the wire."""
         if self.transparent:
             return bytes(plaintext)
@@ -372,20 +379,36 @@ cdef class Codec:
             raise HeaderError("nothing may be sent yet")
         return self.sealer.seal(plaintext)
 
-    def open(self, const uint8_t[::1] ciphertext not None):
+    def open(self, ciphertext):
         """Turn bytes from the wire into plaintext; see the twin."""
-        cdef Py_ssize_t size = ciphertext.shape[0]
-        cdef Py_ssize_t opened
+        cdef Py_buffer view
+        if self.transparent:
+            return bytes(ciphertext)
+        PyObject_GetBuffer(ciphertext, &view, PyBUF_SIMPLE)
+        try:
+            return self.open_bytes(<const uint8_t*>view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef bytes open_bytes(self, const uint8_t* ciphertext, Py_ssize_t size):
+        cdef Py_ssize_t opened, used = 0
         cdef uint8_t* work
         cdef bytes plaintext
-        if self.transparent or size == 0:
-            return bytes(ciphertext)
+        if size == 0:
+            return b""
         plaintext = PyBytes_FromStringAndSize(NULL, self._kept_size + size)
+        if self.opener is not None and not self._kept_size:
+            opened = self.opener.open_into(
+                ciphertext, size, <uint8_t*>PyBytes_AS_STRING(plaintext), &used
+            )
+            if used < size:
+                self._keep(ciphertext + used, size - used)
+            return plaintext[:opened]
         work = <uint8_t*>PyMem_Malloc(HEADROOM + size)
         if work is NULL:
             raise MemoryError
         try:
-            memcpy(work + HEADROOM, &ciphertext[0], size)
+            memcpy(work + HEADROOM, ciphertext, size)
             opened = self.receive(
                 work + HEADROOM, size, <uint8_t*>PyBytes_AS_STRING(plaintext)
             )

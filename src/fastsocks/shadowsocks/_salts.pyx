@@ -7,6 +7,7 @@ Where that takes a lock this swaps one word, and begins anew if another process 
 import time
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memcpy
 
 from fastsocks.crypto._primitives cimport random_raw
@@ -64,15 +65,15 @@ cdef class SaltFilter:
     def __reduce__(self):
         raise TypeError("a filter can be neither copied nor pickled")
 
-    def seen(self, const uint8_t[::1] salt not None):
+    def seen(self, bytes salt not None):
         """Return whether `salt`, of 8 bytes or more, is remembered; see the twin."""
         check_size(salt)
-        return self.holds(&salt[0])
+        return self.holds(<const uint8_t*>PyBytes_AS_STRING(salt))
 
-    def add(self, const uint8_t[::1] salt not None):
+    def add(self, bytes salt not None):
         """Remember `salt`, of 8 bytes or more; False if it is remembered already; see the twin."""
         check_size(salt)
-        return self.remember(&salt[0]) == 1
+        return self.remember(<const uint8_t*>PyBytes_AS_STRING(salt)) == 1
 
     cdef bint holds(self, const uint8_t* salt) except -1:
         cdef uint64_t fingerprint = 0
@@ -148,7 +149,7 @@ cdef inline bint is_full(const uint64_t* bucket, int64_t retention, int64_t now)
     return True
 
 
-cdef int check_size(const uint8_t[::1] salt) except -1:
-    if salt.shape[0] < FINGERPRINT_SIZE:
-        raise ValueError(f"a salt of {salt.shape[0]} bytes, too short to be told from others")
+cdef int check_size(bytes salt) except -1:
+    if len(salt) < FINGERPRINT_SIZE:
+        raise ValueError(f"a salt of {len(salt)} bytes, too short to be told from others")
     return 0

@@ -49,7 +49,7 @@ class ServerCodec(Codec):
         self._key = key
         self._guard = guard
         self._answer_salt = answer_salt
-        self._received = bytearray()
+        self._received = b""
 
     @property
     def codec(self) -> ServerCodec:
@@ -89,14 +89,14 @@ class ServerCodec(Codec):
         return salt
 
     def _request(self, plaintext: bytes | bytearray) -> Request | None:
-        self._received += plaintext
-        found = read_address(self._received)
+        received = self._received + plaintext
+        found = read_address(received)
         if found is None:
+            self._received = received
             return None
+        self._received = b""
         address, end = found
-        payload = bytes(self._received[end:])
-        self._received.clear()
-        return Request(address, payload)
+        return Request(address, bytes(received[end:]))
 
 
 class PlainServerCodec(ServerCodec):
@@ -124,13 +124,14 @@ class StreamServerCodec(ServerCodec):
         """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
         method, key = self._key.method, self._key.key
         if self.opener is None:
-            self._received += data
-            if len(self._received) < method.salt_size:
+            data = self._received + data
+            if len(data) < method.salt_size:
+                self._received = data
                 return None
-            self._salt = bytes(self._received[: method.salt_size])
+            self._received = b""
+            self._salt = data[: method.salt_size]
+            data = data[method.salt_size :]
             self._guard.check(self._salt)
-            data = self._received[method.salt_size :]
-            self._received.clear()
             self.opener = stream_opener(method, key, self._salt)
         request = self._request(self.open(data))
         if request is not None:
@@ -148,13 +149,14 @@ class AeadServerCodec(ServerCodec):
         """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
         method, key = self._key.method, self._key.key
         if self.opener is None:
-            self._received += data
-            if len(self._received) < method.salt_size:
+            data = self._received + data
+            if len(data) < method.salt_size:
+                self._received = data
                 return None
-            self._salt = bytes(self._received[: method.salt_size])
+            self._received = b""
+            self._salt = data[: method.salt_size]
+            data = data[method.salt_size :]
             self._guard.check(self._salt)
-            data = self._received[method.salt_size :]
-            self._received.clear()
             self.opener = record_opener(method, session_aead(method, key, self._salt))
         plaintext = self.open(data)
         if plaintext and not self._received:
@@ -175,7 +177,16 @@ class Aead2022ServerCodec(ServerCodec):
     :param clock: Unix time in seconds.
     """
 
-    __slots__ = ("_aead", "_clock", "_session_key", "_strict", "_user", "_variable_size", "_salt")
+    __slots__ = (
+        "_aead",
+        "_clock",
+        "_header",
+        "_session_key",
+        "_strict",
+        "_user",
+        "_variable_size",
+        "_salt",
+    )
 
     def __init__(
         self,
@@ -187,6 +198,7 @@ class Aead2022ServerCodec(ServerCodec):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(key, guard, answer_salt=answer_salt)
+        self._header = bytearray()
         self._strict = strict
         self._clock = clock
         self._aead: Aead | None = None
@@ -197,7 +209,7 @@ class Aead2022ServerCodec(ServerCodec):
 
     def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
         """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
-        received = self._received
+        received = self._header
         received += data
         if self._aead is None:
             self._aead = self._open_fixed_header()
@@ -219,7 +231,7 @@ class Aead2022ServerCodec(ServerCodec):
         return Request(header.address, header.payload + self.open(rest), self._user)
 
     def _open_fixed_header(self) -> Aead | None:
-        key, method, received = self._key, self._key.method, self._received
+        key, method, received = self._key, self._key.method, self._header
         start = method.salt_size + (headers.IDENTITY_HEADER_SIZE if key.users else 0)
         end = start + headers.REQUEST_HEADER_SIZE + TAG_SIZE
         if len(received) < end:
