@@ -19,6 +19,7 @@ from types import TracebackType
 
 _LISTEN = "0A"
 _CPUCLOCK_SCHED = 2
+_TICKS = os.sysconf("SC_CLK_TCK")
 _POLL_SECONDS = 0.001
 
 
@@ -95,8 +96,8 @@ class Process:
         return sum(self.cpu_seconds_each().values())
 
     def cpu_seconds_each(self) -> dict[int, float]:
-        """CPU time so far of each process of the tree."""
-        return {pid: _cpu_clock(pid) for pid in self.pids()}
+        """CPU time so far of each process of the tree, its ended children with it."""
+        return {pid: _cpu_clock(pid) + _of_ended_children(pid) for pid in self.pids()}
 
     def resident(self) -> int:
         """Resident bytes of the whole tree now (exact, from smaps_rollup)."""
@@ -168,6 +169,12 @@ def _children(pid: int) -> list[int]:
 
 def _cpu_clock(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
+
+
+def _of_ended_children(pid: int) -> float:
+    # The name, second of the fields, may have spaces; cutime and cstime are the 16th and 17th.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / _TICKS
 
 
 def _kilobytes(pid: int, file: str, key: str) -> int:

@@ -1,4 +1,5 @@
-/* The AEAD records of Shadowsocks (SIP004, SIP007) on libcrypto's EVP calls. */
+/* The AEAD records of Shadowsocks (SIP004, SIP007; SIP022 for the 2022 edition) on libcrypto's
+ * EVP calls. */
 #ifndef RECORDS_H
 #define RECORDS_H
 
@@ -8,13 +9,18 @@
 #include <sys/types.h>
 
 #define TAG_SIZE ((size_t)16)
-#define RECORD_LIMIT ((size_t)0x3fff)
 #define RECORD_OVERHEAD (2 + 2 * TAG_SIZE)
+#define SALT_LIMIT ((size_t)32)
+/* The fixed header of the 2022 edition: type, timestamp, in responses the salt of the request,
+ * and the size of the record behind it. */
+#define FIXED_HEADER_LIMIT (1 + 8 + SALT_LIMIT + 2)
 
 struct method {
     const char *name;
     const char *cipher; /* as libcrypto calls it */
     size_t key_size;    /* in bytes; the salt is as long */
+    size_t limit;       /* the most payload of a record, in bytes */
+    int is_2022;
 };
 
 struct key {
@@ -28,17 +34,23 @@ struct records {
     EVP_CIPHER_CTX *context;
     uint64_t counter;
     size_t length; /* of the record whose length was read, 0 before that */
+    size_t limit;
+    unsigned char header[FIXED_HEADER_LIMIT]; /* goes before the first record; its size last */
+    size_t header_size;                       /* 2: nothing but that */
 };
 
-/* Derive the key from a password (EVP_BytesToKey). 0 for an unknown method. */
+/* Derive the key from a password (EVP_BytesToKey), or decode it (base64, the 2022 edition).
+ * 0 for an unknown method or no key. */
 int key_init(struct key *key, const char *method, const char *password);
 
-/* Key one direction with the subkey that `salt` (key_size bytes) gives. */
-void records_init(struct records *r, const struct key *key, const unsigned char *salt, int seal);
+/* Key one direction with the subkey that `salt` (key_size bytes) gives. `request_salt` is that of
+ * the request where this is the response's direction, else NULL. */
+void records_init(struct records *r, const struct key *key, const unsigned char *salt,
+                  const unsigned char *request_salt, int seal);
 
 void records_free(struct records *r);
 
-/* Bytes that `size` bytes of payload take once sealed. */
+/* The most bytes that `size` bytes of payload take once sealed, without the salt. */
 size_t records_bound(size_t size);
 
 /* Seal `size` bytes into `out` (records_bound of room); the bytes written. */

@@ -12,7 +12,7 @@
 
 #define BUFFER ((size_t)256 * 1024)
 #define PAYLOAD_WAIT_MS 10 /* for what the client has to say first */
-#define HEADER_LIMIT ((size_t)262)
+#define HEADER_LIMIT ((size_t)262 + 3) /* with the padding of a 2022 header */
 
 struct flow; /* one direction */
 typedef void pump(struct flow *);
@@ -24,6 +24,8 @@ struct flow {
     unsigned char *data, *other; /* BUFFER, and room for that sealed */
     size_t have;                 /* bytes in `data` already */
     struct records records;      /* without a context until the salt is there */
+    unsigned char salt[SALT_LIMIT];
+    const struct flow *request; /* where this is the direction of the response */
 };
 
 static void pass(struct flow *f)
@@ -33,6 +35,11 @@ static void pass(struct flow *f)
     while ((n = recv(f->from, f->data, BUFFER, 0)) > 0)
         if (!send_all(f->to, f->data, (size_t)n))
             break;
+}
+
+static const unsigned char *request_salt(const struct flow *f)
+{
+    return f->request ? f->request->salt : NULL;
 }
 
 /* Seal `size` bytes, behind the salt where they are the first ones. */
@@ -45,7 +52,8 @@ static int send_sealed(struct flow *f, const unsigned char *data, size_t size)
 
         if (RAND_bytes(at, (int)salt_size) != 1)
             return 0;
-        records_init(&f->records, f->key, at, 1);
+        memcpy(f->salt, at, salt_size);
+        records_init(&f->records, f->key, at, request_salt(f), 1);
         at += salt_size;
     }
     at += records_seal(&f->records, data, size, at);
@@ -73,7 +81,8 @@ static ssize_t receive_opened(struct flow *f)
     if (!f->records.context) {
         if (f->have < salt_size)
             return 0;
-        records_init(&f->records, f->key, f->data, 0);
+        memcpy(f->salt, f->data, salt_size);
+        records_init(&f->records, f->key, f->data, request_salt(f), 0);
         f->have -= salt_size;
         memmove(f->data, f->data + salt_size, f->have);
     }
@@ -100,7 +109,7 @@ static void flow_init(struct flow *f, int from, int to, pump *run, const struct 
     f->run = run;
     f->key = key;
     f->data = malloc(BUFFER);
-    f->other = malloc(records_bound(BUFFER) + 32);
+    f->other = malloc(records_bound(BUFFER) + SALT_LIMIT);
     if (!f->data || !f->other)
         abort();
 }
@@ -167,17 +176,24 @@ static int serve_local(const struct service *s, int fd, struct flow *out, struct
     unsigned char server[7] = {1, 127, 0, 0, 1, (unsigned char)(s->server_port >> 8),
                                (unsigned char)s->server_port};
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    int size = greet(fd, header), target = size < 0 ? -1 : dial(server, sizeof server);
+    int greeted = greet(fd, header), target = greeted < 0 ? -1 : dial(server, sizeof server);
+    size_t size = (size_t)greeted;
     ssize_t n = 0;
 
     if (target < 0)
         return -1;
     flow_init(out, fd, target, seal, &s->key);
     flow_init(back, target, fd, open_records, &s->key);
-    memcpy(out->data, header, (size_t)size);
+    back->request = out;
+    memcpy(out->data, header, size);
+    memset(out->data + size, 0, 3);
+    if (s->key.method->is_2022)
+        size += 2; /* the size of the padding: none */
     if (poll(&waiting, 1, PAYLOAD_WAIT_MS) > 0)
-        n = recv(fd, out->data + size, BUFFER - (size_t)size, 0);
-    send_sealed(out, out->data, (size_t)size + (n > 0 ? (size_t)n : 0));
+        n = recv(fd, out->data + size, BUFFER - size, 0);
+    if (n <= 0 && s->key.method->is_2022)
+        out->data[size++ - 1] = 1; /* there must be one of the two */
+    send_sealed(out, out->data, size + (n > 0 ? (size_t)n : 0));
     return target;
 }
 
@@ -188,6 +204,7 @@ static int serve_server(const struct service *s, int fd, struct flow *out, struc
 
     flow_init(out, fd, -1, open_records, &s->key);
     flow_init(back, -1, fd, seal, &s->key);
+    back->request = out;
     /* The header is in the first record: every client seals it in one. */
     while (n == 0)
         n = receive_opened(out);
@@ -196,7 +213,10 @@ static int serve_server(const struct service *s, int fd, struct flow *out, struc
     target = size > 0 ? dial(out->other, (size_t)size) : -1;
     if (target >= 0) {
         out->to = back->from = target;
-        send_all(target, out->other + size, (size_t)(n - size));
+        if (s->key.method->is_2022)
+            size += 2 + (out->other[size] << 8 | out->other[size + 1]);
+        if (size < n)
+            send_all(target, out->other + size, (size_t)(n - size));
     }
     return target;
 }
