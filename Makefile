@@ -41,7 +41,7 @@ $(VENV)/developing: $(VENV)/installed
 	$(pip) install --group dev
 	@touch $@
 
-.PHONY: setup build openssl peers
+.PHONY: setup build openssl peers bench-peers
 setup: $(VENV)/developing ## Set up .venv with fastsocks and everything for its development
 
 build: $(VENV)/installed ## Build the extension modules in place
@@ -53,6 +53,9 @@ openssl: ## Build a static OpenSSL 3.5 into OPENSSL_PREFIX, for FASTSOCKS_OPENSS
 peers: ## Install the programs of others that tests run, for tests and benchmarks
 	scripts/install_peers.sh
 
+bench-peers: ## Install every peer that benchmarks know; xray and shadowsocks-rust take minutes
+	scripts/install_peers.sh benchmarks
+
 # Running
 
 .PHONY: demo
@@ -61,7 +64,7 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 # Tests and checks
 
-.PHONY: test test-slow lint format types layers workflows check bench bench-micro
+.PHONY: test test-slow lint format types layers workflows check bench bench-report bench-micro bench-ratios bench-test
 test: setup build ## Run the tests on both implementations
 	$(python) -m pytest --numprocesses $(WORKERS) --dist loadfile --benchmark-disable $(ARGS)
 
@@ -90,8 +93,17 @@ workflows: setup ## Check the workflows and the identifiers of the wheels
 
 check: lint types layers workflows ## lint, types, layers and workflows
 
-bench: setup build ## Measure fastsocks and its peers side by side (ARGS=--quick: a minute)
+bench: setup build ## Measure fastsocks and its peers side by side (ARGS=--quick: minutes)
 	$(python) -m benchmarks $(ARGS)
+
+bench-report: setup ## Write docs/benchmarks from what bench measured last
+	$(python) -m benchmarks --report .benchmarks/latest.json --publish docs/benchmarks
+
+bench-ratios: setup build ## Measure what Cython is worth against pure Python
+	$(python) -m benchmarks.ratios $(ARGS)
+
+bench-test: setup build ## Test the load generator and the reports
+	$(python) -m pytest benchmarks/test_load.py benchmarks/test_report.py $(ARGS)
 
 bench-micro: setup build ## Measure single functions in both implementations
 	$(python) -m pytest benchmarks/micro $(ARGS)

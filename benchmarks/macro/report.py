@@ -10,7 +10,7 @@ from statistics import median
 from . import bars
 from .figures import Figures, Record
 from .peer import SOCKS5
-from .scenario import Scenario
+from .scenario import FULL, Scenario
 
 
 def markdown(record: Record, figures: Figures | None = None) -> str:
@@ -55,6 +55,8 @@ def bars_table(figures: Figures) -> str:
         f"{sum(counted)} of {len(counted)} met. Where the bar is a ratio, what was reached is the "
         "median of the ratios within each round."
     )
+    if figures.sizes != FULL:
+        text += " **The loads were not those that the bars are meant for.**"
     marks = {True: "yes", False: "**no**", None: "-"}
     rows = [
         [each.bar.what, each.bar.text, each.text, marks[each.met], each.bar.source]
