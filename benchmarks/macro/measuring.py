@@ -75,6 +75,9 @@ def resident_around(pair: Pair, sizes: Sizes, sample: Sample) -> Iterator[None]:
 def connections_possible(wanted: int) -> int:
     """``wanted``, or as many connections as the descriptor limit lets one process relay."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit == resource.RLIM_INFINITY:
-        return wanted
+    return wanted if limit == resource.RLIM_INFINITY else int(possible_within(limit, wanted))
+
+
+def possible_within(limit: int, wanted: float) -> float:
+    """``wanted``, or as many connections as ``limit`` descriptors are enough for."""
     return min(wanted, (limit - _OTHER_DESCRIPTORS) // 2)

@@ -222,7 +222,7 @@ def _workers_scenario(
         own_pair=True,
         quick=False,
         methods=_FEW,
-        connections=lambda sizes: 64,
+        connections=lambda sizes: 256,
         peers=("fastsocks", "fastsocks-workers"),
         notes="What two workers could do on cores of their own shows in the CPU time of the "
         "busiest one: a relay is done when it is. Where the load generator shares the cores, "
@@ -300,11 +300,11 @@ SCALE_SCENARIOS = [
     ),
     _workers_scenario(
         "bulk",
-        "16 downloads at once",
+        "256 downloads at once",
         "s/GB",
         "MB/s",
         lambda sizes: [
-            *["download", "--connections", "16", "--bytes", str(sizes.bulk_bytes // 16)]
+            *["download", "--connections", "256", "--bytes", str(sizes.bulk_bytes // 256)]
         ],
     ),
 ]
