@@ -9,12 +9,13 @@ lines are the events ``request``, ``reply`` and ``error``, and what the caller d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from fastsocks.address import Address
 from fastsocks.errors import DialError, FastsocksError, ProtocolError
+from fastsocks.policy.authentication import Authenticator
 from fastsocks.request import Request
 from fastsocks.socks import FirstByteServer, Reply, SocksClient, SocksServer
 from fastsocks.socks.http import HttpServer
@@ -109,6 +110,14 @@ def perform(machine: Server | SocksClient, play: str) -> None:
     assert event is None, f"unexpected {event!r}"
     assert not outgoing
     assert not machine.take_outgoing()
+
+
+def checker(accounts: Mapping[bytes, bytes] | None) -> Callable[[bytes, bytes], Any] | None:
+    """Make what a server checks logins by."""
+    if accounts is None:
+        return None
+    authenticator = Authenticator(accounts)
+    return lambda username, password: authenticator.check(username, password, ("192.0.2.1", 1))
 
 
 class Outcome(NamedTuple):

@@ -125,8 +125,8 @@ def test_what_is_owed_comes_at_the_end(service: Service, caplog: pytest.LogCaptu
     for _ in range(7):
         service.report(DialError("x"), PEER, TARGET)
     caplog.clear()
-    service.end_reports()
-    service.end_reports()
+    service.close()
+    service.close()
     assert [record.message for record in caplog.records] == [
         "192.0.2.1 -> example.com:443: x (2 more times)"
     ]
@@ -136,7 +136,7 @@ def test_lines_are_few_in_all(service: Service, caplog: pytest.LogCaptureFixture
     for number in range(1000):
         service.report(TagError("x"), (f"2001:db8::{number:x}", 1), None)
     assert len(caplog.records) == 200
-    service.end_reports()
+    service.close()
     assert caplog.records[-1].message == "800 more lines about connections were left out"
     assert fields(caplog) == {"times": 800}
     caplog.clear()
@@ -197,7 +197,7 @@ def test_advice_depends_on_the_service(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     reporting.report(error, PEER, TARGET)
-    reporting.end_reports()
+    reporting.close()
     assert part in caplog.records[-1].message
     assert CANARY not in caplog.text + repr(reporting)
 
@@ -251,7 +251,7 @@ def test_hits_of_a_limit_of_all_are_alike(
     assert len([one for one in admitted if one]) == 2
     assert limited.limits.hits == {Cap.HANDSHAKES: 48}
     assert len(caplog.records) == 5
-    limited.end_reports()
+    limited.close()
     assert caplog.records[-1].message.endswith("(43 more times)")
 
 

@@ -12,7 +12,7 @@ from fastsocks.address import Address
 from fastsocks.errors import AddressError, ConfigError, ReplyError, VersionError
 from fastsocks.request import BIND
 from fastsocks.socks import Reply, SocksClient, SocksServer
-from socks_playbook import Outcome, cut, feed, input_of, perform
+from socks_playbook import Outcome, checker, cut, feed, input_of, perform
 
 pytestmark = pytest.mark.usefixtures("messages")
 
@@ -248,7 +248,7 @@ def test_client_and_server_understand_each_other(
 ) -> None:
     username, password = login or (None, None)
     client = SocksClient(target, username=username, password=password)
-    server = SocksServer(None if login is None else dict([login]))
+    server = SocksServer(checker(None if login is None else dict([login])))
     request = reply = None
     for _ in range(3):
         for piece in pieces(client.take_outgoing(), step):
@@ -271,7 +271,7 @@ def pieces(data: bytes, step: int) -> list[bytes]:
 
 def test_a_refused_login_is_understood() -> None:
     client = SocksClient(WEB, **LOGIN)
-    outcome = feed(SocksServer({b"user": b"other"}), [b"\x05\x01\x02\x01\x04user\x04pass"])
+    outcome = feed(SocksServer(checker({b"user": b"other"})), [b"\x05\x01\x02\x01\x04user\x04pass"])
     assert feed(client, [outcome.outgoing]).event == "error AuthenticationError 02"
 
 

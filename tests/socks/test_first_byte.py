@@ -10,7 +10,7 @@ from fastsocks.errors import HandshakeTimeoutError, ProtocolError, VersionError
 from fastsocks.request import PROTOCOLS
 from fastsocks.socks import FirstByteServer, SocksServer
 from fastsocks.socks.first_byte import protocol_of
-from socks_playbook import Outcome, cut, feed
+from socks_playbook import Outcome, checker, cut, feed
 
 pytestmark = pytest.mark.usefixtures("messages")
 
@@ -56,7 +56,7 @@ def test_a_byte_that_begins_nothing_gets_no_answer(first: int) -> None:
     [("socks5", b"\x05\xff"), ("socks4", b"\x00\x5b" + bytes(6)), ("http", b"HTTP/1.1 407 ")],
 )
 def test_who_does_not_log_in_is_refused(protocol: str, answer: bytes) -> None:
-    outcome = feed(FirstByteServer(ACCOUNTS), [REQUESTS[protocol]])
+    outcome = feed(FirstByteServer(checker(ACCOUNTS)), [REQUESTS[protocol]])
     assert outcome.outgoing.startswith(answer)
     assert outcome.event == "error AuthenticationError 02"
 
@@ -74,7 +74,7 @@ def test_any_bytes_are_a_request_or_a_protocol_error(
     data: bytes, login: bool, cuts: st.DataObject
 ) -> None:
     points = cuts.draw(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
-    server = FirstByteServer(ACCOUNTS if login else None)
+    server = FirstByteServer(checker(ACCOUNTS if login else None))
     request = None
     try:
         for piece in cut(data, *points):

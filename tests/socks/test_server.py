@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from fastsocks.address import Address
 from fastsocks.errors import (
     AddressTypeError,
+    AuthenticationError,
     DialError,
     HandshakeTimeoutError,
     PolicyError,
@@ -20,7 +23,7 @@ from fastsocks.errors import (
 )
 from fastsocks.request import BIND, CONNECT, Request
 from fastsocks.socks import SocksServer
-from socks_playbook import Outcome, cut, feed, input_of, perform
+from socks_playbook import Outcome, checker, cut, feed, input_of, perform
 
 pytestmark = pytest.mark.usefixtures("messages")
 
@@ -330,7 +333,7 @@ PLAYS = [
 
 @pytest.mark.parametrize(("accounts", "play"), PLAYS)
 def test_play(accounts: Any, play: str) -> None:
-    perform(SocksServer(accounts), play)
+    perform(SocksServer(checker(accounts)), play)
 
 
 @pytest.mark.parametrize("play", BIND_PLAYS.values(), ids=BIND_PLAYS)
@@ -341,12 +344,12 @@ def test_bind(play: str) -> None:
 @pytest.mark.parametrize(("accounts", "play"), PLAYS)
 def test_play_at_every_split(accounts: Any, play: str) -> None:
     data = input_of(play)
-    whole = feed(SocksServer(accounts), [data])
+    whole = feed(SocksServer(checker(accounts)), [data])
     for first in range(1, len(data)):
-        assert feed(SocksServer(accounts), cut(data, first)) == whole
+        assert feed(SocksServer(checker(accounts)), cut(data, first)) == whole
         for second in range(first + 1, len(data)):
-            assert feed(SocksServer(accounts), cut(data, first, second)) == whole
-    assert feed(SocksServer(accounts), cut(data, *range(len(data)))) == whole
+            assert feed(SocksServer(checker(accounts)), cut(data, first, second)) == whole
+    assert feed(SocksServer(checker(accounts)), cut(data, *range(len(data)))) == whole
 
 
 @pytest.mark.parametrize("code", range(1, 9))
@@ -405,7 +408,7 @@ def test_misuse_is_not_mistaken_for_the_client() -> None:
 
 
 def test_no_accounts_at_all_let_nobody_in() -> None:
-    outcome = feed(SocksServer({}), [b"\x05\x02\x00\x02\x01\x00\x00"])
+    outcome = feed(SocksServer(checker({})), [b"\x05\x02\x00\x02\x01\x00\x00"])
     assert outcome == Outcome(b"\x05\x02\x01\x01", "error AuthenticationError 02")
 
 
@@ -416,7 +419,7 @@ def test_longest_messages() -> None:
     request = b"\x05\x01\x00\x03\xff" + b"a" * 255 + b"\x00\x50"
     data = b"\x05\x01\x02" + login + request
     event = f"request 01 {'a' * 255}:80 as {'u' * 255}"
-    assert feed(SocksServer(ACCOUNTS), cut(data, *range(len(data)))).event == event
+    assert feed(SocksServer(checker(ACCOUNTS)), cut(data, *range(len(data)))).event == event
 
 
 def test_other_commands_on_request() -> None:
@@ -427,7 +430,7 @@ def test_other_commands_on_request() -> None:
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_nothing_refers_to_the_buffer(kind: Any) -> None:
-    server = SocksServer(ACCOUNTS)
+    server = SocksServer(checker(ACCOUNTS))
     memory = bytearray(600)
     data = input_of(LOGIN_PLAYS["all at once"])
     request = None
@@ -443,7 +446,7 @@ def test_nothing_refers_to_the_buffer(kind: Any) -> None:
 
 
 def test_memory_is_bounded_by_one_message() -> None:
-    server = SocksServer(ACCOUNTS)
+    server = SocksServer(checker(ACCOUNTS))
     server.receive(b"\x05\x01\x02")
     login = b"\x01\xff" + b"u" * 255 + b"\xff" + b"q" * 254
     tracemalloc.start()
@@ -457,7 +460,7 @@ def test_memory_is_bounded_by_one_message() -> None:
 
 
 def test_secrets_stay_out_of_text() -> None:
-    server = SocksServer({b"user": b"hunter2"})
+    server = SocksServer(checker({b"user": b"hunter2"}))
     server.receive(b"\x05\x01\x02")
     with pytest.raises(Exception, match="wrong") as caught:
         server.receive(b"\x01\x04user\x07hunter1")
@@ -482,4 +485,80 @@ conversations = st.lists(pieces | st.binary(max_size=12), max_size=5).map(b"".jo
 def test_any_bytes_at_any_split(data: bytes, login: bool, cuts: st.DataObject) -> None:
     accounts = ACCOUNTS if login else None
     points = cuts.draw(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
-    assert feed(SocksServer(accounts), cut(data, *points)) == feed(SocksServer(accounts), [data])
+    whole = feed(SocksServer(checker(accounts)), [data])
+    assert feed(SocksServer(checker(accounts)), cut(data, *points)) == whole
+
+
+class LaterVerdict:
+    """Answers when it is awaited."""
+
+    def __init__(self, user: str | None = None) -> None:
+        self.asked: list[tuple[bytes, bytes]] = []
+        self._user = user
+
+    def __call__(self, username: bytes, password: bytes) -> Awaitable[str | None]:
+        self.asked.append((username, password))
+        return self._wait()
+
+    async def _wait(self) -> str | None:
+        return self._user
+
+
+def wait_for(server: SocksServer) -> Request | None:
+    """Await what the handshake waits for."""
+
+    async def wait() -> Request | None:
+        assert server.pending is not None
+        return await server.pending
+
+    return asyncio.run(wait())
+
+
+LOGIN = b"\x05\x01\x02\x01\x04user\x04pass"
+REQUEST = b"\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x50"
+
+
+@pytest.mark.parametrize("ahead", [b"", REQUEST[:3], REQUEST, REQUEST + b"early"])
+def test_a_check_that_takes_its_time(ahead: bytes) -> None:
+    check = LaterVerdict("somebody")
+    server = SocksServer(check)
+    assert server.receive(LOGIN + ahead) is None
+    assert check.asked == [(b"user", b"pass")]
+    assert server.take_outgoing() == b"\x05\x02"
+    with pytest.raises(RuntimeError):
+        server.receive(b"more")
+    request = wait_for(server)
+    assert server.pending is None
+    assert server.take_outgoing() == b"\x01\x00"
+    if len(ahead) < len(REQUEST):
+        assert request is None
+        request = server.receive(REQUEST[len(ahead) :])
+    early = ahead[len(REQUEST) :]
+    assert request == Request(Address.of("192.0.2.1", 80), early, "somebody", CONNECT)
+
+
+def test_a_check_that_refuses_later() -> None:
+    server = SocksServer(LaterVerdict())
+    assert server.receive(LOGIN + REQUEST) is None
+    with pytest.raises(AuthenticationError) as caught:
+        wait_for(server)
+    assert server.failed(caught.value) == b"\x05\x02\x01\x01"
+
+
+def test_a_bad_request_behind_a_check() -> None:
+    server = SocksServer(LaterVerdict("somebody"))
+    assert server.receive(LOGIN + b"\x05\x01\x00\x09") is None
+    with pytest.raises(AddressTypeError) as caught:
+        wait_for(server)
+    assert server.failed(caught.value) == bytes.fromhex("0502 0100 05080001000000000000")
+
+
+def test_a_check_that_takes_too_long() -> None:
+    verdict = asyncio.Future[str | None](loop=asyncio.new_event_loop())
+    server = SocksServer(lambda *_: verdict)
+    assert server.receive(LOGIN) is None
+    assert server.take_outgoing() == b"\x05\x02"
+    assert server.failed(HandshakeTimeoutError("late")) == b""
+    assert isinstance(server.pending, Coroutine)
+    server.pending.close()
+    verdict.get_loop().close()

@@ -14,7 +14,7 @@ import pytest
 from fastsocks.address import Address
 from fastsocks.errors import AddressTypeError
 from fastsocks.socks import SocksClient, SocksServer
-from socks_playbook import Outcome, cut, feed, parse_bytes
+from socks_playbook import Outcome, checker, cut, feed, parse_bytes
 from twins import import_twin
 
 PATH = Path(__file__).parent.parent / "vectors" / "socks5.json"
@@ -66,7 +66,7 @@ def test_greeting(vector: Any) -> None:
     data = bytes.fromhex(vector["hex"])
     without, with_accounts = GREETINGS[vector["name"]]
     assert both_ways(SocksServer, data) == without
-    assert both_ways(lambda: SocksServer(ACCOUNTS), data) == with_accounts
+    assert both_ways(lambda: SocksServer(checker(ACCOUNTS)), data) == with_accounts
 
 
 RIGHT = Outcome(b"\x05\x02\x01\x00", None)
@@ -85,7 +85,8 @@ LOGINS = {
 def test_login(messages: Any, vector: Any) -> None:
     data = bytes.fromhex(vector["hex"])
     assert (
-        both_ways(lambda: SocksServer(ACCOUNTS), b"\x05\x01\x02" + data) == LOGINS[vector["name"]]
+        both_ways(lambda: SocksServer(checker(ACCOUNTS)), b"\x05\x01\x02" + data)
+        == LOGINS[vector["name"]]
     )
     if "username" in vector:
         expected = (vector["username"].encode(), vector["password"].encode(), len(data))

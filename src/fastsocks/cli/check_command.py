@@ -16,7 +16,7 @@ from .given import Given, configured, first_run
 from .process import core_count, find_user, raise_limits
 
 #: Keys that tell what a file is for, where nobody says.
-_OF_LOCAL = ("locals", "accounts", "url")
+_OF_LOCAL = ("locals", "accounts", "accounts_file", "url")
 _OF_SERVERS = ("servers", "shadowsocks", "server", "method", "users", *PASSWORDS)
 
 
@@ -118,6 +118,8 @@ class _Collected(logging.Handler):
 def _print_options(side: Side, options: Any, sources: Mapping[str, str]) -> None:
     rows = []
     for option in dataclasses.fields(options):
+        if option.name == "authenticate":  # from Python only
+            continue
         key = _key_of(option.name, side)
         value = _shown(key, option.name, getattr(options, option.name))
         rows.append((key.name, value, sources[option.name]))

@@ -142,6 +142,7 @@ def server(**given: Any) -> None:
 @flags.names(
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
+@flags.accounts_file
 @flags.common
 @peers_flags
 def local(**given: Any) -> None:
@@ -161,6 +162,7 @@ def local(**given: Any) -> None:
 @flags.names(
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
+@flags.accounts_file
 @flags.allow_private
 @flags.binding
 @flags.common
@@ -179,6 +181,23 @@ def genkey(method: str) -> None:
         from fastsocks.shadowsocks import generate_key
 
         click.echo(generate_key(method))
+
+
+@fastsocks.command()
+@click.argument("file", metavar="FILE")
+@click.argument("user", metavar="USER")
+@click.option("--delete", is_flag=True, help="Take the user out.")
+def passwd(file: str, user: str, delete: bool) -> None:
+    """Set the password of USER in FILE, for --accounts-file.
+
+    It is asked for, or read from standard input where that is no terminal: its first line. FILE
+    gets a hash of it, and is made, for its owner's eyes only, if need be. A service that uses it
+    notices by itself.
+    """
+    with failures():
+        from .passwd_command import change_account
+
+        change_account(file, user, delete=delete)
 
 
 @fastsocks.command()

@@ -191,6 +191,12 @@ listening = _all(
     ),
 )
 
+accounts_file = click.option(
+    "--accounts-file",
+    metavar="FILE",
+    help="File of further users and hashes of their passwords, made by `fastsocks passwd`.",
+)
+
 binding = _all(
     click.option(
         "--bind-address",

@@ -349,7 +349,11 @@ class _Reading:
             raise ConfigError(f"{where}{error}") from None
 
     def _advise(self, options: Options) -> None:
-        if isinstance(options, ProxyOptions) and options.beyond_loopback and not options.accounts:
+        if (
+            isinstance(options, ProxyOptions)
+            and options.beyond_loopback
+            and not options.has_accounts
+        ):
             self._warnings.append(
                 "anyone who can reach this proxy can use it: it listens beyond 127.0.0.1 and has "
                 "no accounts"

@@ -135,7 +135,7 @@ class _Reader:
             protocols = self._protocols(setting.value, path)
             settings.setdefault("protocols", Setting(protocols, setting.source))
             return
-        if key.name == "password_file":
+        if key.name in {"password_file", "accounts_file"} and setting.value:
             file = str(self._document.folder / setting.value)
             setting = Setting(file, setting.source)
         elif key.name == "acl":

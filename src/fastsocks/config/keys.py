@@ -221,6 +221,8 @@ _KEYS: tuple[Key, ...] = (
         values.read_accounts, secret=True),
     Key("protocols", _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _sets("protocols"), _sets("protocols"),
         values.read_words),
+    Key("accounts_file", _FASTSOCKS, _TOP | _LOCALS, _NOT_A_USER, _sets("accounts_file"),
+        _sets("accounts_file")),
     Key("allow_private", _FASTSOCKS, _TOP | _SERVERS | _LOCALS,
         _sets("allow_private"), _SERVER_DECIDES, _sets("allow_private"), values.read_flag),
     Key("allow_unencrypted", _FASTSOCKS, _TOP | _SERVERS,
@@ -323,7 +325,8 @@ _KEYS: tuple[Key, ...] = (
               "one-time authentication, which its inventors gave up; remove it, and use an AEAD "
               "method"),
     *_not_yet("socks5_auth_config_path http_auth_config_path", _RUST, _LOCALS,
-              "users in a file of their own; write them here, as `accounts`"),
+              "users in such a file; write them here, as `accounts`, or by `fastsocks passwd` "
+              "into an accounts_file"),
     *_not_yet("tunnel_address", _LIBEV, _TOP, "tunnels; keep ss-tunnel for this one"),
     *_not_yet("forward_address forward_port", _RUST, _LOCALS,
               "tunnels; keep sslocal for this one"),

@@ -8,10 +8,10 @@ none repeats a secret.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from fastsocks.errors import ConfigError
 from fastsocks.request import PROTOCOLS, SOCKS4
@@ -20,6 +20,10 @@ from .rules import Rule, read_rules
 
 #: Passwords (or, on a 2022 server, keys) by user name.
 Accounts: TypeAlias = Mapping[str, str]
+
+#: Tells of a user name, a password and a client's socket address whether that user may log in, or
+#: under which name.
+Hook: TypeAlias = Callable[[str, str, tuple[Any, ...]], Awaitable[bool | str]]
 
 MODES = ("tcp_only", "tcp_and_udp", "udp_only")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -183,23 +187,18 @@ class ServerOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalOptions(Options):
-    """Options of a SOCKS and HTTP proxy that leads to a Shadowsocks server."""
+class SocksOptions(Options):
+    """What services have whose clients speak SOCKS or HTTP."""
 
     addresses: tuple[str, ...] = ("127.0.0.1",)
     port: int = 1080
-    #: Address or name of the Shadowsocks server.
-    server: str
-    #: Port of the Shadowsocks server, 1..65535.
-    server_port: int = 8388
-    #: Encryption method; ``fastsocks genkey METHOD`` makes a key for it.
-    method: str
-    #: As on the server, or for a user of a 2022 server ``iPSK:uPSK``.
-    password: str = field(default="", repr=False)
-    #: As on the server.
-    key: str = field(default="", repr=False)
-    #: Who may use it; nobody named: everybody.
+    #: Who may use it; nobody named, and no file of accounts: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
+    #: File of further accounts, as ``fastsocks passwd`` writes it; "" is none. It is read again
+    #: when it has changed.
+    accounts_file: str = ""
+    #: Is asked in the place of all accounts; from Python only.
+    authenticate: Hook | None = field(default=None, repr=False, compare=False)
     #: What clients may speak, told apart by their first byte: ``socks5``, ``socks4`` (4a too; it
     #: has no passwords, and is refused where there are accounts) and ``http`` (CONNECT, and plain
     #: requests for ``http://``).
@@ -210,31 +209,46 @@ class LocalOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_accounts(self.accounts)
+        _check_protocols(self.protocols, has_accounts=self.has_accounts)
+        _check_udp_address(self.udp_address)
+        if self.authenticate is not None and (self.accounts or self.accounts_file):
+            raise ConfigError("authenticate: there are accounts, too; give one of the two")
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether clients have to log in."""
+        return bool(self.accounts or self.accounts_file or self.authenticate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalOptions(SocksOptions):
+    """Options of a SOCKS and HTTP proxy that leads to a Shadowsocks server."""
+
+    #: Address or name of the Shadowsocks server.
+    server: str
+    #: Port of the Shadowsocks server, 1..65535.
+    server_port: int = 8388
+    #: Encryption method; ``fastsocks genkey METHOD`` makes a key for it.
+    method: str
+    #: As on the server, or for a user of a 2022 server ``iPSK:uPSK``.
+    password: str = field(default="", repr=False)
+    #: As on the server.
+    key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.server:
             raise ConfigError("server: its address is missing")
         _check_port("server port", self.server_port, lowest=1)
         _check_method(self.method)
         _check_key(self.password, self.key)
-        _check_accounts(self.accounts)
-        _check_protocols(self.protocols, self.accounts)
-        _check_udp_address(self.udp_address)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProxyOptions(Options):
+class ProxyOptions(SocksOptions):
     """Options of a plain SOCKS and HTTP proxy."""
 
-    addresses: tuple[str, ...] = ("127.0.0.1",)
-    port: int = 1080
-    #: Who may use it; nobody named: everybody.
-    accounts: Accounts = field(default_factory=dict, repr=False)
-    #: What clients may speak, told apart by their first byte: ``socks5``, ``socks4`` (4a too; it
-    #: has no passwords, and is refused where there are accounts) and ``http`` (CONNECT, and plain
-    #: requests for ``http://``).
-    protocols: tuple[str, ...] = PROTOCOLS
-    #: IP address that UDP clients are told to send to; "" is the one at which their TCP connection
-    #: arrived. For a host that its clients reach by another address, as behind NAT.
-    udp_address: str = ""
     #: Where it listens beyond loopback, whether clients may reach addresses that are not
     #: public: this host, its network.
     allow_private: bool = False
@@ -248,9 +262,6 @@ class ProxyOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_accounts(self.accounts)
-        _check_protocols(self.protocols, self.accounts)
-        _check_udp_address(self.udp_address)
         _check_outbound(self.bind_addresses, "bind_address")
         for address in self.bind_addresses:
             if ip_address(address).is_unspecified:
@@ -362,10 +373,10 @@ def _check_udp_address(address: str) -> None:
         raise ConfigError(f"udp_address: nobody can send to {address}")
 
 
-def _check_protocols(protocols: tuple[str, ...], accounts: Accounts) -> None:
+def _check_protocols(protocols: tuple[str, ...], *, has_accounts: bool) -> None:
     if not protocols or not set(protocols) <= set(PROTOCOLS):
         raise ConfigError(f"protocols: one or more of {', '.join(PROTOCOLS)}")
-    if accounts and set(protocols) == {SOCKS4}:
+    if has_accounts and set(protocols) == {SOCKS4}:
         raise ConfigError("protocols: socks4 has no passwords; add socks5 or http")
 
 

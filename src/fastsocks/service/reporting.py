@@ -275,8 +275,15 @@ class ReportingService(ABC):
             extra={"fields": fields},
         )
 
-    def end_reports(self) -> None:
-        """Write the numbers that are still owed."""
+    def notice(self, client: str, text: str, status: str, advice: str) -> None:
+        """Log what is to be known of a client, rather than of one connection of it."""
+        if not self._limiter.passes(_Key(text, status, client, None)):
+            return
+        fields = _fields(peer=client, status=status, advice=advice)
+        self._log.warning("%s: %s (%s); %s", client, text, status, advice, extra={"fields": fields})
+
+    def close(self) -> None:
+        """Give back what the service holds, and write the numbers that are still owed."""
         self._limiter.end()
 
     def _fit_descriptors(self, workers: int) -> None:

@@ -254,7 +254,7 @@ class Running:
             self._datagrams.engine.close()
         self.unfinished_lookups += await self._resolver.close()
         await self._acceptor.wait_idle()
-        self._service.end_reports()
+        self._service.close()
         self._closed.set()
 
     async def __aenter__(self) -> Self:

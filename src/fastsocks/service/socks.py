@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from fastsocks.errors import CommandError
-from fastsocks.policy import UserCounters, encode_accounts
+from fastsocks.errors import AuthenticationError, CommandError
+from fastsocks.policy import UserCounters
 from fastsocks.request import CONNECT, SOCKS5, UDP_ASSOCIATE
 from fastsocks.socks import FirstByteServer, SocksServer
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .datagrams import Datagrams, SocksAssociation
     from .interfaces import Peer
+    from .logins import Logins
     from .shared_state import SharedState
 
 
@@ -38,8 +40,12 @@ class SocksService(ReportingService):
         shared: SharedState | None = None,
     ) -> None:
         super().__init__(log, options, shared)
-        self._accounts = encode_accounts(options.accounts)
-        if self._accounts:
+        #: Who may log in; None lets everybody in.
+        self.logins: Logins | None = None
+        if options.has_accounts:
+            from .logins import Logins
+
+            self.logins = Logins(options, self._login_notice)
             self.users = UserCounters()
         self._protocols = options.protocols
         self._udp_address = options.udp_address
@@ -56,9 +62,10 @@ class SocksService(ReportingService):
 
     def inbound(self, peer: Peer) -> SocksServer | FirstByteServer:
         """Make the server's side of a handshake."""
+        check = None if self.logins is None else partial(self.logins.check, peer)
         if self._protocols == (SOCKS5,):
-            return SocksServer(self._accounts, self._commands)
-        return FirstByteServer(self._accounts, self._commands, self._protocols)
+            return SocksServer(check, self._commands)
+        return FirstByteServer(check, self._commands, self._protocols)
 
     async def associate(self, request: Request, peer: Peer, local_host: str) -> SocksAssociation:
         """Open a UDP relay for a client; see :class:`.interfaces.Service`.
@@ -72,6 +79,20 @@ class SocksService(ReportingService):
         tunnel = await self._tunnel(self.datagrams, peer)
         return self.datagrams.associate(
             request, peer, local_host, announced=self._udp_address, tunnel=tunnel
+        )
+
+    def close(self) -> None:
+        """Give back what the service holds; nothing comes after that."""
+        super().close()
+        if self.logins is not None:
+            self.logins.close()
+
+    def _login_notice(self, client: str, text: str) -> None:
+        self.notice(
+            client,
+            text,
+            AuthenticationError.status,
+            "somebody may be guessing, or an application has an old password",
         )
 
     async def _tunnel(

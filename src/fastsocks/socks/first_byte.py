@@ -10,7 +10,7 @@ from fastsocks.request import CONNECT, HTTP, PROTOCOLS, SOCKS4, SOCKS5
 from .server import SocksServer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Mapping
+    from collections.abc import Awaitable, Collection
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .http import Exchange, HttpServer
     from .messages import Buffer
+    from .server import Check
     from .socks4 import Socks4Server
 
 
@@ -27,23 +28,23 @@ class FirstByteServer:
     It only passes on: the first read decides to whom. A letter begins a method of HTTP; of
     anything else the versions 5 and 4 are known.
 
-    :param accounts: as of :class:`.server.SocksServer`.
+    :param check: as of :class:`.server.SocksServer`.
     :param commands: likewise.
     :param protocols: those that are spoken here, of :data:`fastsocks.request.PROTOCOLS`.
     """
 
-    __slots__ = ("_accounts", "_chosen", "_commands", "_protocols")
+    __slots__ = ("_check", "_chosen", "_commands", "_protocols")
 
     #: A client is told what it did wrong.
     silent = False
 
     def __init__(
         self,
-        accounts: Mapping[bytes, bytes] | None = None,
+        check: Check | None = None,
         commands: Collection[int] = (CONNECT,),
         protocols: Collection[str] = PROTOCOLS,
     ) -> None:
-        self._accounts = accounts
+        self._check = check
         self._commands = commands
         self._protocols = protocols
         self._chosen: SocksServer | Socks4Server | HttpServer | None = None
@@ -88,15 +89,15 @@ class FirstByteServer:
             what = f"byte {first:#04x}" if protocol is None else protocol
             raise VersionError(f"{what} instead of {' or '.join(self._protocols)}")
         if protocol == SOCKS5:
-            return SocksServer(self._accounts, self._commands)
+            return SocksServer(self._check, self._commands)
         # Imported when the first client speaks them: the start does not wait for it.
         if protocol == SOCKS4:
             from .socks4 import Socks4Server
 
-            return Socks4Server(authenticated=self._accounts is not None, commands=self._commands)
+            return Socks4Server(authenticated=self._check is not None, commands=self._commands)
         from .http import HttpServer
 
-        return HttpServer(self._accounts, self._commands)
+        return HttpServer(self._check, self._commands)
 
 
 def protocol_of(first: int) -> str | None:

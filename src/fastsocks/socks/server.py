@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from fastsocks.errors import (
     AuthenticationError,
@@ -26,21 +26,25 @@ from .messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
 
     from .messages import Buffer
 
+    #: Tells whose user name and password these are; None is nobody's, and refuses.
+    Check: TypeAlias = Callable[[bytes, bytes], str | Awaitable[str | None] | None]
+
 # What the client owes next, then what we owe it.
 _GREETING: Final = 0
 _CREDENTIALS: Final = 1
-_REQUEST: Final = 2
-_BINDING: Final = 3
-_DIALING: Final = 4
-_REFUSED: Final = 5
-_DONE: Final = 6
+_CHECKING: Final = 2
+_REQUEST: Final = 3
+_BINDING: Final = 4
+_DIALING: Final = 5
+_REFUSED: Final = 6
+_DONE: Final = 7
 
 _CHOICES = {
     method: build_choice(method)
@@ -54,46 +58,51 @@ class SocksServer:
     """One accepted connection of a SOCKS5 server (RFC 1928, RFC 1929), up to its request.
 
     The caller hands every read to :meth:`receive` and sends what :meth:`take_outgoing`
-    then holds, until one of three ends:
+    then holds, until one of these ends it:
 
     - a :class:`~fastsocks.request.Request` comes back: dial, and send what
       :meth:`connected` or :meth:`failed` returns; for a BIND `connected` is due twice;
     - `receive` raises: send what :meth:`failed` returns for that error, and close;
+    - :attr:`pending` is there after None was returned: await it, and take what it returns or
+      raises as that of `receive`;
     - the client leaves or takes too long: `failed` returns nothing to add, close.
 
     `connected` and `failed` return everything still owed, in order: also what
     `take_outgoing` was not asked for. None of it is owed twice.
 
-    What is kept between two reads is one incomplete message, less than 513 bytes.
+    What is kept between two reads is one incomplete message, less than 513 bytes; while a check
+    takes its time, what the client had sent ahead.
 
-    :param accounts: passwords by username; any bytes. With accounts, an empty mapping
-        included, the client has to log in; None lets everybody in.
+    :param check: is given user name and password of a client, any bytes, and returns the user's
+        name, or None, which refuses, or what is to be awaited for that. With it every client has
+        to log in; None lets everybody in.
     :param commands: what is offered here; other commands are refused with reply 7.
     """
 
     __slots__ = (
-        "_accounts",
+        "_check",
         "_commands",
         "_kept",
         "_outgoing",
         "_refusal",
         "_stage",
         "_user",
+        "pending",
     )
 
     #: What follows the handshake is plain bytes.
     codec: None = None
     #: A client is told what it did wrong.
     silent = False
-    #: It waits for nobody but its client.
-    pending: None = None
 
     def __init__(
         self,
-        accounts: Mapping[bytes, bytes] | None = None,
+        check: Check | None = None,
         commands: Collection[int] = (CONNECT,),
     ) -> None:
-        self._accounts = accounts
+        #: The rest of the handshake, to be awaited, while `check` takes its time.
+        self.pending: Awaitable[Request | None] | None = None
+        self._check = check
         self._commands = commands
         self._stage = _GREETING
         self._kept = b""
@@ -113,16 +122,15 @@ class SocksServer:
         :raises CommandError: the command is not offered here.
         :raises ProtocolError: the greeting has no methods. (All are ProtocolErrors.)
         """
-        if self._stage > _REQUEST:
-            raise RuntimeError("this handshake has ended")
+        if self._stage > _REQUEST or self._stage == _CHECKING:
+            raise RuntimeError("this handshake has ended, or waits")
         if self._kept:
             data = self._kept + data
             self._kept = b""
         try:
             return self._advance(data)
         except ProtocolError as error:
-            self._refusal = self._build_refusal(error)
-            self._stage = _REFUSED
+            self._refuse(error)
             raise
 
     def take_outgoing(self) -> bytes:
@@ -176,7 +184,27 @@ class SocksServer:
                 self._kept = bytes(data[position:])
                 return None
             username, password, position = credentials
-            self._log_in(username, password)
+            verdict = self._check(username, password) if self._check is not None else None
+            if verdict is not None and not isinstance(verdict, str):
+                self._stage = _CHECKING
+                self.pending = self._go_on(verdict, bytes(data[position:]))
+                return None
+            self._log_in(verdict)
+        return self._read_request(data, position)
+
+    async def _go_on(self, verdict: Awaitable[str | None], data: bytes) -> Request | None:
+        """Wait whether the client may log in, and read what it has sent ahead."""
+        user = await verdict
+        self.pending = None
+        self._stage = _CREDENTIALS
+        try:
+            self._log_in(user)
+            return self._read_request(data, 0)
+        except ProtocolError as error:
+            self._refuse(error)
+            raise
+
+    def _read_request(self, data: Buffer, position: int) -> Request | None:
         request = read_request(data, position)
         if request is None:
             self._kept = bytes(data[position:])
@@ -188,7 +216,7 @@ class SocksServer:
         return Request(address, bytes(data[position:]), self._user, command)
 
     def _choose_method(self, methods: bytes) -> None:
-        if self._accounts is None:
+        if self._check is None:
             method, stage = NO_AUTHENTICATION, _REQUEST
         else:
             method, stage = USERNAME_PASSWORD, _CREDENTIALS
@@ -197,18 +225,16 @@ class SocksServer:
         self._outgoing = _CHOICES[method]
         self._stage = stage
 
-    def _log_in(self, username: bytes, password: bytes) -> None:
-        import hmac  # with libcrypto behind it, which nobody needs without accounts
-
-        expected = (self._accounts or {}).get(username)
-        # compare_digest takes as long as its second argument is: nothing of the
-        # password, and whether there is such a user, shows in the time.
-        same = hmac.compare_digest(expected or b"", password)
-        if expected is None or not same:
+    def _log_in(self, user: str | None) -> None:
+        if user is None:
             raise AuthenticationError("wrong username or password")
-        self._user = username.decode("utf-8", "surrogateescape")
+        self._user = user
         self._outgoing += _WELCOME
         self._stage = _REQUEST
+
+    def _refuse(self, error: ProtocolError) -> None:
+        self._refusal = self._build_refusal(error)
+        self._stage = _REFUSED
 
     def _build_refusal(self, error: ProtocolError) -> bytes:
         if self._stage == _GREETING:

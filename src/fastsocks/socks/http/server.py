@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -23,11 +22,12 @@ from .head import HeadReader, RequestError, build_head, end_to_end
 from .target import read_absolute, read_authority
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Mapping
+    from collections.abc import Awaitable, Collection
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
     from fastsocks.socks.messages import Buffer
+    from fastsocks.socks.server import Check
 
     from .head import Head, Headers
 
@@ -47,35 +47,35 @@ class HttpServer:
     plain request, in absolute-form, is rewritten for its target, and goes there as early data;
     :attr:`codec` then keeps the connection to this one request.
 
-    What is kept between two reads is one incomplete head, 8 KiB at most.
+    What is kept between two reads is one incomplete head, 8 KiB at most; while a check takes its
+    time, what the client had sent ahead.
 
-    :param accounts: passwords by username; any bytes. With accounts, an empty mapping
-        included, clients have to log in (Basic, RFC 7617); None lets everybody in.
+    :param check: as of :class:`fastsocks.socks.server.SocksServer`; clients log in by Basic (RFC
+        7617).
     :param commands: what is offered here; without CONNECT nothing is.
     """
 
     __slots__ = (
-        "_accounts",
         "_bodyless",
+        "_check",
         "_commands",
         "_dialing",
         "_ended",
         "_reader",
         "_tunnel",
         "codec",
+        "pending",
     )
 
     #: A client is told what it did wrong.
     silent = False
-    #: It waits for nobody but its client.
-    pending: Awaitable[Request | None] | None = None
 
     def __init__(
         self,
-        accounts: Mapping[bytes, bytes] | None = None,
+        check: Check | None = None,
         commands: Collection[int] = (CONNECT,),
     ) -> None:
-        self._accounts = accounts
+        self._check = check
         self._commands = commands
         self._reader: HeadReader | None = HeadReader(LONGEST_REQUEST_HEAD)
         self._tunnel = False
@@ -84,6 +84,8 @@ class HttpServer:
         self._ended = False
         #: Of a plain request; a tunnel is plain bytes.
         self.codec: Exchange | None = None
+        #: The rest of the handshake, to be awaited, while `check` takes its time.
+        self.pending: Awaitable[Request | None] | None = None
 
     def receive(self, data: Buffer) -> Request | None:
         """Take in what the client sent, cut anywhere.
@@ -102,11 +104,10 @@ class HttpServer:
             if found is None:
                 return None
             self._reader = None
-            return self._request(*found)
+            return self._log_in(*found)
         except RequestError as error:
             self._reader = None
-            named = RequestError(f"HTTP: {error}", error.code)
-            raise named from None
+            raise _named(error) from None
 
     def take_outgoing(self) -> bytes:
         """Return nothing: a server of HTTP only answers requests."""
@@ -131,11 +132,30 @@ class HttpServer:
         self._dialing = False
         return _answer(error, bodyless=self._bodyless)
 
-    def _request(self, head: Head, rest: bytes) -> Request:
+    def _log_in(self, head: Head, rest: bytes) -> Request | None:
         self._bodyless = head.method == b"HEAD"
         if len(head.values(b"host")) > 1:
             raise RequestError("several fields Host")
-        user = self._authenticate(head)
+        if self._check is None:
+            return self._request(head, rest, None)
+        verdict = self._check(*_credentials(head))
+        if verdict is None or isinstance(verdict, str):
+            return self._request(head, rest, _known(verdict))
+        self.pending = self._go_on(verdict, head, rest)
+        return None
+
+    async def _go_on(
+        self, verdict: Awaitable[str | None], head: Head, rest: bytes
+    ) -> Request | None:
+        """Wait whether the client may log in, and carry on with its request."""
+        user = await verdict
+        self.pending = None
+        try:
+            return self._request(head, rest, _known(user))
+        except RequestError as error:
+            raise _named(error) from None
+
+    def _request(self, head: Head, rest: bytes, user: str | None) -> Request:
         if CONNECT not in self._commands:
             raise CommandError("HTTP requests are not offered")
         if head.method == b"CONNECT":
@@ -172,15 +192,20 @@ class HttpServer:
         self.codec = Exchange(body)
         return Request(target.address, build_head(line, fields) + body.take(rest), user)
 
-    def _authenticate(self, head: Head) -> str | None:
-        if self._accounts is None:
-            return None
-        username, password = _credentials(head)
-        expected = self._accounts.get(username)
-        same = hmac.compare_digest(expected or b"", password)
-        if expected is None or not same:
-            raise AuthenticationError("HTTP: wrong username or password")
-        return username.decode("utf-8", "surrogateescape")
+
+def _known(user: str | None) -> str:
+    """Return the user's name.
+
+    :raises AuthenticationError: it is nobody's.
+    """
+    if user is None:
+        raise AuthenticationError("HTTP: wrong username or password")
+    return user
+
+
+def _named(error: RequestError) -> RequestError:
+    """Return an error that says which protocol it is about."""
+    return RequestError(f"HTTP: {error}", error.code)
 
 
 def _credentials(head: Head) -> tuple[bytes, bytes]:

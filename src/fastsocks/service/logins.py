@@ -1,0 +1,112 @@
+"""The logins of a running service: its accounts, the file of them, and threads for hashes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastsocks.config.accounts_file import open_to_others, read_accounts_file
+from fastsocks.errors import ConfigError
+from fastsocks.policy import encode_accounts
+from fastsocks.policy.authentication import Authenticator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastsocks.config import LocalOptions, ProxyOptions
+    from fastsocks.policy.authentication import Verdict
+
+    from .interfaces import Peer
+
+#: Seconds between two looks at the file of accounts, at least.
+_LOOK_INTERVAL = 1.0
+
+#: Hashes made at a time, at most; each takes its memory and, while it lasts, a processor.
+_MOST_THREADS = 4
+
+_log = logging.getLogger("fastsocks")
+
+
+class Logins:
+    """Checks who logs in.
+
+    A file of accounts that has changed is read again at the next login.
+
+    :param options: of a service that has accounts.
+    :param notice: see :class:`fastsocks.policy.authentication.Authenticator`.
+    :param clock: seconds of a clock that never goes back.
+    :raises ConfigError: the file of accounts cannot be read, or is malformed.
+    """
+
+    def __init__(
+        self,
+        options: LocalOptions | ProxyOptions,
+        notice: Callable[[str, str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._authenticator = Authenticator(
+            encode_accounts(options.accounts),
+            hook=options.authenticate,
+            run=self._run,
+            notice=notice,
+            clock=clock,
+        )
+        self._clock = clock
+        self._threads: ThreadPoolExecutor | None = None
+        self._file = options.accounts_file
+        self._state: tuple[int, ...] | None = None
+        if self._file:
+            self._state = self._look()
+            self._authenticator.use_hashes(read_accounts_file(self._file))
+            if open_to_others(self._file):
+                _log.warning(
+                    "%s: other users of this machine can read it: chmod 600 %s",
+                    self._file,
+                    self._file,
+                )
+        self._next_look = clock() + _LOOK_INTERVAL
+
+    def check(self, peer: Peer, username: bytes, password: bytes) -> Verdict:
+        """Tell who that is; see :meth:`fastsocks.policy.authentication.Authenticator.check`."""
+        if self._file and self._clock() >= self._next_look:
+            self._next_look = self._clock() + _LOOK_INTERVAL
+            self._follow()
+        return self._authenticator.check(username, password, peer)
+
+    def close(self) -> None:
+        """Begin no more hashes."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
+
+    def _follow(self) -> None:
+        """Read the file again if it has changed."""
+        state = self._look()
+        if state == self._state:
+            return
+        self._state = state
+        try:
+            hashes = read_accounts_file(self._file)
+        except ConfigError as error:
+            _log.error("%s; the accounts from before stay", error)
+            return
+        self._authenticator.use_hashes(hashes)
+        _log.info("%s: read again, %d accounts", self._file, len(hashes))
+
+    def _look(self) -> tuple[int, ...] | None:
+        try:
+            found = Path(self._file).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+
+    def _run(self, function: Callable[[], bool]) -> asyncio.Future[bool]:
+        if self._threads is None:
+            count = min(max((os.cpu_count() or 1) - 1, 1), _MOST_THREADS)
+            self._threads = ThreadPoolExecutor(count, "fastsocks-passwords")
+        return asyncio.get_running_loop().run_in_executor(self._threads, function)

@@ -1,0 +1,341 @@
+"""Who may log in, and how often they may try."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from fastsocks.policy.authentication import REMEMBERED, Authenticator
+from fastsocks.policy.failures import FailedLogins
+
+PEER = ("192.0.2.1", 40000)
+OTHER = ("192.0.2.2", 40000)
+SHUT_OUT = "10 different logins were wrong; further ones are refused for 60 s, right or wrong"
+
+
+class Clock:
+    """A clock that the test turns on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Hash:
+    """Stands for a slow hash; counts."""
+
+    def __init__(self, password: bytes) -> None:
+        self._password = password
+        self.made = 0
+
+    def matches(self, password: bytes) -> bool:
+        self.made += 1
+        return password == self._password
+
+
+class Threads:
+    """Runs what is handed to it when the test says so, in this thread."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[asyncio.Future[bool], Callable[[], bool]]] = []
+
+    def __call__(self, function: Callable[[], bool]) -> asyncio.Future[bool]:
+        future = asyncio.get_running_loop().create_future()
+        self.waiting.append((future, function))
+        return future
+
+    def run(self) -> None:
+        for future, function in self.waiting:
+            if not future.done():
+                future.set_result(function())
+        self.waiting.clear()
+
+
+class Hashed:
+    """An authenticator of two users with hashes, and one without."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.threads = Threads()
+        self.notices: list[tuple[str, str]] = []
+        self.alice, self.bob = Hash(b"a-secret"), Hash(b"b-secret")
+        self.authenticator = Authenticator(
+            {b"plain": b"p-secret"},
+            run=self.threads,
+            notice=lambda *told: self.notices.append(told),
+            clock=self.clock,
+        )
+        self.authenticator.use_hashes({b"alice": self.alice, b"bob": self.bob})
+
+    def begin(self, user: bytes, password: bytes, peer: Any = PEER) -> asyncio.Future[str | None]:
+        verdict = self.authenticator.check(user, password, peer)
+        assert isinstance(verdict, Awaitable)
+        return asyncio.ensure_future(verdict)
+
+    async def check(self, user: bytes, password: bytes, peer: Any = PEER) -> str | None:
+        verdict = self.authenticator.check(user, password, peer)
+        if verdict is None or isinstance(verdict, str):
+            return verdict
+        waiting = asyncio.ensure_future(verdict)
+        await asyncio.sleep(0)
+        self.threads.run()
+        return await waiting
+
+    @property
+    def made(self) -> int:
+        return self.alice.made + self.bob.made
+
+
+def test_accounts_are_checked_at_once() -> None:
+    authenticator = Authenticator({b"user": b"pass", b"\xff": b"\0"})
+    assert authenticator.check(b"user", b"pass", PEER) == "user"
+    assert authenticator.check(b"\xff", b"\0", PEER) == "\udcff"
+    for wrong in ((b"user", b"Pass"), (b"user", b""), (b"User", b"pass"), (b"", b"")):
+        assert authenticator.check(*wrong, PEER) is None
+
+
+def test_no_accounts_let_nobody_in() -> None:
+    assert Authenticator().check(b"", b"", PEER) is None
+
+
+def test_a_hash_is_made_once(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        assert await hashed.check(b"alice", b"a-secret") == "alice"
+        assert hashed.alice.made == 1
+        # Known at once from now on, from anywhere.
+        assert hashed.authenticator.check(b"alice", b"a-secret", OTHER) == "alice"
+        hashed.clock.now += REMEMBERED - 1
+        assert hashed.authenticator.check(b"alice", b"a-secret", PEER) == "alice"
+        hashed.clock.now += 2
+        assert await hashed.check(b"alice", b"a-secret") == "alice"
+        assert hashed.alice.made == 2
+
+    run(scenario())
+
+
+def test_connections_at_once_share_a_hash(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        first, second, third = (hashed.begin(b"bob", b"b-secret") for _ in range(3))
+        await asyncio.sleep(0)
+        # Who gives up takes it from nobody else.
+        second.cancel()
+        await asyncio.sleep(0)
+        assert len(hashed.threads.waiting) == 1
+        hashed.threads.run()
+        assert set(await asyncio.gather(first, third)) == {"bob"}
+        assert hashed.bob.made == 1
+
+    run(scenario())
+
+
+def test_an_unknown_user_costs_as_much_as_a_wrong_password(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        for count, (user, password) in enumerate(
+            [(b"alice", b"wrong"), (b"nobody", b"wrong"), (b"plain", b"wrong"), (b"", b"")], 1
+        ):
+            assert await hashed.check(user, password) is None
+            assert hashed.made == count
+        # Not even with the password of the user whose hash stands in.
+        assert await hashed.check(b"nobody", b"a-secret") is None
+        assert await hashed.check(b"plain", b"a-secret") is None
+        assert hashed.made == 6
+        assert hashed.authenticator.check(b"plain", b"p-secret", PEER) == "plain"
+
+    run(scenario())
+
+
+def test_the_same_wrong_pair_costs_once_and_counts_once(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        for _ in range(100):
+            assert await hashed.check(b"alice", b"an old one") is None
+        assert hashed.made == 1
+        assert await hashed.check(b"alice", b"a-secret") == "alice"
+        assert hashed.notices == []
+
+    run(scenario())
+
+
+def test_who_guesses_is_shut_out(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        assert await hashed.check(b"bob", b"b-secret") == "bob"
+        for number in range(50):
+            assert await hashed.check(b"alice", b"%d" % number) is None
+        assert hashed.made == 11
+        # Or else the right one could be found among those that are remembered.
+        assert hashed.authenticator.check(b"bob", b"b-secret", PEER) is None
+        assert hashed.authenticator.check(b"plain", b"p-secret", PEER) is None
+        assert hashed.authenticator.check(b"bob", b"b-secret", OTHER) == "bob"
+        assert hashed.notices == [(PEER[0], SHUT_OUT)]
+        hashed.clock.now += 61
+        assert hashed.authenticator.check(b"bob", b"b-secret", PEER) == "bob"
+
+    run(scenario())
+
+
+def test_who_guesses_from_one_network_of_ipv6_is_one_client() -> None:
+    authenticator = Authenticator({b"user": b"pass"})
+    for number in range(10):
+        peer = (f"2001:db8::{number + 1:x}", 4000, 0, 0)
+        assert authenticator.check(b"user", b"%d" % number, peer) is None
+    assert authenticator.check(b"user", b"pass", ("2001:db8::ffff", 4000, 0, 0)) is None
+    assert authenticator.check(b"user", b"pass", ("2001:db8:0:1::1", 4000, 0, 0)) == "user"
+
+
+def test_few_hashes_wait(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        verdicts = [
+            hashed.begin(b"alice", b"%d" % number, (f"192.0.2.{number % 8}", 1))
+            for number in range(64)
+        ]
+        assert hashed.authenticator.check(b"alice", b"a-secret", OTHER) is None
+        assert [text for _, text in hashed.notices] == [
+            "too many passwords are being checked; further ones are refused"
+        ]
+        # What waits already can be waited for.
+        verdicts.append(hashed.begin(b"alice", b"1"))
+        await asyncio.sleep(0)
+        hashed.threads.run()
+        assert set(await asyncio.gather(*verdicts)) == {None}
+        assert await hashed.check(b"alice", b"a-secret", ("198.51.100.1", 1)) == "alice"
+
+    run(scenario())
+
+
+def test_few_hashes_of_one_client_wait(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        verdicts = [hashed.begin(b"alice", b"%d" % number) for number in range(16)]
+        assert hashed.authenticator.check(b"alice", b"a-secret", PEER) is None
+        verdicts.append(hashed.begin(b"bob", b"b-secret", OTHER))
+        hashed.threads.run()
+        assert (await asyncio.gather(*verdicts))[-1] == "bob"
+
+    run(scenario())
+
+
+def test_new_hashes_forget_what_was(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        assert await hashed.check(b"alice", b"a-secret") == "alice"
+        assert await hashed.check(b"alice", b"new") is None
+        late = hashed.begin(b"bob", b"b-secret")
+        hashed.authenticator.use_hashes({b"alice": Hash(b"new")})
+        assert await hashed.check(b"alice", b"a-secret") is None
+        assert await hashed.check(b"alice", b"new") == "alice"
+        # A hash that was begun before says who may log in, but not who may later.
+        hashed.threads.run()
+        await late
+        assert await hashed.check(b"bob", b"b-secret") is None
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("answer", "user"),
+    [(True, "alice"), ("Alice of accounting", "Alice of accounting"), (False, None), ("", None),
+     (None, None), (1, None)],
+)  # fmt: skip
+def test_a_hook_decides(run: Any, answer: Any, user: str | None) -> None:
+    asked: list[tuple[str, str, Any]] = []
+
+    async def hook(username: str, password: str, peer: Any) -> Any:
+        asked.append((username, password, peer))
+        return answer
+
+    async def scenario() -> None:
+        authenticator = Authenticator(hook=hook)
+        for _ in range(3):
+            verdict: Any = authenticator.check(b"alice", b"\xff", PEER)
+            assert await verdict == user
+        assert asked == [("alice", "\udcff", PEER)] * 3
+
+    run(scenario())
+
+
+def test_a_hook_that_fails_lets_nobody_in_and_blames_nobody(run: Any) -> None:
+    async def hook(username: str, password: str, peer: Any) -> bool:
+        raise ValueError(f"cannot look up {username} with {password}")
+
+    async def scenario() -> None:
+        notices: list[tuple[str, str]] = []
+        authenticator = Authenticator(hook=hook, notice=lambda *told: notices.append(told))
+        for number in range(20):
+            verdict: Any = authenticator.check(b"alice", b"hunter%d" % number, PEER)
+            assert await verdict is None
+        assert set(notices) == {(PEER[0], "authenticate raised ValueError; nobody gets in by it")}
+
+    run(scenario())
+
+
+def test_a_client_that_guesses_is_not_passed_to_the_hook(run: Any) -> None:
+    asked: list[str] = []
+
+    async def hook(username: str, password: str, peer: Any) -> bool:
+        asked.append(password)
+        return False
+
+    async def scenario() -> None:
+        authenticator = Authenticator(hook=hook)
+        for number in range(20):
+            verdict: Any = authenticator.check(b"alice", b"%d" % number, PEER)
+            if verdict is not None:
+                assert await verdict is None
+        assert len(asked) == 10
+
+    run(scenario())
+
+
+def test_nothing_that_is_kept_is_a_secret(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        await hashed.check(b"alice", b"a-" + b"secret")
+        await hashed.check(b"alice", b"hunter" + b"2!")
+        kept = [hashed.authenticator._right, hashed.authenticator._failures._clients]
+        texts = [repr(hashed.authenticator), *map(repr, kept)]
+        texts += [repr(one.pairs) for one in hashed.authenticator._failures._clients.values()]
+        assert not any("secret" in text or "hunter2!" in text for text in texts)
+
+    run(scenario())
+
+
+def test_memory_of_failures_is_bounded() -> None:
+    clock = Clock()
+    failures = FailedLogins(capacity=100, clock=clock)
+    for number in range(1000):
+        for pair in range(50):
+            failures.add(f"client {number}", b"%d" % pair)
+    assert len(failures) == 100
+    assert all(len(one.pairs) == 10 for one in failures._clients.values())
+    assert failures.shut_out("client 999")
+    assert not failures.shut_out("client 899")
+    clock.now += 60
+    assert not failures.shut_out("client 999")
+    assert not failures.known("client 998", b"1")
+
+
+def test_memory_of_what_was_right_is_bounded(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsocks.policy.authentication._MOST_REMEMBERED", 3)
+
+    async def scenario() -> None:
+        hashed = Hashed()
+        users = {b"user %d" % number: Hash(b"same") for number in range(5)}
+        hashed.authenticator.use_hashes(users)
+        for user in users:
+            assert await hashed.check(user, b"same") == user.decode()
+        assert len(hashed.authenticator._right) == 3
+        assert hashed.authenticator.check(b"user 4", b"same", PEER) == "user 4"
+        assert await hashed.check(b"user 0", b"same") == "user 0"
+        assert users[b"user 0"].made == 2
+
+    run(scenario())
