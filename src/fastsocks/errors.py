@@ -147,6 +147,12 @@ class ResolveError(DialError):
     reply = 0x04
 
 
+class UpstreamError(DialError):
+    """A server on the way to the target is not there, or refuses; ``reply`` says why."""
+
+    status = "upstream"
+
+
 class ResetError(FastsocksError):
     """One end of a relay broke off; so the other end was reset too."""
 

@@ -38,7 +38,7 @@ def everything_shown(configure: Any, file: Path, content: object) -> str:
 
 
 def test_the_secret_keys_are_these() -> None:
-    assert SECRETS == ["accounts", "key", "password", "password_file", "url", "users"]
+    assert SECRETS == ["accounts", "key", "password", "password_file", "upstream", "url", "users"]
 
 
 SHAPES: list[Any] = [

@@ -276,3 +276,18 @@ def _start_on_port(name: str, command: Callable[[int], list[str]], port: int) ->
         process.kill()
         raise
     return Service(process, address)
+
+
+def wait_until_listening(name: str, command: Callable[[int], list[str]]) -> Service:
+    """Start a program that says nothing, and wait until it listens on the port it is given."""
+    address = SocketAddress("127.0.0.1", free_port())
+    process = Process(name, command(address.port))
+    try:
+        wait_until(
+            lambda: accept_queue(address) is not None or not process.alive, f"{name} listens"
+        )
+        process.check_alive()
+    except BaseException:
+        process.kill()
+        raise
+    return Service(process, address)

@@ -216,7 +216,7 @@ def test_refusals_are_typed(run: Run[None]) -> None:
 @pytest.mark.parametrize(
     ("url", "text"),
     [
-        ("http://127.0.0.1:8080", "neither"),
+        ("https://127.0.0.1:8080", "none of"),
         ("socks5://user:CANARY@", "host is missing"),
         ("socks5://user:CANARY@host:port", "socks5://"),
         ("ss://YWVzLTEyOC1nY206dGVzdA@h:1?plugin=obfs-local", "plugin"),

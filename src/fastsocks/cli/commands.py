@@ -109,6 +109,7 @@ def fastsocks() -> None:
 )
 # ss-server takes it, for the sake of shared configurations.
 @click.option("-l", "--local-port", type=int, hidden=True, expose_value=False)
+@flags.upstream
 @flags.allow_private
 @flags.allow_unencrypted
 @flags.public_address
@@ -163,6 +164,7 @@ def local(**given: Any) -> None:
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
 @flags.accounts_file
+@flags.upstream
 @flags.allow_private
 @flags.binding
 @flags.common

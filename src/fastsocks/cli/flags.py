@@ -218,6 +218,14 @@ binding = _all(
     ),
 )
 
+upstream = click.option(
+    "--upstream",
+    multiple=True,
+    metavar="URL",
+    help="Dial through another server: ss://..., socks5:// or http://[USER:PASSWORD@]HOST[:PORT]; "
+    "several make a chain, in their order.",
+)
+
 allow_private = _flag(
     "--allow-private",
     text="Let clients reach this host, its network and other addresses that are not public.",

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 #: What stands in the place of a secret.
 HIDDEN = "..."
 
-_SECRET_FLAGS = ("--password", "--key", "--user")
+_SECRET_FLAGS = ("--password", "--key", "--user", "--upstream")
 #: ``-k`` by itself or behind others: ``-vk``.
 _SHORT = re.compile(r"-[A-Za-z0-9]*?k")
-_URL = re.compile(r"ss://[^\s)'\"]*", re.IGNORECASE)
+_URL = re.compile(r"\b(ss|socks5h?|http)://[^\s)'\"]*", re.IGNORECASE)
 
 
 def hide_secrets() -> None:
@@ -61,5 +61,5 @@ def without_secrets(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def without_urls(text: str) -> str:
-    """Return `text` with HIDDEN for whatever follows an ``ss://``."""
-    return _URL.sub(f"ss://{HIDDEN}", text)
+    """Return `text` with HIDDEN for whatever follows ``ss://``, or the like of an upstream."""
+    return _URL.sub(lambda found: f"{found[1].lower()}://{HIDDEN}", text)

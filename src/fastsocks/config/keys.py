@@ -125,6 +125,10 @@ _NO_SERVER = _refused(
 )
 _NOT_A_USER = _refused("a server's users are `users`, names and their keys of a 2022 method")
 _USE_ACCOUNTS = _refused("who may use it is `accounts`, names and passwords")
+_NO_UPSTREAM = _refused(
+    "local leads to its Shadowsocks server; `fastsocks proxy` leads through others, ss:// among "
+    "them"
+)
 _SERVER_DECIDES = _warning("ignored: the server decides that")
 
 
@@ -229,6 +233,8 @@ _KEYS: tuple[Key, ...] = (
         _sets("allow_unencrypted"), _IGNORED, _IGNORED, values.read_flag),
     _option("rules", _FASTSOCKS, read_rules, _TOP | _SERVERS | _LOCALS),
     _everywhere("acl", _BOTH, _sets("rules"), places=_TOP | _SERVERS | _LOCALS),
+    Key("upstream", _FASTSOCKS, _TOP | _SERVERS | _LOCALS,
+        _sets("upstream"), _NO_UPSTREAM, _sets("upstream"), values.read_texts, secret=True),
     # How
     _option("timeout", _ALL, values.read_seconds, _TOP | _SERVERS),
     _option("tcp_idle_timeout", _FASTSOCKS, values.read_seconds),
@@ -316,7 +322,7 @@ _KEYS: tuple[Key, ...] = (
               _TOP | _SERVERS,
               "choosing the way out; remove it, and route by local_address or a network namespace"),
     *_not_yet("outbound_proxy", _RUST, _TOP | _SERVERS,
-              "another proxy behind this one; remove it if connections may go straight out"),
+              "write `upstream`, the URL of the other proxy, for `server` and `proxy`"),
     *_not_yet("security", _RUST, _TOP,
               "another policy about replays than to reject them; remove it if that will do"),
     *_not_yet("online_config", _RUST, _TOP,

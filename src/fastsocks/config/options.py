@@ -162,6 +162,9 @@ class ServerOptions(Options):
     key: str = field(default="", repr=False)
     #: 2022 methods on AES: the PSK of each user, in base64 (SIP023).
     users: Accounts = field(default_factory=dict, repr=False)
+    #: URLs of servers to dial through, in their order: ``ss://...``, or ``socks5://`` and
+    #: ``http://`` with ``[user:password@]host[:port]``. None dials directly. See upstream.md.
+    upstream: tuple[str, ...] = field(default=(), repr=False)
     #: IP addresses to dial from, one of each family at most; none leaves it to the system.
     outbound_addresses: tuple[str, ...] = ()
     #: Whether clients may reach addresses that are not public: this host, its network.
@@ -249,6 +252,8 @@ class LocalOptions(SocksOptions):
 class ProxyOptions(SocksOptions):
     """Options of a plain SOCKS and HTTP proxy."""
 
+    #: As on the server.
+    upstream: tuple[str, ...] = field(default=(), repr=False)
     #: Where it listens beyond loopback, whether clients may reach addresses that are not
     #: public: this host, its network.
     allow_private: bool = False

@@ -80,6 +80,15 @@ def read_text(value: object) -> str:
     return value
 
 
+def read_texts(value: object) -> tuple[str, ...]:
+    """Read a text or a list of texts; in a text blanks stand between several."""
+    if isinstance(value, str):
+        value = value.split()
+    if not isinstance(value, list | tuple):
+        raise ConfigError("it has to be a text, or a list of texts")
+    return tuple(read_text(item) for item in value)
+
+
 def read_password(value: object) -> str:
     """Read a password; shadowsocks-libev takes one of digits without quotes."""
     if isinstance(value, int) and not isinstance(value, bool):

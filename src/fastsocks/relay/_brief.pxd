@@ -25,6 +25,7 @@ cdef class Engine(AttachingEngine):
         Codec target_codec,
         object ended,
         bint prompt,
+        bytes to_client,
         bytes to_target,
     )
 

@@ -128,6 +128,7 @@ cdef class Engine(AttachingEngine):
             ended,
             False,
             b"",
+            b"",
         )
 
     cdef Relay relay(
@@ -141,6 +142,7 @@ cdef class Engine(AttachingEngine):
         Codec target_codec,
         object ended,
         bint prompt,
+        bytes to_client,
         bytes to_target,
     ):
         cdef BriefRelay relay = BriefRelay.__new__(BriefRelay)
@@ -151,7 +153,8 @@ cdef class Engine(AttachingEngine):
         relay._brief = True
         relay.client.prompt = prompt
         self._poller.pass_on(token, relay, _relay_ready)
-        if to_target:
+        if to_client or to_target:
+            relay.client.first = to_client
             relay.target.first = to_target
             relay._attach()
         return relay

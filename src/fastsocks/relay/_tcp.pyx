@@ -40,9 +40,11 @@ from fastsocks.errors import (
 from fastsocks.net.tcp import KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES
 
 cdef enum:
-    PLAINTEXT_SIZE = READ_SIZE + HEADROOM
+    # Each codec of a chain may have kept a record; see shadowsocks.layers.MOST_LAYERS.
+    LAYERS = 4
+    PLAINTEXT_SIZE = READ_SIZE + LAYERS * HEADROOM
     # Sealing adds 34 bytes to every 16383, which is less than one in 256, and a preamble; a
-    # codec of Python more.
+    # codec of Python more, and more than all layers of a chain.
     WIRE_SIZE = PLAINTEXT_SIZE + ADAPTED_ROOM
 
 cdef int _KEEPALIVE_IDLE = KEEPALIVE_IDLE

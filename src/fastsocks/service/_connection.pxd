@@ -78,6 +78,8 @@ cdef class Connection:
     # What the target must get before the relay's bytes; None while the outbound's first
     # bytes wait for a payload.
     cdef bytes to_target
+    # What the target said behind the answer of a server on the way.
+    cdef bytes from_target
     cdef object inbound
     # None again from hand_over on; what stays are command, address and user.
     cdef object request
@@ -111,6 +113,7 @@ cdef class Connection:
     cdef int bind(self, object local_host) except -1
     cdef int read_ahead(self) except -1
     cdef int peer_came(self) except -1
+    cdef int begin_payload(self) except -1
     cdef int connect(self, bytes wire) except -1
     cdef int connected(self, bint settled) except -1
     cdef bint send_reply(self) except -1

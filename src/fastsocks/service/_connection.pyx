@@ -288,13 +288,14 @@ cdef class Connection:
         cdef bytes wire
         try:
             self.route = self.acceptor.service.route(self.request, self.peer)
-            address, codec = self.route.address, self.route.codec
-            payload = self.request.early_data
-            self.early = len(payload)
-            if codec is None:
-                self.to_target = payload
-            elif payload or not self.route.payload_wait:
-                self.to_target = codec.request(self.request.address, payload)
+            if self.route.open is not None:
+                self.state = State.DIALING
+                # The way has a time limit of its own.
+                self.deadline = float("inf")
+                self.task = self.acceptor.loop.create_task(_open(self, self.route.open))
+                return 0
+            address = self.route.address
+            self.begin_payload()
             ready = self.acceptor.dialer.literal(address, self.route.permit)
         except FastsocksError as error:
             return self.refuse(error)
@@ -315,6 +316,16 @@ cdef class Connection:
             return 0
         wire = address.wire
         return self.connect(wire)
+
+    cdef int begin_payload(self) except -1:
+        """Make the outbound's first bytes, if they need not wait for a payload."""
+        codec, payload = self.route.codec, self.request.early_data
+        self.early = len(payload)
+        if codec is None:
+            self.to_target = payload
+        elif payload or not self.route.payload_wait:
+            self.to_target = codec.request(self.request.address, payload)
+        return 0
 
     cdef int connect(self, bytes wire) except -1:
         cdef AcceptorBase acceptor = self.acceptor
@@ -367,7 +378,7 @@ cdef class Connection:
         cdef uint8_t wire[19]
         cdef int size
         bound = None
-        if self.route.codec is None and not self.silent:
+        if self.route.codec is None and self.route.open is None and not self.silent:
             size = local_address(self.target, wire)
             if size > 0:
                 bound = Address(PyBytes_FromStringAndSize(<char*>wire, size))
@@ -415,6 +426,9 @@ cdef class Connection:
         elif self.target_unread:
             acceptor.poller.watch_again(token, 1, target, ARRIVALS)
         to_target, self.to_target = self.to_target, None
+        to_client, self.from_target = self.from_target or b"", None
+        if to_client and client_codec is not None:
+            to_client = self.inbound.codec.seal(to_client)
         self.state = State.OVER
         acceptor.connections.pop(token, None)
         self.token = 0
@@ -430,6 +444,7 @@ cdef class Connection:
             target_codec,
             self,
             True,
+            to_client,
             to_target,
         )
         if acceptor.users is not None:
@@ -447,6 +462,14 @@ cdef class Connection:
             self.gone(self.early + relay.bytes_up, relay.bytes_down)
         finally:
             acceptor.check_idle()
+
+    def opened(self, way):
+        """Take what the route has opened."""
+        if self.state == State.DIALING:
+            self.route = self.route._replace(codec=way.codec, payload_wait=way.payload_wait)
+            self.from_target = way.early_data
+            self.begin_payload()
+        self.dialed(way.socket)
 
     def dialed(self, sock):
         """Take the socket of the dialer."""
@@ -609,6 +632,19 @@ async def _dial(Connection connection, address, permit):
         connection.not_dialed(error)
     else:
         connection.dialed(sock)
+
+
+async def _open(Connection connection, way):
+    acceptor = connection.acceptor
+    try:
+        opened = await way(acceptor.dialer, connection.admission.client)
+    except asyncio.CancelledError:
+        connection.close(reset=True)
+        raise
+    except Exception as error:
+        connection.not_dialed(error)
+    else:
+        connection.opened(opened)
 
 
 async def _associate(Connection connection, local_host):

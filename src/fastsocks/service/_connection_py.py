@@ -61,6 +61,8 @@ class Connection:
         self._since = self._loop.time()
         # Payload in bytes that goes to the target before the relay begins.
         self._early = 0
+        # What the target said behind the answer of a server on the way.
+        self._from_target = b""
         self._deadline = 0.0
 
     async def run(self) -> None:
@@ -98,9 +100,7 @@ class Connection:
                 request, route, target = found
             else:
                 route = self._service.route(request, self._peer)
-                target = await self._acceptor.dialer.dial(
-                    route.address, self._admission.client, route.permit
-                )
+                route, target = await self._dial(route)
             try:
                 await self._hand_over(request, route, target)
             except BaseException:
@@ -115,6 +115,16 @@ class Connection:
             self._tell(ResetError(cause.strerror or str(cause)))
             return False
         return True
+
+    async def _dial(self, route: Route) -> tuple[Route, socket.socket]:
+        """Connect, and return what the way has come to."""
+        dialer, client = self._acceptor.dialer, self._admission.client
+        if route.open is None:
+            return route, await dialer.dial(route.address, client, route.permit)
+        opened = await route.open(dialer, client)
+        self._from_target = opened.early_data
+        route = route._replace(codec=opened.codec, payload_wait=opened.payload_wait)
+        return route, opened.socket
 
     def _tell(self, error: FastsocksError) -> None:
         """Report why this connection ends."""
@@ -238,7 +248,7 @@ class Connection:
         bound = None
         if request.command == BIND:
             bound = request.address
-        elif route.codec is None:
+        elif route.codec is None and route.open is None:
             host, port = target.getsockname()[:2]
             # A link-local address comes with its scope, which no header can hold.
             bound = Address.of(host.partition("%")[0], port)
@@ -257,10 +267,17 @@ class Connection:
             target,
             route.codec,
             self._relay_ended,
+            to_client=self._first_to_client(),
             to_target=payload,
         )
         if self._service.users is not None:
             self._service.users.begin(request.user, relay, self._early)
+
+    def _first_to_client(self) -> bytes:
+        codec = self._inbound.codec
+        if codec is None or not self._from_target:
+            return self._from_target
+        return bytes(codec.seal(self._from_target))
 
     def _relay_ended(self, relay: Relay) -> None:
         try:

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
+    from fastsocks.net import Dialer
     from fastsocks.net.dial import Permit
     from fastsocks.policy import ClientLimits, UserCounters
     from fastsocks.relay import RelayCodec
     from fastsocks.request import Request
     from fastsocks.shadowsocks import ClientCodec
+    from fastsocks.shadowsocks.layers import LayeredCodec
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -89,13 +91,28 @@ class Route(NamedTuple):
     #: Where to dial.
     address: Address
     #: The codec towards what is dialed; None for plain bytes.
-    codec: ClientCodec | None = None
+    codec: ClientCodec | LayeredCodec | None = None
     #: Seconds to wait for a first payload after :meth:`Inbound.connected`, so that it can
     #: travel with the codec's request.
     payload_wait: float = 0.0
     #: What is asked for each IP address about to be dialed, in the place of what the dialer has;
     #: None leaves it to the dialer.
     permit: Permit | None = None
+    #: For ways that take more than a connect: a coroutine function that is given the dialer and
+    #: what counts as the client, and in whose place `address` and `codec` say nothing.
+    open: Callable[[Dialer, str], Awaitable[Opened]] | None = None
+
+
+class Opened(NamedTuple):
+    """What :attr:`Route.open` has made."""
+
+    #: Connected and non-blocking; the caller's from now on.
+    socket: socket.socket
+    #: As of a :class:`Route`; so the seconds to wait for a first payload.
+    codec: ClientCodec | LayeredCodec | None
+    payload_wait: float
+    #: What the target has already said.
+    early_data: bytes
 
 
 class UdpAssociation(Protocol):

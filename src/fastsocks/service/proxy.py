@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastsocks.errors import CommandError
 from fastsocks.net import check_local_addresses
 from fastsocks.policy import check_request, is_public
-from fastsocks.request import BIND
+from fastsocks.request import BIND, UDP_ASSOCIATE
 
 from .advice import SOCKS_ADVICE
 from .bind import Binder
 from .interfaces import Route
+from .outbound import make_outbound
 from .running import SocksRunning
 from .socks import SocksService
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from fastsocks.config import ProxyOptions
     from fastsocks.net import Resolver
     from fastsocks.request import Request
+    from fastsocks.shadowsocks import PacketCodec
 
+    from .datagrams import Datagrams
     from .interfaces import Peer, PeerListener
     from .listening import Listening
     from .shared_state import SharedState
@@ -37,8 +40,16 @@ class ProxyService(SocksService):
 
     def __init__(self, options: ProxyOptions, shared: SharedState | None = None) -> None:
         super().__init__(_log, options, shared)
-        if options.relays_tcp:
+        # What listens on loopback serves this machine, which reaches the same without it.
+        guarded = options.beyond_loopback and not options.allow_private
+        self.may_dial = is_public if guarded else None
+        self.outbound = make_outbound(self, options, self.may_dial)
+        chain = self._chain = self.outbound.chain if self.outbound is not None else None
+        if chain is None and options.relays_tcp:
             self._commands += (BIND,)
+        if chain is not None and options.relays_udp and not chain.relays_udp:
+            self._commands = tuple(one for one in self._commands if one != UDP_ASSOCIATE)
+            _log.warning("UDP is not offered: it cannot go through %s", chain)
         #: There once the service runs.
         self.binder: Binder | None = None
 
@@ -48,10 +59,15 @@ class ProxyService(SocksService):
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
-        if self.ruling is None:
+        if self.outbound is None:
             return Route(request.address)
-        _, permit = self.ruling.route(request, peer)
-        return Route(request.address, permit=permit)
+        return self.outbound.route(request, peer)
+
+    async def _tunnel(
+        self, datagrams: Datagrams, peer: Peer
+    ) -> tuple[PacketCodec, tuple[int, Any]] | None:
+        """Lead to the upstream, if there is one."""
+        return None if self._chain is None else await self._chain.tunnel(datagrams, peer[0])
 
     async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
         """Listen for a peer of a client; see :class:`.interfaces.Service`.
@@ -70,13 +86,9 @@ class Proxy(SocksRunning):
     """A plain SOCKS and HTTP proxy."""
 
     def __init__(self, options: ProxyOptions, shared: SharedState | None = None) -> None:
-        # What listens on loopback serves this machine, which reaches the same without it.
-        guarded = options.beyond_loopback and not options.allow_private
-        may_dial = is_public if guarded else None
         self._proxy = ProxyService(options, shared)
-        self._proxy.use_rules(options.rules, guard=may_dial)
         self._proxy_options = options
-        super().__init__(self._proxy, options, may_dial=may_dial, shared=shared)
+        super().__init__(self._proxy, options, may_dial=self._proxy.may_dial, shared=shared)
 
     async def start(self, listening: Listening | None = None) -> None:
         """Listen, and serve from now on; see :meth:`.running.Running.start`.

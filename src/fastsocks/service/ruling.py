@@ -53,9 +53,11 @@ class Ruling:
             request.command, peer[0], request.user, request.address, by_name=self._by_name
         )
         _check(verdict)
-        if verdict.pending:
-            return False, partial(self._permit, request, peer[0])
-        return verdict.action is Action.DIRECT, None
+        direct = verdict.action is Action.DIRECT
+        if verdict.pending or (direct and self._by_name and request.address.is_name):
+            # Directly means that its name is resolved here after all.
+            return direct, partial(self._permit, request, peer[0])
+        return direct, None
 
     def _permit(self, request: Request, client: str, host: str) -> None:
         if self._guard is not None and not self._guard(host):

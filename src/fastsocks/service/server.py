@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fastsocks.errors import ConfigError
 from fastsocks.policy import UserCounters, check_request, is_public, weakness_of
 from fastsocks.shadowsocks import ReplayGuard, packet_server, server_codec, server_key
 from fastsocks.shadowsocks.replay import CAPACITY
 
 from .advice import SHADOWSOCKS_ADVICE
 from .interfaces import Route
+from .outbound import make_outbound
 from .reporting import ReportingService
 from .running import Running
 
@@ -47,6 +50,8 @@ class ServerService(ReportingService):
         super().__init__(_log, options, shared)
         if options.users:
             self.users = UserCounters()
+        self.may_dial = None if options.allow_private else is_public
+        self.outbound = make_outbound(self, options, self.may_dial)
         self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all listeners: a salt recorded at one must not pass at another.
         if shared is None:
@@ -72,10 +77,9 @@ class ServerService(ReportingService):
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
-        if self.ruling is None:
+        if self.outbound is None:
             return Route(request.address)
-        _, permit = self.ruling.route(request, peer)
-        return Route(request.address, permit=permit)
+        return self.outbound.route(request, peer)
 
 
 class Server(Running):
@@ -87,14 +91,17 @@ class Server(Running):
     binds_datagrams = True
 
     def __init__(self, options: ServerOptions, shared: SharedState | None = None) -> None:
-        may_dial = None if options.allow_private else is_public
         service = ServerService(options, shared)
-        service.use_rules(options.rules, guard=may_dial)
         self._packets = service.packets
+        if options.upstream and options.relays_udp:
+            if not options.relays_tcp:
+                raise ConfigError("mode: a server's upstream relays no UDP; write tcp_only")
+            _log.warning("UDP is not relayed: a server's upstream is for TCP only")
+            options = replace(options, mode="tcp_only")
         super().__init__(
             service,
             options,
-            may_dial=may_dial,
+            may_dial=service.may_dial,
             local_addresses=options.outbound_addresses,
             shared=shared,
         )

@@ -11,13 +11,14 @@ from ..address import Address
 from ..errors import DialError, ProtocolError, TruncatedError
 from ..net import Dialer, Resolver
 from .limits import PAYLOAD_WAIT
-from .upstream import ShadowsocksUpstream, SocksUpstream, Upstream, read_upstream
+from .upstream import HttpUpstream, ShadowsocksUpstream, SocksUpstream, Upstream, read_upstream
 
 if TYPE_CHECKING:
     import ssl as ssl_module
 
     from ..shadowsocks import ClientCodec
     from ..socks import SocksClient
+    from ..socks.http_client import HttpClient
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
 
@@ -36,7 +37,7 @@ async def open_connection(
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Open a connection to `host` through a server, as :func:`asyncio.open_connection` does.
 
-    :param url: ``ss://...`` (SIP002) or ``socks5://[user:password@]host[:port]``.
+    :param url: ``ss://...`` (SIP002), ``socks5://`` or ``http://[user:password@]host[:port]``.
     :param host: the target; a name is resolved by the server.
     :param port: 1..65535.
     :param limit: size in bytes that the reader buffers before it stops reading.
@@ -45,8 +46,8 @@ async def open_connection(
     :raises ConfigError: the URL is malformed or not supported.
     :raises AddressError: `host` or `port` is no address.
     :raises DialError: the server cannot be reached.
-    :raises ProtocolError: the SOCKS5 server refuses; ``reply`` says why. A Shadowsocks server
-        has no way to tell: its refusal is a connection that ends or breaks.
+    :raises ProtocolError: the SOCKS5 server or HTTP proxy refuses; ``reply`` says why. A
+        Shadowsocks server has no way to tell: its refusal is a connection that ends or breaks.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=limit, loop=loop)
@@ -147,12 +148,12 @@ class _SocksEntrance(asyncio.Protocol):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        upstream: SocksUpstream,
+        upstream: SocksUpstream | HttpUpstream,
         target: Address,
         protocol: asyncio.BaseProtocol,
     ) -> None:
         self.opened: asyncio.Future[asyncio.Transport] = loop.create_future()
-        self._client: SocksClient = upstream.client(target)
+        self._client: SocksClient | HttpClient = upstream.client(target)
         self._protocol = protocol
         self._transport: asyncio.Transport
 
@@ -173,8 +174,9 @@ class _SocksEntrance(asyncio.Protocol):
             return
         self._transport.set_protocol(self._protocol)
         self._protocol.connection_made(self._transport)
-        if reply.early_data:
-            feed(self._protocol, reply.early_data)
+        early_data = reply if isinstance(reply, bytes) else reply.early_data
+        if early_data:
+            feed(self._protocol, early_data)
         if not self.opened.done():
             self.opened.set_result(self._transport)
 

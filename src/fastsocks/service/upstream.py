@@ -13,8 +13,10 @@ from ..socks import SocksClient
 
 if TYPE_CHECKING:
     from ..shadowsocks import ClientKey
+    from ..socks.http_client import HttpClient
 
 _SOCKS_PORT = 1080
+_HTTP_PORT = 8080
 
 
 class ShadowsocksUpstream(NamedTuple):
@@ -26,6 +28,9 @@ class ShadowsocksUpstream(NamedTuple):
     def codec(self) -> ClientCodec:
         """Make the codec of one connection."""
         return ClientCodec(self.key)
+
+    def __str__(self) -> str:
+        return f"ss://{self.address}"
 
 
 class SocksUpstream(NamedTuple):
@@ -39,17 +44,40 @@ class SocksUpstream(NamedTuple):
         """Make the client's side of one handshake."""
         return SocksClient(target, username=self.username, password=self.password)
 
+    def __str__(self) -> str:
+        return f"socks5://{self.address}"
+
     def __repr__(self) -> str:
         return f"<SocksUpstream {self.address}>"
 
 
-Upstream: TypeAlias = ShadowsocksUpstream | SocksUpstream
+class HttpUpstream(NamedTuple):
+    """An HTTP proxy, by its CONNECT."""
+
+    address: Address
+    username: bytes | None
+    password: bytes | None
+
+    def client(self, target: Address) -> HttpClient:
+        """Make the client's side of one handshake."""
+        from ..socks.http_client import HttpClient
+
+        return HttpClient(target, username=self.username, password=self.password)
+
+    def __str__(self) -> str:
+        return f"http://{self.address}"
+
+    def __repr__(self) -> str:
+        return f"<HttpUpstream {self.address}>"
+
+
+Upstream: TypeAlias = ShadowsocksUpstream | SocksUpstream | HttpUpstream
 
 
 def read_upstream(url: str) -> Upstream:
-    """Read ``ss://...`` (SIP002) or ``socks5://[user:password@]host[:port]``.
+    """Read ``ss://...`` (SIP002), ``socks5://`` or ``http://[user:password@]host[:port]``.
 
-    ``socks5h`` is the same: names are always the server's to resolve.
+    ``socks5h`` is the same as ``socks5``: names are always the server's to resolve.
 
     :raises ConfigError: another scheme, a malformed URL, or one that asks for a plugin; never
         repeats a password.
@@ -63,24 +91,28 @@ def read_upstream(url: str) -> Upstream:
             _address(server.host, server.port), client_key(server.method, server.password)
         )
     if scheme in ("socks5", "socks5h"):
-        return _read_socks(url)
-    raise ConfigError("url: it begins with neither ss:// nor socks5://")
+        found = SocksUpstream(*_read_proxy(url, "socks5", _SOCKS_PORT))
+        # Checks the credentials.
+        found.client(found.address)
+        return found
+    if scheme == "http":
+        return HttpUpstream(*_read_proxy(url, "http", _HTTP_PORT))
+    raise ConfigError("url: it begins with none of ss://, socks5:// and http://")
 
 
-def _read_socks(url: str) -> SocksUpstream:
+def _read_proxy(url: str, scheme: str, port: int) -> tuple[Address, bytes | None, bytes | None]:
+    form = f"{scheme}://[user:password@]host[:port]"
     try:
         parts = urlsplit(url)
-        port = parts.port
+        given = parts.port
     except ValueError:
         # Its text may repeat a password.
-        raise ConfigError("url: write socks5://[user:password@]host[:port]") from None
+        raise ConfigError(f"url: write {form}") from None
     if not parts.hostname:
-        raise ConfigError("url: the host is missing in socks5://[user:password@]host[:port]")
+        raise ConfigError(f"url: the host is missing in {form}")
     username = None if parts.username is None else unquote_to_bytes(parts.username)
     password = None if username is None else unquote_to_bytes(parts.password or "")
-    return SocksUpstream(
-        _address(parts.hostname, _SOCKS_PORT if port is None else port), username, password
-    )
+    return _address(parts.hostname, port if given is None else given), username, password
 
 
 def _address(host: str, port: int) -> Address:

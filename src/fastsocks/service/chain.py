@@ -1,0 +1,211 @@
+"""Ways through other servers: one upstream, or a chain of several."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fastsocks.errors import (
+    CommandError,
+    ConfigError,
+    DialError,
+    FastsocksError,
+    ProtocolError,
+    ReplyError,
+    UpstreamError,
+)
+from fastsocks.shadowsocks import ClientCodec, Family, packet_client
+from fastsocks.shadowsocks.layers import MOST_LAYERS, LayeredCodec
+from fastsocks.shadowsocks.packets import SALT_CAPACITY
+
+from .interfaces import Opened, Route
+from .limits import PAYLOAD_WAIT
+from .upstream import ShadowsocksUpstream, read_upstream
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from fastsocks.address import Address
+    from fastsocks.net import Dialer
+    from fastsocks.request import Request
+    from fastsocks.shadowsocks import PacketCodec
+
+    from .datagrams import Datagrams
+    from .upstream import HttpUpstream, SocksUpstream, Upstream
+
+_READ_SIZE = 64 * 1024
+
+
+class Chain:
+    """Servers that a connection passes, in their order.
+
+    :param urls: see :func:`.upstream.read_upstream`.
+    :param timeout: seconds for reaching the target through all of them.
+    :raises ConfigError: one of the URLs is none, or too many are of Shadowsocks.
+    """
+
+    def __init__(self, urls: Sequence[str], timeout: float) -> None:
+        try:
+            self.upstreams: tuple[Upstream, ...] = tuple(map(read_upstream, urls))
+        except ConfigError as error:
+            raise ConfigError(f"upstream: {error}") from None
+        self._timeout = timeout
+        self._packets: PacketCodec | None = None
+        layers = sum(isinstance(one, ShadowsocksUpstream) for one in self.upstreams)
+        if layers > MOST_LAYERS:
+            raise ConfigError(
+                f"upstream: {layers} Shadowsocks servers; {MOST_LAYERS} at most make a chain"
+            )
+
+    def __str__(self) -> str:
+        return ", then ".join(map(str, self.upstreams))
+
+    @property
+    def relays_udp(self) -> bool:
+        """Whether datagrams can go through it: by one Shadowsocks server."""
+        return len(self.upstreams) == 1 and isinstance(self.upstreams[0], ShadowsocksUpstream)
+
+    async def tunnel(
+        self, datagrams: Datagrams, client: str
+    ) -> tuple[PacketCodec, tuple[int, Any]]:
+        """Return the way for the datagrams of one association.
+
+        :raises UpstreamError: there is none.
+        """
+        (upstream,) = self.upstreams
+        if not isinstance(upstream, ShadowsocksUpstream):
+            raise CommandError(f"UDP cannot go through {upstream}")
+        try:
+            server = await datagrams.find_server(upstream.address, client)
+        except DialError as cause:
+            raise _upstream_error(upstream, cause) from cause
+        packets = self._packets or packet_client(upstream.key, salt_capacity=SALT_CAPACITY)
+        if upstream.key.method.family is not Family.AEAD_2022:
+            # Without sessions, one codec knows the salts of all answers.
+            self._packets = packets
+        return packets, server
+
+    def route(self, request: Request) -> Route:
+        """Lead to a target through all servers."""
+        first = self.upstreams[0]
+        if len(self.upstreams) == 1 and isinstance(first, ShadowsocksUpstream):
+            return Route(first.address, first.codec(), PAYLOAD_WAIT, permit=_anything)
+        return Route(first.address, open=partial(self._open, request.address))
+
+    async def _open(self, target: Address, dialer: Dialer, client: str) -> Opened:
+        """Connect to the first server, and go through all of them.
+
+        :raises UpstreamError: one of them is not there, or refuses; ``reply`` says why.
+        """
+        loop = asyncio.get_running_loop()
+        upstream = self.upstreams[0]
+        sock: socket.socket | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                sock = await dialer.dial(upstream.address, client, _anything)
+                link = _Link(loop, sock)
+                early = b""
+                for position, upstream in enumerate(self.upstreams):
+                    last = position + 1 == len(self.upstreams)
+                    following = target if last else self.upstreams[position + 1].address
+                    if isinstance(upstream, ShadowsocksUpstream):
+                        # Whoever comes before may cut what it sends into pieces.
+                        link.enter(ClientCodec(upstream.key, strict=not position), following)
+                    else:
+                        early = await link.shake_hands(upstream, following)
+                        if early and not last:
+                            raise ProtocolError("it sent more than its answer")
+                return link.opened(early)
+        except TimeoutError as cause:
+            error = UpstreamError(f"upstream {upstream} did not answer in time")
+            error.reply = 0x06
+            self._give_up(sock)
+            raise error from cause
+        except (FastsocksError, OSError) as cause:
+            self._give_up(sock)
+            raise _upstream_error(upstream, cause) from cause
+        except BaseException:
+            self._give_up(sock)
+            raise
+
+    @staticmethod
+    def _give_up(sock: socket.socket | None) -> None:
+        if sock is not None:
+            sock.close()
+
+
+class _Link:
+    """A connection through the servers passed so far."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        self._loop = loop
+        self._socket = sock
+        self._codec: ClientCodec | LayeredCodec | None = None
+        #: What the request of the codec will ask for; None where that is sent.
+        self._following: Address | None = None
+
+    def enter(self, codec: ClientCodec, following: Address) -> None:
+        """Go on through a Shadowsocks server, which is told where with the next bytes.
+
+        It says nothing of how that went.
+        """
+        if self._codec is not None:
+            self._codec = LayeredCodec(self._codec, codec, self._following)
+        else:
+            self._codec = codec
+        self._following = following
+
+    async def shake_hands(
+        self, upstream: SocksUpstream | HttpUpstream, following: Address
+    ) -> bytes:
+        """Go on through a server that answers; return what came behind its answer."""
+        client = upstream.client(following)
+        await self._send(client.take_outgoing())
+        while True:
+            data = await self._receive()
+            if not data:
+                client.end_of_stream()
+            answer = client.receive(data)
+            if outgoing := client.take_outgoing():
+                await self._send(outgoing)
+            if answer is not None:
+                return answer if isinstance(answer, bytes) else answer.early_data
+
+    def opened(self, early: bytes) -> Opened:
+        """Return what the relay needs."""
+        if self._codec is None:
+            return Opened(self._socket, None, 0.0, early)
+        if self._following is not None:
+            return Opened(self._socket, self._codec, PAYLOAD_WAIT, early)
+        return Opened(self._socket, LayeredCodec(self._codec), 0.0, early)
+
+    async def _send(self, data: bytes) -> None:
+        if self._codec is not None and self._following is not None:
+            following, self._following = self._following, None
+            data = self._codec.request(following, data)
+        elif self._codec is not None:
+            data = bytes(self._codec.seal(data))
+        await self._loop.sock_sendall(self._socket, data)
+
+    async def _receive(self) -> bytes:
+        """Return what comes; nothing at the end of the stream."""
+        while True:
+            data = await self._loop.sock_recv(self._socket, _READ_SIZE)
+            if not data or self._codec is None:
+                return data
+            if opened := bytes(self._codec.open(data)):
+                return opened
+
+
+def _upstream_error(upstream: Upstream, cause: Exception) -> UpstreamError:
+    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    error = UpstreamError(f"upstream {upstream}: {reason}")
+    if isinstance(cause, ReplyError | DialError):
+        error.reply = cause.reply
+    return error
+
+
+def _anything(_: str) -> None:
+    """Permit every address: whoever runs this service chose the upstream."""

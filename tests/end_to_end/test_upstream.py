@@ -1,0 +1,286 @@
+"""Dialing through other servers: one, or a chain of several."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from harness import socks
+from harness.listener import SocketAddress, refusing_address
+from harness.services import (
+    Implementation,
+    Service,
+    find_program,
+    start_local,
+    start_peer_server,
+    start_proxy,
+    start_server,
+    wait_until_listening,
+)
+from harness.shadowsocks import generate_key
+from harness.socks import ReplyError, Socks5Client, open_connection
+from harness.targets import ServingTarget, Target, echo, exchange, exchange_patterns, http_page
+from harness.udp import Echo, UdpAssociation
+
+METHOD = "2022-blake3-aes-128-gcm"
+KEY = generate_key(METHOD)
+OTHERS = ("chacha20-ietf-poly1305", "aes-256-cfb", "none")
+
+
+class Hops:
+    """Servers that chains go through."""
+
+    def __init__(self, stack: ExitStack, implementation: Implementation) -> None:
+        self._stack = stack
+        self._implementation = implementation
+        self._started: dict[str, tuple[Service, str]] = {}
+
+    def url(self, name: str) -> str:
+        """Return the URL of a server, which is started at the first call."""
+        if name not in self._started:
+            service, url = self._start(name)
+            self._started[name] = self._stack.enter_context(service), url
+        return self._started[name][1]
+
+    def _start(self, name: str) -> tuple[Service, str]:
+        if name == "socks":
+            service = start_proxy("--user", "al:p w", implementation=self._implementation)
+            return service, f"socks5://al:p%20w@{service.address}"
+        if name == "rust":
+            service = start_peer_server("rust", METHOD, KEY)
+            return service, f"ss://{METHOD}:{KEY.replace('/', '%2F')}@{service.address}"
+        if name in OTHERS:
+            flags = ("--allow-unencrypted",) if name == "none" else ()
+            key = "" if name == "none" else "secret"
+            service = start_server(name, key, *flags, implementation=self._implementation)
+            return service, f"ss://{name}:{key}@{service.address}"
+        assert name == "ss"
+        service = start_server(METHOD, KEY, implementation=self._implementation)
+        return service, f"ss://{METHOD}:{KEY.replace('/', '%2F')}@{service.address}"
+
+    def through(self, *names: str) -> Service:
+        """Start a proxy that goes through servers, in their order."""
+        flags = [flag for name in names for flag in ("--upstream", self.url(name))]
+        service = start_proxy(*flags, implementation=self._implementation)
+        return self._stack.enter_context(service)
+
+
+@pytest.fixture(scope="module")
+def hops(implementation: Implementation) -> Iterator[Hops]:
+    """Servers that are started when a test asks for them."""
+    with ExitStack() as stack:
+        yield Hops(stack, implementation)
+
+
+CHAINS = [
+    ("ss",),
+    ("socks",),
+    ("rust",),
+    ("none",),
+    ("socks", "ss"),
+    ("ss", "socks"),
+    ("ss", "rust"),
+    ("none", "ss"),
+    ("ss", "none"),
+    ("aes-256-cfb", "chacha20-ietf-poly1305"),
+    ("ss", "socks", "rust"),
+    ("socks", "ss", "chacha20-ietf-poly1305"),
+    ("rust", "ss", "aes-256-cfb", "chacha20-ietf-poly1305"),
+]
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids="-".join)
+def test_a_transfer_both_ways(hops: Hops, chain: tuple[str, ...]) -> None:
+    size = 3_000_000
+    with ServingTarget(exchange(size)) as target:
+        service = hops.through(*chain)
+        with open_connection(service.address, target.address) as client:
+            exchange_patterns(client.connection, size)
+
+
+@pytest.mark.parametrize("chain", [("ss", "socks"), ("socks",)], ids="-".join)
+def test_a_target_that_speaks_first(hops: Hops, chain: tuple[str, ...]) -> None:
+    def speak(connection: object) -> None:
+        connection.sendall(b"220 welcome")  # type: ignore[attr-defined]
+
+    with ServingTarget(speak) as target:
+        service = hops.through(*chain)
+        with open_connection(service.address, target.address) as client:
+            assert client.read_to_end() == b"220 welcome"
+
+
+@pytest.mark.parametrize("chain", [("socks", "ss"), ("ss", "socks")], ids="-".join)
+def test_curl(hops: Hops, chain: tuple[str, ...]) -> None:
+    with ServingTarget(http_page(b"a page")) as target:
+        service = hops.through(*chain)
+        command = (find_program("curl"), "-sS", "--socks5-hostname", str(service.address))
+        page = subprocess.run(
+            [*command, f"http://localhost:{target.address.port}/"],
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+        assert page.stdout == b"a page"
+
+
+def test_a_server_goes_through_another(hops: Hops, implementation: Implementation) -> None:
+    with (
+        ServingTarget(echo) as target,
+        start_server(
+            METHOD, KEY, "--upstream", hops.url("socks"), implementation=implementation
+        ) as server,
+        start_local(server.address, METHOD, KEY, implementation=implementation) as local,
+    ):
+        server.process.wait_for_line("UDP is not relayed: a server's upstream is for TCP only")
+        with open_connection(local.address, target.address) as client:
+            client.send(b"ping")
+            assert client.read(4) == b"ping"
+
+
+@pytest.mark.parametrize("chain", [("socks",), ("ss", "socks")], ids="-".join)
+def test_replies_of_the_upstream_are_ours(hops: Hops, chain: tuple[str, ...]) -> None:
+    service = hops.through(*chain)
+    with refusing_address() as address, pytest.raises(ReplyError) as caught:
+        open_connection(service.address, address)
+    assert caught.value.code == socks.CONNECTION_REFUSED
+    service.process.wait_for_line(
+        r"upstream socks5://127\.0\.0\.1:\d+: the SOCKS server answered 0x05.*\(upstream\)"
+    )
+
+
+def test_an_upstream_that_is_down(implementation: Implementation) -> None:
+    with (
+        refusing_address() as nobody,
+        start_proxy(
+            "--upstream", f"socks5://al:canary@{nobody}", implementation=implementation
+        ) as service,
+    ):
+        with pytest.raises(ReplyError) as caught:
+            open_connection(service.address, SocketAddress("127.0.0.1", 80))
+        assert caught.value.code == socks.CONNECTION_REFUSED
+        service.process.wait_for_line(f"upstream socks5://{nobody}: Connection refused")
+        assert "canary" not in service.process.output
+
+
+def test_wrong_credentials(hops: Hops, implementation: Implementation) -> None:
+    url = hops.url("socks").replace("al:", "eve:")
+    with start_proxy("--upstream", url, implementation=implementation) as service:
+        with pytest.raises(ReplyError) as caught:
+            open_connection(service.address, SocketAddress("127.0.0.1", 80))
+        assert caught.value.code == socks.GENERAL_FAILURE
+        service.process.wait_for_line("the SOCKS server refuses these credentials")
+
+
+def test_an_upstream_that_says_nothing(implementation: Implementation) -> None:
+    with (
+        Target() as silent,
+        start_proxy(
+            "-t", "1", "--upstream", f"socks5://{silent.address}", implementation=implementation
+        ) as service,
+    ):
+        with pytest.raises(ReplyError) as caught:
+            open_connection(service.address, SocketAddress("127.0.0.1", 80))
+        assert caught.value.code == socks.TTL_EXPIRED
+        service.process.wait_for_line("did not answer in time")
+
+
+def test_rules_choose_who_goes_directly(implementation: Implementation) -> None:
+    with refusing_address() as nobody, ServingTarget(echo) as target:
+        port = target.address.port
+        flags = ("--upstream", f"socks5://{nobody}", "--rule", f"direct to localhost port {port}")
+        with start_proxy(*flags, implementation=implementation) as service:
+            with open_connection(service.address, SocketAddress("localhost", port)) as client:
+                client.send(b"ping")
+                assert client.read(4) == b"ping"
+            with pytest.raises(ReplyError):
+                open_connection(service.address, target.address)
+
+
+@pytest.mark.parametrize("name", ["ss", "rust", "chacha20-ietf-poly1305"])
+def test_datagrams_through_shadowsocks(hops: Hops, name: str) -> None:
+    with Echo() as target:
+        service = hops.through(name)
+        with UdpAssociation(service.address) as client:
+            for size in (1, 512, 1400):
+                assert client.exchange(bytes(size), target.address) == bytes(size)
+
+
+@pytest.mark.parametrize("chain", [("ss", "socks"), ("ss", "rust")], ids="-".join)
+def test_chains_offer_no_udp_and_no_bind(hops: Hops, chain: tuple[str, ...]) -> None:
+    service = hops.through(*chain)
+    service.process.wait_for_line("UDP is not offered: it cannot go through ss://")
+    for command in (socks.BIND, socks.UDP_ASSOCIATE):
+        with Socks5Client(service.address) as client:
+            client.negotiate()
+            client.send(socks.request(SocketAddress("127.0.0.1", 80), command))
+            assert client.read_reply().code == socks.COMMAND_NOT_SUPPORTED
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("chain", [(), ("ss",), ("rust", "socks")], ids="-".join)
+def test_http_proxy(
+    hops: Hops, tmp_path: Path, implementation: Implementation, chain: tuple[str, ...]
+) -> None:
+    """Tinyproxy, which lets nobody in without a login, and answers 403 for other ports."""
+    program = shutil.which("tinyproxy")
+    if program is None:
+        pytest.skip("tinyproxy is missing")
+    with ServingTarget(echo) as target, ExitStack() as stack:
+        url = stack.enter_context(_tinyproxy(program, tmp_path, target.address.port))
+        flags = [flag for name in chain for flag in ("--upstream", hops.url(name))]
+        service = stack.enter_context(
+            start_proxy(
+                *flags,
+                *("--upstream", f"http://al:canary@{url.address}"),
+                implementation=implementation,
+            )
+        )
+        with open_connection(service.address, target.address) as client:
+            client.send(b"ping")
+            assert client.read(4) == b"ping"
+        with pytest.raises(ReplyError) as caught:
+            open_connection(service.address, SocketAddress("127.0.0.1", 9))
+        assert caught.value.code == socks.NOT_ALLOWED
+        service.process.wait_for_line(r"upstream http://.*: the HTTP proxy answered 403")
+
+
+def _tinyproxy(program: str, folder: Path, port: int) -> Service:
+    def command(listening: int) -> list[str]:
+        file = folder / "tinyproxy.conf"
+        file.write_text(
+            f"Port {listening}\nListen 127.0.0.1\nAllow 127.0.0.1\nBasicAuth al canary\n"
+            f"ConnectPort {port}\n",
+            "utf-8",
+        )
+        return [program, "-d", "-c", str(file)]
+
+    return wait_until_listening("tinyproxy", command)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("chain", [(), ("ss",)], ids="-".join)
+def test_microsocks(hops: Hops, implementation: Implementation, chain: tuple[str, ...]) -> None:
+    program = shutil.which("microsocks")
+    if program is None:
+        pytest.skip("microsocks is missing")
+
+    def command(port: int) -> list[str]:
+        return [program, "-i", "127.0.0.1", "-p", str(port), "-u", "al", "-P", "canary"]
+
+    with (
+        ServingTarget(echo) as target,
+        wait_until_listening("microsocks", command) as upstream,
+        start_proxy(
+            *(flag for name in chain for flag in ("--upstream", hops.url(name))),
+            *("--upstream", f"socks5://al:canary@{upstream.address}"),
+            implementation=implementation,
+        ) as service,
+        open_connection(service.address, target.address) as client,
+    ):
+        client.send(b"ping")
+        assert client.read(4) == b"ping"
