@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 _FOLDER = Path(__file__).resolve().parents[1] / "load"
-_READY_SECONDS = 60.0
 # Fewer than what fastsocks lets one client have by default, 4096.
 CONNECTIONS_OF_ONE_ADDRESS = 4000
 
@@ -57,8 +56,8 @@ class Load:
     def ready(self) -> None:
         """Wait until --warm-up or --hold has come to where it waits. Raises LoadError."""
         assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], _READY_SECONDS)[0]:
-            raise LoadError(f"the connections did not stand within {_READY_SECONDS:g} s")
+        if not select.select([self._process.stdout], [], [], self._seconds)[0]:
+            raise LoadError(f"the connections did not stand within {self._seconds} s")
         line = self._process.stdout.readline()
         if not line or json.loads(line)["failed"]:
             output, problem = self._process.communicate("\n\n", timeout=30)

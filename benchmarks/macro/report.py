@@ -9,7 +9,6 @@ from statistics import median
 
 from . import bars
 from .figures import Figures, Record
-from .peer import SOCKS5
 from .scenario import FULL, Scenario
 
 
@@ -100,7 +99,12 @@ def details(figures: Figures) -> list[str]:
 
 
 def _scenario_table(figures: Figures, method: str, scenario: Scenario) -> str:
-    peers = [peer for peer in figures.peers if _belongs(figures.record, peer, method, scenario)]
+    measured = {
+        sample["peer"]
+        for sample in figures.record["samples"]
+        if (sample["method"], sample["scenario"]) == (method, scenario.name)
+    }
+    peers = [peer for peer in figures.peers if peer in measured]
     if not peers:
         return ""
     columns = [
@@ -122,29 +126,6 @@ def _scenario_table(figures: Figures, method: str, scenario: Scenario) -> str:
     if scenario.notes:
         text += f"{scenario.notes}\n\n"
     return text + table(titles, rows)
-
-
-def _belongs(record: Record, peer: str, method: str, scenario: Scenario) -> bool:
-    """Whether the peer is of the kind that ``method`` measures: a pair, or a plain proxy."""
-    return any(
-        sample["peer"] == peer
-        and sample["scenario"] == scenario.name
-        and sample["method"] == method
-        for sample in record["samples"]
-    ) or (
-        # A peer that cannot speak the method is shown with dashes beside those that can.
-        method != SOCKS5
-        and any(
-            sample["peer"] == peer
-            and sample["scenario"] == scenario.name
-            and sample["method"] != SOCKS5
-            for sample in record["samples"]
-        )
-        and any(
-            sample["method"] == method and sample["scenario"] == scenario.name
-            for sample in record["samples"]
-        )
-    )
 
 
 def _spread(values: Sequence[float], decimals: int) -> str:

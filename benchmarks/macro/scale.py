@@ -168,7 +168,7 @@ def _held(pair: Pair, sizes: Sizes) -> Sample:
     sample: Sample = {}
     with (
         resident_around(pair, sizes, sample),
-        load.started(idle, pair.proxy, 4 * sizes.limit) as held,
+        load.started(idle, pair.proxy, 2 * sizes.limit) as held,
     ):
         held.ready()
         settle(pair.processes(), 3.0)
@@ -222,6 +222,7 @@ def _workers_scenario(
         own_pair=True,
         quick=False,
         methods=_FEW,
+        rounds=3,
         connections=lambda sizes: 256,
         peers=("fastsocks", "fastsocks-workers"),
         notes="What two workers could do on cores of their own shows in the CPU time of the "
@@ -267,7 +268,7 @@ SCALE_SCENARIOS = [
         ],
         own_pair=True,
         methods=_FEW,
-        rounds=3,
+        rounds=2,
         connections=lambda sizes: sizes.slow_readers,
     ),
     Scenario(

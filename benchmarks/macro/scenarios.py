@@ -212,7 +212,10 @@ SCENARIOS = [
     ),
     Scenario(
         "pingpong-bulk",
-        lambda sizes: f"{sizes.exchanges:,} of them while another connection downloads",
+        lambda sizes: (
+            f"{sizes.exchanges:,} requests and replies of 64 bytes while another connection "
+            "downloads"
+        ),
         _pingpong_beside_bulk,
         _beside_bulk_figures,
         [
