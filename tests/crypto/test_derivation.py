@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 import fastsocks.crypto
 from fastsocks.crypto import blake3_derive, blake3_hash16
 from fastsocks.implementation import IMPLEMENTATION
+from harness.services import environment
 
 
 def test_subkeys(primitives: ModuleType, kdf_vectors: Any) -> None:
@@ -79,6 +83,25 @@ def test_random_bytes(primitives: ModuleType, size: int) -> None:
         assert first != second
         # A piece that was never filled would repeat.
         assert len({first[at : at + 16] for at in range(0, size - 15, 16)}) == size // 16
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_random_bytes_are_not_given_out_again_after_a_fork(primitives: ModuleType) -> None:
+    # In a process without threads, as forking one with threads is warned of.
+    program = f"""if True:
+        import os, {primitives.__name__} as primitives
+        primitives.random_bytes(16)
+        reader, writer = os.pipe()
+        child = os.fork()
+        os.write(writer, primitives.random_bytes(64))
+        if child:
+            os.waitpid(child, 0)
+            found = os.read(reader, 128)
+            print(len(found), len({{found[at : at + 16] for at in range(0, 128, 16)}}))
+    """
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["128", "8"]
 
 
 def test_random_bytes_of_negative_size(primitives: ModuleType) -> None:

@@ -90,4 +90,5 @@ cdef int hkdf_sha1_raw(
 ) noexcept
 
 # Fills out with n bytes of the kernel's generator; returns 0, or -1 if it fails.
-cdef int random_raw(uint8_t *out, size_t n) noexcept nogil
+# With the GIL only: they come from one store of the process.
+cdef int random_raw(uint8_t *out, size_t n) noexcept

@@ -20,16 +20,18 @@ from .libcrypto cimport *
 from ..errors import MethodError, TagError
 from ._messages import TAG_MISMATCH, missing, wrong_size
 
-cdef extern from "sys/random.h" nogil:
-    int getentropy(void *buffer, size_t length)
+cdef extern from "fastsocks/crypto/entropy.h" nogil:
+    ctypedef struct Entropy "fastsocks_entropy":
+        pass
+
+    Entropy *open_entropy "fastsocks_open_entropy"() noexcept
+    int take_random "fastsocks_random"(Entropy *pool, uint8_t *out, size_t size) noexcept
 
 cdef enum:
     # What fits EVP's int sizes together with a tag.
     LARGEST_RECORD = 0x7FFFFFFF - 16
     LARGEST_UPDATE = 1 << 30
     SHA1_SIZE = 20
-    # getentropy(3) gives no more at a time.
-    LARGEST_ENTROPY = 256
 
 # Name -> (name in libcrypto, key size, nonce size), sizes in bytes.
 cdef dict AEADS = {
@@ -54,7 +56,8 @@ cdef dict STREAMS = {
     "RC4": (b"RC4", 16, 0),
 }
 
-# All three live as long as the process.
+# All of these live as long as the process.
+cdef Entropy *entropy = open_entropy()
 cdef OSSL_LIB_CTX *library = NULL
 cdef EVP_MAC_CTX *hmac_sha1 = NULL
 # Name in libcrypto -> EVP_CIPHER *.
@@ -595,17 +598,8 @@ def random_bytes(Py_ssize_t size):
     return out
 
 
-# Straight from the kernel: half the time of RAND_bytes, and nothing kept that a forked
-# worker would give out a second time.
-cdef int random_raw(uint8_t *out, size_t n) noexcept nogil:
-    cdef size_t piece
-    while n:
-        piece = min(n, <size_t>LARGEST_ENTROPY)
-        if getentropy(out, piece):
-            return -1
-        out += piece
-        n -= piece
-    return 0
+cdef int random_raw(uint8_t *out, size_t n) noexcept:
+    return take_random(entropy, out, n)
 
 
 def require(str cipher not None):
