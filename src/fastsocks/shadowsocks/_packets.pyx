@@ -347,8 +347,10 @@ cdef class AeadPackets(PacketCodec):
         size = left(&reader)
         if salt == NULL or size < _TAG_SIZE:
             return TRUNCATED
-        if self._filter is not None and self._filter.holds(salt):
-            return REPLAYED
+        if self._filter is not None:
+            self._filter.expect(salt)
+            if self._filter.holds(salt):
+                return REPLAYED
         self._rekey(self._opener, salt)
         memset(nonce, 0, sizeof(nonce))
         if self._opener.open_raw(nonce, reader.pos, size, out):
@@ -373,11 +375,13 @@ cdef class AeadPackets(PacketCodec):
         cdef Py_ssize_t size = address_size + payload_size
         cdef uint8_t nonce[24]
         if self._filter is not None:
-            self._filter.remember(out)
+            self._filter.expect(out)
         self._rekey(self._sealer, out)
         memset(nonce, 0, sizeof(nonce))
         payload -= address_size
         memmove(payload, address, address_size)
         if self._sealer.seal_raw(nonce, payload, size, out + self._salt_size):
             raise MemoryError("libcrypto could not seal a packet")
+        if self._filter is not None:
+            self._filter.remember(out)
         return self._salt_size + size + _TAG_SIZE

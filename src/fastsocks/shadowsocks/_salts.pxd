@@ -13,7 +13,9 @@ cdef class SaltFilter:
     cdef int64_t _retention
     cdef object _clock
 
-    # Of a salt the first 8 bytes count; both read no more than these.
+    # Of a salt the first 8 bytes count; all read no more than these.
+    # Lets the processor fetch what the others will look at.
+    cdef int expect(self, const uint8_t* salt) noexcept
     cdef bint holds(self, const uint8_t* salt) except -1
     # Returns 1, or 0 where the salt is remembered already.
     cdef int remember(self, const uint8_t* salt) except -1

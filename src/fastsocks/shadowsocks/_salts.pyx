@@ -24,10 +24,13 @@ cdef extern from * nogil:
     uint64_t fastsocks_load(const uint64_t* place)
     # Where `place` holds something else than `expected`, that is written to `expected`.
     bint fastsocks_swap(uint64_t* place, uint64_t* expected, uint64_t value)
+    void prefetch "__builtin_prefetch"(const void* address)
 
 cdef enum:
     HEADER_SIZE = 64
     SLOTS = 64
+    # In bytes.
+    CACHE_LINE = 64
     FINGERPRINT_SIZE = 8
     TIME_WRAPS = 1 << 15
     TIME_SLACK = 30
@@ -74,6 +77,14 @@ cdef class SaltFilter:
         """Remember `salt`, of 8 bytes or more; False if it is remembered already; see the twin."""
         check_size(salt)
         return self.remember(<const uint8_t*>PyBytes_AS_STRING(salt)) == 1
+
+    cdef int expect(self, const uint8_t* salt) noexcept:
+        cdef uint64_t fingerprint = 0
+        cdef uint64_t* bucket = self._bucket_of(salt, &fingerprint)
+        cdef int i
+        for i in range(0, SLOTS, CACHE_LINE // 8):
+            prefetch(bucket + i)
+        return 0
 
     cdef bint holds(self, const uint8_t* salt) except -1:
         cdef uint64_t fingerprint = 0
