@@ -82,7 +82,6 @@ def test_the_oldest_makes_room(run: Any, twin: UdpTwin) -> None:
                 association, relay = engine.associate()
                 association.ended = lambda name=name: ended.append(name)
                 made.append((association, relay))
-                await asyncio.sleep(0.02)
             # The first is used, so that the second is the one not used for longest.
             with SocksClient(made[0][1]) as client, Far() as target:
                 client.ask(b"x", target.address)
@@ -118,10 +117,8 @@ def test_an_eviction_amid_a_batch_mixes_nothing_up(run: Any, twin: UdpTwin) -> N
 def test_a_user_has_a_cap_of_their_own(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin, capacity=4, capacity_per_user=1) as engine:
-            made = []
-            for user in ("alice", "bob", "alice", None, None):
-                made.append(engine.associate(user=user)[0])
-                await asyncio.sleep(0.02)
+            users = ("alice", "bob", "alice", None, None)
+            made = [engine.associate(user=user)[0] for user in users]
             assert [one.active for one in made] == [False, True, True, True, True]
             made.append(engine.associate(user="bob")[0])
             assert [one.active for one in made] == [False, False, True, True, True, True]

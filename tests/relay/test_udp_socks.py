@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -85,6 +86,29 @@ def test_every_size_through_a_tunnel(run: Any, twin: UdpTwin, method: str) -> No
                     assert engine.counters.packets_up == len(SIZES)
                     assert engine.counters.packets_down == len(SIZES)
                     assert not engine.counters.dropped
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("tunnelled", [False, True], ids=["direct", "tunnelled"])
+def test_many_at_once_are_not_mixed_up(run: Any, twin: UdpTwin, tunnelled: bool) -> None:
+    async def scenario() -> None:
+        async with Engine(twin) as far, Engine(twin) as near:
+            server = far.serve(METHOD)
+            with ExitStack() as stack:
+                target = stack.enter_context(Far())
+                target.echo()
+                clients = []
+                for _ in range(10):
+                    tunnel = near.tunnel(METHOD, server) if tunnelled else None
+                    _, relay = near.associate(tunnel=tunnel)
+                    clients.append(stack.enter_context(SocksClient(relay)))
+                sent = [[b"%d of client %d" % (i, j) for i in range(3)] for j in range(10)]
+                for client, payloads in zip(clients, sent, strict=True):
+                    for payload in payloads:
+                        client.ask(payload, target.address)
+                for client, payloads in zip(clients, sent, strict=True):
+                    assert [(await client.answer())[0] for _ in payloads] == payloads
 
     run(scenario())
 

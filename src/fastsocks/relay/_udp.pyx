@@ -42,6 +42,8 @@ from fastsocks.relay._udp_ports import DatagramCounters
 
 cdef enum:
     EVENT_BATCH = 64
+    # What has come in the meantime is handled without going back to the event loop, so often.
+    ROUNDS = 4
 
 # Seconds between two looks for idle associations, at most.
 cdef double SWEEP_INTERVAL = 15.0
@@ -188,25 +190,29 @@ cdef class DatagramEngine(EngineBase):
 
     def _poll(self):
         cdef epoll_event events[EVENT_BATCH]
-        cdef int count = epoll_wait(self.epoll, events, EVENT_BATCH, 0)
-        cdef int i
+        cdef int rounds = ROUNDS, count, i
         cdef object port
         self.time = <int64_t>time.time()
-        for i in range(count):
-            port = self.ports.get(events[i].data.u64)
-            if port is None:
-                continue
-            try:
-                (<Port>port).readable()
-            except Exception as error:
-                self.flush()
-                self.loop.call_exception_handler(
-                    {"message": "relaying datagrams failed", "exception": error}
-                )
+        while rounds:
+            rounds -= 1
+            count = epoll_wait(self.epoll, events, EVENT_BATCH, 0)
+            if count <= 0:
+                break
+            for i in range(count):
+                port = self.ports.get(events[i].data.u64)
+                if port is None:
+                    continue
+                try:
+                    (<Port>port).readable()
+                except Exception as error:
+                    self.loop.call_exception_handler(
+                        {"message": "relaying datagrams failed", "exception": error}
+                    )
+            self.flush()
 
     cdef int admit(self, Association association) except -1:
         """Count an association in, and end the oldest where there are too many."""
-        association.touched = now()
+        self.touch(association)
         if self._capacity_per_user and association.user is not None:
             same = [one for one in self._associations if (<Association>one).user == association.user]
             if len(same) >= self._capacity_per_user:
@@ -239,7 +245,7 @@ cdef class DatagramEngine(EngineBase):
 cdef Association _oldest(associations):
     cdef Association oldest = None, association
     for association in associations:
-        if oldest is None or association.touched < oldest.touched:
+        if oldest is None or association.use < oldest.use:
             oldest = association
     return oldest
 

@@ -36,6 +36,8 @@ cdef class EngineBase:
     cdef dict ports
     cdef dict faults
     cdef uint64_t serial
+    # How often associations were used so far.
+    cdef uint64_t uses
     cdef int epoll
     # Unix time in seconds, read once for a batch.
     cdef int64_t time
@@ -43,12 +45,15 @@ cdef class EngineBase:
     cdef uint8_t* memory
     cdef uint8_t* arena
     cdef Py_ssize_t arena_used
+    # Whether something that is queued lies in a slot.
+    cdef bint slots_queued
     cdef Inbox* inbox
     cdef Outbox* outbox
 
     cdef uint8_t* room(self, Py_ssize_t size) noexcept
     cdef int commit(self, Py_ssize_t size) noexcept
     cdef int flush(self) noexcept
+    cdef int touch(self, Association association) noexcept
     cdef int send_queued(self) noexcept
     cdef int not_sent(self, uint64_t count) noexcept
     cdef int drop(self, str reason) except -1
@@ -125,6 +130,8 @@ cdef class Association:
     cdef Name latest_target
     # When it was last used, by the clock of now().
     cdef double touched
+    # The same as a number, each its own.
+    cdef uint64_t use
     # Where the engine has a judge: its `targets` and `names`, of this association alone.
     cdef dict targets
     cdef dict names

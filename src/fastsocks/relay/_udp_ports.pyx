@@ -7,7 +7,9 @@ one queue is sent before either is used again.
 
 .. danger::
    What is queued in the outbox points into slots and arena. Both are used again after
-   `flush`, and not before.
+   `flush`, and not before. One flush serves all sockets that became readable together, so that
+   answers from many targets leave by one call; with something queued in a slot, the next
+   socket's turn begins with one.
 """
 
 from collections import Counter
@@ -81,6 +83,14 @@ cdef class EngineBase:
         """Send what is queued, and empty the arena: nothing in it is needed any more."""
         self.send_queued()
         self.arena_used = 0
+        self.slots_queued = False
+        return 0
+
+    cdef int touch(self, Association association) noexcept:
+        association.touched = now()
+        # The clock stands still for milliseconds; the oldest is told from the others all the same.
+        self.uses += 1
+        association.use = self.uses
         return 0
 
     cdef int send_queued(self) noexcept:
@@ -175,9 +185,11 @@ cdef class Port:
 
     cdef int readable(self) except -1:
         cdef Inbox* inbox = self.engine.inbox
-        cdef int count = receive_batch(inbox, self.fd)
-        cdef int i, size, segment, start
+        cdef int count, i, size, segment, start
         cdef uint8_t* data
+        if self.engine.slots_queued:
+            self.engine.flush()
+        count = receive_batch(inbox, self.fd)
         for i in range(count):
             size = message_size(inbox, i)
             if size < 0:
@@ -193,8 +205,6 @@ cdef class Port:
                     break
             if self.fd < 0:
                 break
-        # Nothing may refer to the slots when they are filled again.
-        self.engine.flush()
         return 0
 
 
@@ -320,6 +330,7 @@ cdef class ClientPort(Port):
             engine.commit(size + SLOT_HEADROOM)
         else:
             work = data + SOCKS_HEADER
+            engine.slots_queued = True
         return association.forward(
             work, address_size, work + address_size, size - address_size
         )
@@ -414,7 +425,7 @@ cdef class Association:
         cdef EngineBase engine = self.engine
         cdef uint8_t* out
         cdef Py_ssize_t sealed
-        self.touched = now()
+        engine.touch(self)
         if self.tunnel is not None:
             if engine.judge is not None and not self.may_pass(address, address_size):
                 return engine.drop("not-allowed")
@@ -577,7 +588,7 @@ cdef class Association:
         cdef EngineBase engine = self.engine
         cdef uint8_t* out
         cdef Py_ssize_t sealed
-        self.touched = now()
+        engine.touch(self)
         if self.serving is not None:
             if self.serving.fd < 0:
                 return engine.drop("closed")
