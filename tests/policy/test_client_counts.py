@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsocks.policy import Cap, ClientCounts, ClientLimits
-from fastsocks.policy.client_counts import Kind
+from fastsocks.policy.client_counts import CONNECTIONS
 
 WORKERS = 3
 
@@ -23,7 +23,7 @@ def shared_limits(**caps: Any) -> list[ClientLimits]:
     found = []
     for worker in range(WORKERS):
         counts = ClientCounts(WORKERS, memory)
-        counts.worker = worker
+        counts.enter(worker)
         found.append(ClientLimits(**caps, counts=counts))
     return found
 
@@ -99,8 +99,8 @@ def test_counts_are_those_of_a_plain_table(steps: list[tuple[int, int, int]]) ->
     memory = mmap.mmap(-1, ClientCounts.memory_size(WORKERS))
     counts = [ClientCounts(WORKERS, memory) for _ in range(WORKERS)]
     for worker, one in enumerate(counts):
-        one.worker = worker
-    plain: Counter[tuple[int, str, Kind]] = Counter()
+        one.enter(worker)
+    plain: Counter[tuple[int, str, int]] = Counter()
     for worker, number, what in steps:
         client = f"192.0.2.{number}"
         if what == 3:
@@ -109,7 +109,7 @@ def test_counts_are_those_of_a_plain_table(steps: list[tuple[int, int, int]]) ->
                 if key[0] == worker:
                     del plain[key]
             continue
-        kind = Kind(what)
+        kind = what
         change = -1 if plain[worker, client, kind] > 1 else 1
         plain[worker, client, kind] += change
         counts[worker].add(counts[worker].places(client), kind, change)
@@ -117,10 +117,9 @@ def test_counts_are_those_of_a_plain_table(steps: list[tuple[int, int, int]]) ->
             for asked in range(10):
                 name = f"192.0.2.{asked}"
                 elsewhere = [key for key in plain if key[0] != here and key[2] == kind]
-                assert one.elsewhere(one.places(name), kind) == (
-                    sum(plain[key] for key in elsewhere),
-                    sum(plain[key] for key in elsewhere if key[1] == name),
-                )
+                of_client = sum(plain[key] for key in elsewhere if key[1] == name)
+                assert one.elsewhere(kind) == sum(plain[key] for key in elsewhere)
+                assert one.elsewhere_of(one.places(name), kind) == of_client
 
 
 def test_few_clients_are_counted_too_high() -> None:
@@ -129,9 +128,9 @@ def test_few_clients_are_counted_too_high() -> None:
     source = random.Random(1)
     for _ in range(20_000):
         host = str(source.getrandbits(32))
-        one.add(one.places(host), Kind.CONNECTIONS, 1)
-    one.worker = 1
-    too_high = [one.elsewhere(one.places(f"192.0.2.{n}"), Kind.CONNECTIONS)[1] for n in range(200)]
+        one.add(one.places(host), CONNECTIONS, 1)
+    one.enter(1)
+    too_high = [one.elsewhere_of(one.places(f"192.0.2.{n}"), CONNECTIONS) for n in range(200)]
     assert max(too_high) < 8
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastsocks.policy import Usage, UserCounters
+import copy
+
+from fastsocks.policy import Usage, UserCounters, UserCounts
 
 
 class Relay:
@@ -41,3 +43,50 @@ def test_nobody_has_used_nothing() -> None:
     users.begin(None, relay := Relay())
     users.end(None, relay)
     assert users[None] == Usage(1, 0, 0, 0)
+
+
+def processes(count: int, *users: str) -> list[UserCounters]:
+    """Return the counters of several processes, as they are after a fork."""
+    counts = UserCounts(users, count)
+    found = []
+    for worker in range(count):
+        forked = copy.copy(counts)
+        forked.worker = worker
+        found.append(UserCounters(forked))
+    return found
+
+
+def test_processes_count_together() -> None:
+    one, other, third = processes(3, "alice", "bob")
+    for users, size in ((one, 10), (other, 100)):
+        users.begin("alice", relay := Relay())
+        relay.bytes_up = size
+    assert one["alice"] == Usage(1, 1, 10, 0)
+    for users in (one, other, third):
+        users.publish()
+    for users in (one, other, third):
+        assert users["alice"] == Usage(2, 2, 110, 0)
+        assert dict(users.items()) == {"alice": Usage(2, 2, 110, 0)}
+        assert len(users) == 1
+
+
+def test_what_a_dead_process_has_carried_stays() -> None:
+    counts = UserCounts(["alice"], 2)
+    for relays in (1, 2, 3):
+        users = UserCounters(counts)
+        users.begin("alice", relay := Relay())
+        relay.bytes_down = 100
+        users.publish()
+        users.publish()
+        assert users["alice"] == Usage(relays, 1, 0, 100 * relays)
+        counts.forget(0)
+    assert UserCounters(counts)["alice"] == Usage(3, 0, 0, 300)
+
+
+def test_who_is_not_known_beforehand_is_counted_alone() -> None:
+    one, other = processes(2, "alice")
+    one.begin("carol", Relay())
+    one.publish()
+    assert one["carol"] == Usage(1, 1, 0, 0)
+    assert other["carol"] == Usage(0, 0, 0, 0)
+    assert list(one) == ["carol"]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from fastsocks.config import LocalOptions, ProxyOptions, ServerOptions
 from fastsocks.errors import ConfigError, ListenError, MethodError
-from fastsocks.service import Local, Proxy, Running, Server
+from fastsocks.service import Local, Proxy, Running, Server, SharedState
 from harness.listener import SocketAddress
 from harness.pattern import pattern
-from harness.socks import open_connection
+from harness.socks import Socks5Client, open_connection
 from harness.targets import ServingTarget, Target, echo
 
 KEY = "AAECAwQFBgcICQoLDA0ODw=="
@@ -216,3 +218,39 @@ def test_serve_forever_takes_signals_where_it_is_told_to(run: Any, number: signa
 
     run(scenario())
     assert signal.getsignal(number) is before
+
+
+def test_sockets_and_counts_can_be_handed_in(run: Any) -> None:
+    """As a program with processes of its own does it; here two places are in one process."""
+    options = ProxyOptions(port=0, max_connections_per_client=3)
+    states = [SharedState(2), SharedState(2)]
+    states[1].clients = copy.copy(states[0].clients)
+    for worker, state in enumerate(states):
+        state.enter(worker)
+
+    def fill(address: tuple[str, int]) -> None:
+        with ExitStack() as stack:
+            for _ in range(3):
+                client = stack.enter_context(Socks5Client(SocketAddress(*address)))
+                client.negotiate()
+            # Whichever of the two gets them.
+            for _ in range(8):
+                client = stack.enter_context(Socks5Client(SocketAddress(*address)))
+                with pytest.raises((EOFError, ConnectionError)):
+                    client.negotiate()
+
+    async def scenario() -> None:
+        services = [Proxy(options, state) for state in states]
+        listening = services[0].bind(2)
+        for service, one in zip(services, listening, strict=True):
+            await service.start(one)
+        try:
+            assert services[0].addresses == services[1].addresses
+            await with_deadline(fill, services[0].addresses[0])
+            accepted = [service.acceptor.accepted for service in services]
+            assert sum(accepted) == 11
+        finally:
+            for service in services:
+                await service.close()
+
+    run(scenario())

@@ -1,11 +1,12 @@
 """What a service allows."""
 
 from .client_counts import ClientCounts
-from .counters import Usage, UserCounters
+from .counters import UserCounters
 from .limits import Admission, Cap, ClientLimits
 from .methods import weakness_of
 from .requests import check_request
 from .targets import is_public
+from .user_counts import Usage, UserCounts
 from .users import encode_accounts
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ClientLimits",
     "Usage",
     "UserCounters",
+    "UserCounts",
     "check_request",
     "encode_accounts",
     "is_public",

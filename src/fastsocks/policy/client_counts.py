@@ -16,8 +16,11 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from enum import IntEnum
-from typing import TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Of the header, in bytes.
 _HEADER_SIZE = 64
@@ -30,12 +33,14 @@ _COLUMNS = 1 << 14
 Places: TypeAlias = tuple[int, int]
 
 
-class Kind(IntEnum):
-    """What is counted."""
+#: What is counted; plain integers because they are used for every connection.
+CONNECTIONS: Final = 0
+HANDSHAKES: Final = 1
+DRAINING: Final = 2
+_KINDS: Final = 3
 
-    CONNECTIONS = 0
-    HANDSHAKES = 1
-    DRAINING = 2
+#: Clients whose places are remembered, since finding them takes a while.
+_REMEMBERED = 4096
 
 
 class ClientCounts:
@@ -57,47 +62,52 @@ class ClientCounts:
             raise ValueError(f"{len(memory)} bytes of memory for counts that take {size}")
         if not any(memory[:_KEY_SIZE]):
             memory[:_KEY_SIZE] = os.urandom(_KEY_SIZE)
-        #: Which process this is, from 0 on.
-        self.worker = 0
         self._workers = workers
+        self._own: tuple[int, ...] = ()
+        self.enter(0)
         self._key = memory[:_KEY_SIZE]
         self._counters = memoryview(memory)[_HEADER_SIZE:].cast("I")
+        #: Returns where a client, given by its name, is counted.
+        self.places: Callable[[str], Places] = lru_cache(_REMEMBERED)(self._places)
 
     @staticmethod
     def memory_size(workers: int) -> int:
         """Return the bytes that the counts of this many processes take."""
         if workers < 1:
             raise ValueError(f"{workers} workers")
-        return _HEADER_SIZE + _COUNTER_SIZE * len(Kind) * workers * (1 + _ROWS * _COLUMNS)
+        return _HEADER_SIZE + _COUNTER_SIZE * _KINDS * workers * (1 + _ROWS * _COLUMNS)
 
-    def places(self, client: str) -> Places:
-        """Return where a client is counted."""
+    def enter(self, worker: int) -> None:
+        """Say which process this is, from 0 on."""
+        self._own = tuple(kind * self._workers + worker for kind in range(_KINDS))
+
+    def _places(self, client: str) -> Places:
         digest = hashlib.blake2b(client.encode(), key=self._key, digest_size=4).digest()
-        column = len(Kind) * self._workers
+        column = _KINDS * self._workers
         first = int.from_bytes(digest[:2], "little") % _COLUMNS
         second = int.from_bytes(digest[2:], "little") % _COLUMNS
         return column * (1 + first), column * (1 + _COLUMNS + second)
 
-    def add(self, places: Places, kind: Kind, change: int) -> None:
+    def add(self, places: Places, kind: int, change: int) -> None:
         """Count what has come (1) or gone (-1) in this process."""
-        offset = kind * self._workers + self.worker
-        counters = self._counters
-        counters[offset] += change
-        for place in places:
-            counters[place + offset] += change
-
-    def elsewhere(self, places: Places, kind: Kind) -> tuple[int, int]:
-        """Return how many there are in the other processes: in all, and of one client."""
-        offset = kind * self._workers
+        counters, own = self._counters, self._own[kind]
         first, second = places
-        of_client = min(self._others(first + offset), self._others(second + offset))
-        return self._others(offset), of_client
+        counters[own] += change
+        counters[first + own] += change
+        counters[second + own] += change
+
+    def elsewhere(self, kind: int, place: int = 0) -> int:
+        """Return how many there are in the other processes, at one place or in all."""
+        counters = self._counters
+        start = place + kind * self._workers
+        return sum(counters[start : start + self._workers]) - counters[place + self._own[kind]]
+
+    def elsewhere_of(self, places: Places, kind: int) -> int:
+        """Return how many of a client there are in the other processes."""
+        first, second = places
+        return min(self.elsewhere(kind, first), self.elsewhere(kind, second))
 
     def forget(self, worker: int) -> None:
         """Wipe what a process has counted, which has died."""
         count = len(self._counters) // self._workers
         self._counters[worker :: self._workers] = memoryview(bytes(4 * count)).cast("I")
-
-    def _others(self, start: int) -> int:
-        counters = self._counters
-        return sum(counters[start : start + self._workers]) - counters[start + self.worker]

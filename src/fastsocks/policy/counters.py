@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from .user_counts import NOTHING, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .user_counts import UserCounts
 
 
 class Traffic(Protocol):
@@ -18,19 +22,6 @@ class Traffic(Protocol):
     @property
     def bytes_down(self) -> int:
         """To the client."""
-
-
-class Usage(NamedTuple):
-    """What one user has used."""
-
-    #: Relays begun, those that run included.
-    relays: int
-    #: Relays that run now.
-    active: int
-    #: Payload from the user, in bytes.
-    bytes_up: int
-    #: Payload to the user, in bytes.
-    bytes_down: int
 
 
 class _Account:
@@ -58,10 +49,16 @@ class UserCounters:
 
     Running relays count live: reading asks each of them. Memory is bounded by the users there
     are, since only names that were authenticated get here.
+
+    :param counts: of several processes, which count together; what the others have, as far as
+        they have :meth:`publish`-ed it, counts too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counts: UserCounts | None = None) -> None:
         self._accounts: dict[str | None, _Account] = {}
+        self._counts = counts
+        # What processes that had this one's place have used.
+        self._before: dict[str, Usage] = {}
 
     def begin(self, user: str | None, relay: Traffic, early: int = 0) -> None:
         """Count a relay from now on.
@@ -85,15 +82,37 @@ class UserCounters:
     def __getitem__(self, user: str | None) -> Usage:
         """Return what `user` has used; zeros for one who has used nothing."""
         account = self._accounts.get(user)
-        return Usage(0, 0, 0, 0) if account is None else account.usage()
+        usage = NOTHING if account is None else account.usage()
+        if self._counts is None or user is None or user not in self._counts:
+            return usage
+        return usage.and_of(self._of_predecessors(user)).and_of(self._counts.elsewhere(user))
 
     def __iter__(self) -> Iterator[str | None]:
         """Users who have used anything."""
-        return iter(tuple(self._accounts))
+        if self._counts is None:
+            return iter(tuple(self._accounts))
+        names = dict.fromkeys((*self._accounts, *self._counts))
+        return iter([name for name in names if self[name] != NOTHING])
 
     def __len__(self) -> int:
-        return len(self._accounts)
+        return len(tuple(iter(self)))
 
     def items(self) -> Iterator[tuple[str | None, Usage]]:
         """Users who have used anything, and what."""
         return ((user, self[user]) for user in self)
+
+    def publish(self) -> None:
+        """Let the other processes know what was used in this one."""
+        if self._counts is None:
+            return
+        for user, account in self._accounts.items():
+            if user is not None and user in self._counts:
+                usage = account.usage().and_of(self._of_predecessors(user))
+                self._counts.write(user, usage)
+
+    def _of_predecessors(self, user: str) -> Usage:
+        found = self._before.get(user)
+        if found is None and self._counts is not None:
+            found = self._counts.read(user, self._counts.worker)
+            self._before[user] = found
+        return found or NOTHING

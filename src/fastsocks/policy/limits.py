@@ -25,7 +25,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final
 
-from .client_counts import Kind
+from .client_counts import CONNECTIONS, DRAINING, HANDSHAKES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +130,12 @@ class ClientLimits:
         self._max_connections_per_client = max_connections_per_client or sys.maxsize
         self._max_handshakes = max_handshakes or sys.maxsize
         self._max_handshakes_per_client = max_handshakes_per_client or sys.maxsize
+        self._lowest_cap = min(
+            self._max_connections,
+            self._max_connections_per_client,
+            self._max_handshakes,
+            self._max_handshakes_per_client,
+        )
         self._max_drains = max_drains or sys.maxsize
         self._max_drains_per_client = max_drains_per_client or sys.maxsize
 
@@ -155,12 +161,12 @@ class ClientLimits:
             self.refuse(Cap.CONNECTIONS, name)
             return None
         if counts is not None:
-            others, others_of_client = counts.elsewhere(client.places, Kind.CONNECTIONS)
-            connections += others
-            connections_of_client += others_of_client
-            others, others_of_client = counts.elsewhere(client.places, Kind.HANDSHAKES)
-            handshakes += others
-            handshakes_of_client += others_of_client
+            connections += counts.elsewhere(CONNECTIONS)
+            # Fewer connections than that reach no cap, and need not be told apart.
+            if connections >= self._lowest_cap:
+                connections_of_client += counts.elsewhere_of(client.places, CONNECTIONS)
+                handshakes += counts.elsewhere(HANDSHAKES)
+                handshakes_of_client += counts.elsewhere_of(client.places, HANDSHAKES)
         if connections >= self._max_connections:
             self.refuse(Cap.CONNECTIONS, name)
             return None
@@ -180,8 +186,8 @@ class ClientLimits:
         self.connections += 1
         self.handshakes += 1
         if counts is not None:
-            counts.add(client.places, Kind.CONNECTIONS, 1)
-            counts.add(client.places, Kind.HANDSHAKES, 1)
+            counts.add(client.places, CONNECTIONS, 1)
+            counts.add(client.places, HANDSHAKES, 1)
         return Admission(self, client)
 
     def refuse(self, cap: Cap, client: str) -> None:
@@ -193,9 +199,8 @@ class ClientLimits:
     def _may_drain(self, client: _Client) -> bool:
         draining, draining_of_client = self.draining, client.draining
         if self._counts is not None:
-            others, others_of_client = self._counts.elsewhere(client.places, Kind.DRAINING)
-            draining += others
-            draining_of_client += others_of_client
+            draining += self._counts.elsewhere(DRAINING)
+            draining_of_client += self._counts.elsewhere_of(client.places, DRAINING)
         if draining >= self._max_drains:
             self.refuse(Cap.DRAINS, client.name)
             return False
@@ -240,7 +245,7 @@ class Admission:
         self._state = _DRAINING
         self._limits.draining += 1
         self._client.draining += 1
-        self._count(Kind.DRAINING, 1)
+        self._count(DRAINING, 1)
         return True
 
     def leave(self) -> None:
@@ -255,19 +260,19 @@ class Admission:
         elif state == _DRAINING:
             limits.draining -= 1
             client.draining -= 1
-            self._count(Kind.DRAINING, -1)
+            self._count(DRAINING, -1)
         limits.connections -= 1
         client.connections -= 1
-        self._count(Kind.CONNECTIONS, -1)
+        self._count(CONNECTIONS, -1)
         if not client.connections:
             del limits._clients[client.name]
 
     def _end_handshake(self) -> None:
         self._limits.handshakes -= 1
         self._client.handshakes -= 1
-        self._count(Kind.HANDSHAKES, -1)
+        self._count(HANDSHAKES, -1)
 
-    def _count(self, kind: Kind, change: int) -> None:
+    def _count(self, kind: int, change: int) -> None:
         counts = self._limits._counts
         if counts is not None:
             counts.add(self._client.places, kind, change)

@@ -10,9 +10,18 @@ if TYPE_CHECKING:
     from .proxy import Proxy
     from .running import Running
     from .server import Server
+    from .shared_state import SharedState
     from .tunnel import create_connection, open_connection
 
-__all__ = ["Local", "Proxy", "Running", "Server", "create_connection", "open_connection"]
+__all__ = [
+    "Local",
+    "Proxy",
+    "Running",
+    "Server",
+    "SharedState",
+    "create_connection",
+    "open_connection",
+]
 
 # A process mostly runs one of them, and should not load the others for it.
 _HOMES = {
@@ -20,6 +29,7 @@ _HOMES = {
     "Proxy": "proxy",
     "Running": "running",
     "Server": "server",
+    "SharedState": "shared_state",
     "create_connection": "tunnel",
     "open_connection": "tunnel",
 }

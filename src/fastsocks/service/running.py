@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from .shared_state import SharedState
     from .socks import SocksService
 
+#: Seconds between two times at which processes tell each other what users have used.
+_PUBLISHING_INTERVAL = 2.0
+
 _log = logging.getLogger("fastsocks")
 
 
@@ -76,6 +79,7 @@ class Running:
         self._acceptor: Acceptor | None = None
         self._resolver: Resolver | None = None
         self._datagrams: Datagrams | None = None
+        self._publishing: asyncio.TimerHandle | None = None
         self._addresses: list[tuple[str, int]] = []
         #: Look-ups that did not end with :meth:`close`, and for which closing the loop waits.
         self.unfinished_lookups = 0
@@ -171,6 +175,15 @@ class Running:
         self._prepare(loop, self._resolver)
         for sock in listening.streams:
             self._acceptor.listen(sock)
+        if self.shared is not None:
+            self._publish()
+
+    def _publish(self) -> None:
+        """Let the other processes know what users have used in this one, again and again."""
+        if self.users is not None:
+            self.users.publish()
+            loop = asyncio.get_running_loop()
+            self._publishing = loop.call_later(_PUBLISHING_INTERVAL, self._publish)
 
     def _options_of_datagrams(self) -> Options:
         """Return the options with this process's part of the caps on UDP associations."""
@@ -255,6 +268,10 @@ class Running:
         self.unfinished_lookups += await self._resolver.close()
         await self._acceptor.wait_idle()
         self._service.close()
+        if self._publishing is not None:
+            self._publishing.cancel()
+        if self.users is not None:
+            self.users.publish()
         self._closed.set()
 
     async def __aenter__(self) -> Self:

@@ -49,7 +49,7 @@ class ServerService(ReportingService):
     def __init__(self, options: ServerOptions, shared: SharedState | None = None) -> None:
         super().__init__(_log, options, shared)
         if options.users:
-            self.users = UserCounters()
+            self.users = UserCounters(None if shared is None else shared.users_of(options.users))
         self.may_dial = None if options.allow_private else is_public
         self.outbound = make_outbound(self, options, self.may_dial)
         self._key = server_key(options.method, options.password, options.users, options.key)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Self
 
 from fastsocks.implementation import IMPLEMENTATION
-from fastsocks.policy import ClientCounts
+from fastsocks.policy import ClientCounts, UserCounts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
 
@@ -24,16 +25,27 @@ class SharedState:
         self.workers = workers
         #: Connections by client.
         self.clients = ClientCounts(workers)
+        #: Usage by user; there once a service that tells users apart is made with it.
+        self.users: UserCounts | None = None
         #: What the pure-Python twins hold while they write; the others need none.
         self.lock = ProcessLock() if IMPLEMENTATION == "python" else None
 
+    def users_of(self, names: Iterable[str]) -> UserCounts:
+        """Make and return the usage of these users."""
+        self.users = UserCounts(names, self.workers)
+        return self.users
+
     def enter(self, worker: int) -> None:
         """Say which of the processes this is, from 0 on."""
-        self.clients.worker = worker
+        self.clients.enter(worker)
+        if self.users is not None:
+            self.users.worker = worker
 
     def forget(self, worker: int) -> None:
         """Wipe what a process that has died took up."""
         self.clients.forget(worker)
+        if self.users is not None:
+            self.users.forget(worker)
 
 
 class ProcessLock:

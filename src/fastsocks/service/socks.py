@@ -46,7 +46,8 @@ class SocksService(ReportingService):
             from .logins import Logins
 
             self.logins = Logins(options, self._login_notice)
-            self.users = UserCounters()
+            names = options.accounts
+            self.users = UserCounters(None if shared is None else shared.users_of(names))
         self._protocols = options.protocols
         self._udp_address = options.udp_address
         self._commands = tuple(
