@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -136,6 +137,32 @@ def test_reads_slowly() -> None:
     outcome = load.run(arguments, None, 20)
     assert outcome["received"] == 60_000
     assert outcome["seconds"] >= 0.2
+
+
+def test_exchanges_at_a_steady_rate() -> None:
+    arguments = ["pingpong", "--times", "50", "--bytes", "64", "--every", "2", "--connections", "3"]
+    outcome = load.run(arguments, None, 20)
+    assert outcome["exchange_us"]["count"] == 150
+    assert outcome["seconds"] >= 0.098
+
+
+def _stall_once() -> Change:
+    stalled: list[bool] = []
+
+    def change(data: bytes) -> bytes:
+        if not stalled:
+            stalled.append(True)
+            time.sleep(0.2)
+        return data
+
+    return change
+
+
+@pytest.mark.parametrize("proxy", [_stall_once()], indirect=True)
+def test_counts_a_stall_for_every_request_that_was_due_in_it(proxy: str) -> None:
+    arguments = ["pingpong", "--times", "100", "--bytes", "64", "--every", "4"]
+    # 50 of them were due: half waited for more than 90 ms or so, where one alone would show.
+    assert load.run(arguments, proxy, 20)["exchange_us"]["p90"] > 100_000
 
 
 @pytest.mark.parametrize("connections", [1, 9])

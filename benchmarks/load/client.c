@@ -25,8 +25,8 @@ struct flow {
     size_t header_sent;
     uint32_t exchanges_done;
     uint64_t sent, received; /* bytes of the current request and reply */
-    uint64_t opened_ns, exchange_ns;
-    int got_first_byte;
+    uint64_t opened_ns, exchange_ns, due_ns;
+    int got_first_byte, waits;
 };
 
 static const struct plan *plan;
@@ -114,7 +114,7 @@ static int send_request(struct flow *f)
     ssize_t n;
 
     if (f->sent == 0 && f->header_sent == 0)
-        f->exchange_ns = now_ns();
+        f->exchange_ns = f->due_ns = now_ns();
     parts[0].iov_base = (unsigned char *)&f->exchange + f->header_sent;
     parts[0].iov_len = header_left;
     parts[1].iov_base = (void *)(uintptr_t)data;
@@ -141,8 +141,17 @@ static int end_exchange(struct flow *f)
     if (++f->exchanges_done < f->exchange.times) {
         f->sent = f->received = 0;
         f->exchange_ns = now_ns();
-        warmed_up += warm_up ? 1 : 0;
-        return !warm_up; /* the others are waited for */
+        if (warm_up) {
+            warmed_up++;
+            return 0; /* the others are waited for */
+        }
+        if (!plan->every)
+            return 1;
+        f->due_ns += plan->every;
+        f->waits = f->due_ns > f->exchange_ns;
+        if (!f->waits)
+            f->exchange_ns = f->due_ns;
+        return !f->waits;
     }
     out->completed++;
     out->finished_ns = now_ns();
@@ -186,7 +195,7 @@ static void advance(struct flow *f)
 {
     int more = 1;
 
-    if (!begun && f->exchanges_done == 1) /* waits for the others' warm-up */
+    if (f->waits || (!begun && f->exchanges_done == 1)) /* for the others' warm-up */
         return;
     if (f->exchanges_done == f->exchange.times) { /* held: only its end can have come */
         if (recv(f->dial.fd, buffer, 1, MSG_PEEK) >= 0 || errno != EAGAIN) {
@@ -235,13 +244,35 @@ static void advance_slow(void)
             advance(&flows[i]);
 }
 
+/* Let each connection begin the exchange that is due; when the next one is. */
+static uint64_t advance_due(void)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (uint32_t i = 0; i < plan->concurrency; i++) {
+        struct flow *f = &flows[i];
+        uint64_t now = now_ns();
+
+        if (f->dial.fd >= 0 && f->waits && f->due_ns <= now) {
+            f->waits = 0;
+            f->exchange_ns = now; /* what the timer was late is not the relay's */
+            advance(f);
+        }
+        if (f->dial.fd >= 0 && f->waits && f->due_ns < next)
+            next = f->due_ns;
+    }
+    return next;
+}
+
 static void loop(uint32_t (*left)(void))
 {
     struct epoll_event events[EVENTS];
     uint64_t next_slow = now_ns() + SLOW_INTERVAL;
 
     while (left() > 0 && !told) {
-        uint64_t now = now_ns(), until = plan->deadline_ns;
+        uint64_t due = plan->every ? advance_due() : UINT64_MAX;
+        uint64_t now = now_ns(), until = due < plan->deadline_ns ? due : plan->deadline_ns;
+        struct timespec timeout;
         int n;
 
         if (now >= plan->deadline_ns) {
@@ -256,7 +287,10 @@ static void loop(uint32_t (*left)(void))
         }
         if (plan->read_rate && next_slow < until)
             until = next_slow;
-        n = epoll_wait(epoll, events, EVENTS, (int)((until - now) / NS_PER_MS) + 1);
+        until = until > now ? until - now : 0;
+        timeout.tv_sec = (time_t)(until / NS_PER_S);
+        timeout.tv_nsec = (long)(until % NS_PER_S);
+        n = epoll_pwait2(epoll, events, EVENTS, &timeout, NULL);
         if (n < 0 && errno != EINTR)
             die("epoll_wait");
         for (int i = 0; i < n; i++) {
@@ -300,7 +334,7 @@ void client_run(void)
         out->sent = out->received = 0;
         out->started_ns = now_ns();
         for (uint32_t i = 0; i < plan->concurrency; i++) {
-            flows[i].exchange_ns = out->started_ns;
+            flows[i].exchange_ns = flows[i].due_ns = out->started_ns;
             if (flows[i].dial.fd >= 0)
                 advance(&flows[i]);
         }

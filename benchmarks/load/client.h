@@ -20,6 +20,8 @@ struct plan {
     uint64_t reply;       /* bytes of each */
     uint64_t rate;        /* bytes a second of each reply; 0: as fast as possible */
     uint64_t interval;    /* nanoseconds between two sends of a paced reply */
+    uint64_t every;       /* nanoseconds between two requests of a connection; 0: no pause. One that
+                             is late counts from when it was due */
     uint64_t read_rate;   /* bytes a second that each connection reads; 0: all there is */
     int warm_up;          /* a byte each way on all connections, before the exchanges begin */
     int hold;             /* keep connections open until told to close */

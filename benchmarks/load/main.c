@@ -36,7 +36,7 @@ struct options {
     struct sockaddr_in proxy;
     int through_proxy, warm_up, hold, until_told;
     uint64_t connections, concurrency, opening, times, bytes, rate, interval, deadline;
-    uint64_t read_rate, spread;
+    uint64_t read_rate, spread, every;
 };
 
 static void usage(const char *problem)
@@ -46,7 +46,8 @@ static void usage(const char *problem)
             "usage: load MODE [--proxy HOST:PORT] [options]\n"
             "  download, upload  --bytes N of each of --connections C, all at once\n"
             "  short             --connections N, --concurrency C, --bytes N of request and reply\n"
-            "  pingpong          --times N exchanges of --bytes N on --connections C\n"
+            "  pingpong          --times N exchanges of --bytes N on --connections C,\n"
+            "                    one --every N milliseconds; one that is late counts from then\n"
             "  paced             --connections C, each sent --bytes N at --rate bytes a second,\n"
             "                    what is due every --interval milliseconds (100)\n"
             "  idle              --connections C, one byte each way, then held (--hold)\n"
@@ -107,6 +108,7 @@ static struct options parse(int argc, char **argv)
         {"times", required_argument, NULL, 't'},       {"bytes", required_argument, NULL, 'b'},
         {"rate", required_argument, NULL, 'r'},        {"deadline", required_argument, NULL, 'd'},
         {"interval", required_argument, NULL, 'i'},    {"read-rate", required_argument, NULL, 'R'},
+        {"every", required_argument, NULL, 'e'},
         {"spread", required_argument, NULL, 's'},      {"warm-up", no_argument, NULL, 'w'},
         {"hold", no_argument, NULL, 'h'},              {"until-told", no_argument, NULL, 'u'},
         {NULL, 0, NULL, 0}};
@@ -129,6 +131,7 @@ static struct options parse(int argc, char **argv)
         case 'i': o.interval = number(optarg); break;
         case 'd': o.deadline = number(optarg); break;
         case 'R': o.read_rate = number(optarg); break;
+        case 'e': o.every = number(optarg); break;
         case 's': o.spread = number(optarg); break;
         case 'w': o.warm_up = 1; break;
         case 'h': o.hold = 1; break;
@@ -163,6 +166,7 @@ static struct plan make_plan(const struct options *o)
         .request = 0,
         .reply = o->bytes,
         .read_rate = o->read_rate,
+        .every = o->every * NS_PER_MS,
         .warm_up = o->warm_up,
         .hold = o->hold || o->mode == IDLE,
         .until_told = o->until_told,

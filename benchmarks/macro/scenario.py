@@ -33,6 +33,7 @@ class Sizes:
     slow_rate: int  # bytes a second that each of them reads
     slow_seconds: float
     active_bytes: int  # of all active connections together
+    beside_seconds: float = 3.0  # of exchanges beside a download
     scale_connections: int = 500  # short ones beside active ones
     held_connections: int = 50_000
     datagram_rate: int = 5000  # datagrams a second, all associations together
@@ -74,6 +75,7 @@ QUICK = Sizes(
     active_bytes=50_000_000,
     scale_connections=200,
     held_connections=2000,
+    beside_seconds=1.0,
 )
 
 

@@ -31,6 +31,19 @@ from .starting import STARTING_SCENARIOS
 
 # What a download takes to reach its pace.
 _UNDER_WAY_SECONDS = 0.2
+# For some time, as beside a download there is a factor of a thousand between the relays, and at a
+# steady rate, as a user's requests come: one after another, few would fall into a stall.
+_EVERY = 2  # milliseconds
+_STEADY_EXCHANGES = [
+    "pingpong",
+    "--every",
+    str(_EVERY),
+    "--until-told",
+    "--times",
+    "100000",
+    "--bytes",
+    "64",
+]
 
 
 def _idle(pair: Pair, sizes: Sizes) -> Sample:
@@ -56,16 +69,14 @@ def _pingpong_beside_bulk(pair: Pair, sizes: Sizes) -> Sample:
         meter.begin()
         beside.tell()
         time.sleep(_UNDER_WAY_SECONDS)
-        outcome = load.run(_exchanges(sizes), pair.proxy, sizes.limit)
+        with load.started(_STEADY_EXCHANGES, pair.proxy, sizes.limit) as exchanges:
+            time.sleep(sizes.beside_seconds)
+            outcome = exchanges.end()
         ends = meter.read(rest=False)
         moved = beside.end()
-    if not moved["received"]:
-        raise load.LoadError("the download did not come to move beside the exchanges")
+    if not moved["received"] or not outcome["exchange_us"]:
+        raise load.LoadError("the download did not come to move beside the exchanges, or they")
     return {"load": outcome, "beside": moved, "ends": ends}
-
-
-def _exchanges(sizes: Sizes) -> list[str]:
-    return ["pingpong", "--times", str(sizes.exchanges), "--bytes", "64"]
 
 
 def _beside_bulk_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
@@ -73,6 +84,7 @@ def _beside_bulk_figures(sample: Sample, sizes: Sizes) -> dict[str, float]:
     return {
         "p50": latency["p50"],
         "p99": latency["p99"],
+        "count": latency["count"],
         "MB/s": moved["received"] / MB / moved["seconds"],
         **named("s/GB", by_end(sample, "cpu_seconds", moved["received"] / GB)),
     }
@@ -199,7 +211,7 @@ SCENARIOS = [
     Scenario(
         "pingpong",
         lambda sizes: f"{sizes.exchanges:,} requests and replies of 64 bytes, one connection",
-        around(_exchanges),
+        around(lambda sizes: ["pingpong", "--times", str(sizes.exchanges), "--bytes", "64"]),
         _exchange_figures,
         [
             Column("p50", "p50, us", 0),
@@ -213,14 +225,15 @@ SCENARIOS = [
     Scenario(
         "pingpong-bulk",
         lambda sizes: (
-            f"{sizes.exchanges:,} requests and replies of 64 bytes while another connection "
-            "downloads"
+            f"Requests and replies of 64 bytes every {_EVERY} ms for {sizes.beside_seconds:g} s "
+            "while another connection downloads"
         ),
         _pingpong_beside_bulk,
         _beside_bulk_figures,
         [
             Column("p50", "p50, us", 0),
             Column("p99", "p99, us", 0),
+            Column("count", "exchanges", 0),
             Column("MB/s", "MB/s of the download", 0),
             *each_end("s/GB", "CPU s/GB, all that was relayed"),
         ],
@@ -228,7 +241,8 @@ SCENARIOS = [
         methods=("aes-256-gcm", SOCKS5),
         rounds=3,
         notes="The download goes as fast as it can, so a relay that lets more bytes through has "
-        "more to do meanwhile.",
+        "more to do meanwhile. A request that must wait for the reply to the one before counts "
+        "from when it was due.",
         ceiling=True,
     ),
     Scenario(
