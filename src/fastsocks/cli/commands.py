@@ -224,6 +224,52 @@ def url(qr: bool, **given: Any) -> None:
         print_urls(given, qr=qr)
 
 
+@fastsocks.command()
+@click.argument("source", metavar="HEX|FILE|PCAP|-")
+@click.option("--url", metavar="ss://...", help="The server whose client or server sent it.")
+@click.option("-m", "--method", metavar="METHOD", help="In the place of --url: the method.")
+@click.option("-k", "--password", "--key", "key", metavar="KEY", help="Its password or key.")
+@click.option(
+    "--from",
+    "side",
+    type=click.Choice(["client", "server"]),
+    default="client",
+    help="Who sent it; a capture tells itself.  [default: client]",
+)
+@click.option("--udp", is_flag=True, help="It is a datagram.")
+@click.option(
+    "--at",
+    type=float,
+    metavar="SECONDS",
+    help="Unix time at which it came.  [default: what a capture says, or now]",
+)
+@click.option(
+    "--port",
+    type=int,
+    metavar="PORT",
+    help="Of a capture the connections to this port, and its datagrams.",
+)
+def explain(
+    source: str,
+    url: str | None,
+    method: str | None,
+    key: str | None,
+    side: str,
+    udp: bool,
+    at: float | None,
+    port: int | None,
+) -> None:
+    """Tell field by field what an exchange of SOCKS, HTTP or Shadowsocks says, and what is wrong.
+
+    The bytes are given in hexadecimal, or as a file of such digits, of the bytes themselves, or
+    of captured packets (pcap, pcapng). Shadowsocks needs its key. Passwords are not shown.
+    """
+    with failures():
+        from .explain_command import Wanted, print_explanations
+
+        print_explanations(Wanted(source, url, method, key, side == "server", udp, at, port))
+
+
 class _PassedOn(click.Command):
     """Leaves its arguments to another command, all but a call for help in front."""
 
