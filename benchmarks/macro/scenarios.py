@@ -33,16 +33,11 @@ from .starting import STARTING_SCENARIOS
 _UNDER_WAY_SECONDS = 0.2
 # For some time, as beside a download there is a factor of a thousand between the relays, and at a
 # steady rate, as a user's requests come: one after another, few would fall into a stall.
-_EVERY = 2  # milliseconds
+_EVERY = 20  # milliseconds
+_STEADY_CONNECTIONS = 10
 _STEADY_EXCHANGES = [
-    "pingpong",
-    "--every",
-    str(_EVERY),
-    "--until-told",
-    "--times",
-    "100000",
-    "--bytes",
-    "64",
+    *["pingpong", "--connections", str(_STEADY_CONNECTIONS), "--every", str(_EVERY)],
+    *["--times", "10000", "--bytes", "64", "--until-told"],
 ]
 
 
@@ -225,8 +220,8 @@ SCENARIOS = [
     Scenario(
         "pingpong-bulk",
         lambda sizes: (
-            f"Requests and replies of 64 bytes every {_EVERY} ms for {sizes.beside_seconds:g} s "
-            "while another connection downloads"
+            f"A request and reply of 64 bytes every {_EVERY} ms on {_STEADY_CONNECTIONS} "
+            f"connections for {sizes.beside_seconds:g} s, while another one downloads"
         ),
         _pingpong_beside_bulk,
         _beside_bulk_figures,
