@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 
-from harness.pattern import Verifier
-from relay_ends import PLAIN, Relayed, Twin, codec_pair
+from harness.pattern import Verifier, pattern
+from relay_ends import PLAIN, End, Relayed, Twin, codec_pair
 
 _KIB = 1024
 #: Set on both sockets of each connection; the kernel doubles it.
@@ -16,6 +17,8 @@ BUFFER = 16 * _KIB
 #: What four socket buffers, one read and its records can hold, with room to spare.
 MOST_ON_THE_WAY = 1024 * _KIB
 AFTERWARDS = 1_000_000
+#: Bytes that two turns of the loop carry.
+MOST_AT_ONE_GO = 2_200_000
 
 
 @pytest.mark.parametrize("method", [None, "aes-256-gcm", "2022-blake3-aes-256-gcm", "aes-256-cfb"])
@@ -134,3 +137,41 @@ def test_bytes_left_by_set_up_hold_back_the_other_side(run: Any, twin: Twin) -> 
                 await slow.verify(sent)
 
     run(scenario())
+
+
+@pytest.mark.parametrize("method", [None, "aes-256-gcm"])
+def test_a_fast_sender_leaves_the_others_their_turn(
+    run: Any, twin: Twin, method: str | None
+) -> None:
+    """What waits for a relay is not carried at one go while another waits."""
+
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        async with (
+            Relayed(engine, outbound=codec_pair(twin.shadowsocks, method)) as busy,
+            Relayed(engine) as other,
+        ):
+            verifier = Verifier()
+            for relayed in (busy, other):  # both have got beyond their beginning
+                await asyncio.gather(
+                    relayed.client.send_pattern(AFTERWARDS), relayed.target.verify(AFTERWARDS)
+                )
+            verifier.size = AFTERWARDS
+            waiting = fill_at_once(busy.client, AFTERWARDS)
+            assert waiting > MOST_AT_ONE_GO + 500_000, "too little to show anything"
+            before = engine.counters.bytes_up
+            other.client.socket.send(b"?")
+            assert await other.target.read(1) == b"?"
+            assert engine.counters.bytes_up - before < MOST_AT_ONE_GO
+            await busy.target.verify(waiting, verifier)
+
+    run(scenario())
+
+
+def fill_at_once(end: End, start: int) -> int:
+    """Send the pattern from `start` on, without a turn of the loop, until no more is taken."""
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += end.socket.send(pattern(65536, start + sent))
+    return sent

@@ -36,6 +36,8 @@ cdef class End:
     cdef bint holding
     cdef bint paused
     cdef bint lost
+    # Reads in a row that filled the buffer.
+    cdef int full_reads
     # What is sent goes at once (TCP_NODELAY).
     cdef bint prompt
 
@@ -45,6 +47,7 @@ cdef class End:
     cdef int finish_sending(self) except -1
     cdef int pause(self) except -1
     cdef int resume(self) except -1
+    cdef int rest(self) except -1
     cdef int reset(self) except -1
     cdef bint draining(self) except -1
     cdef int vanish(self, object error) except -1

@@ -30,6 +30,9 @@ if sys.platform == "linux":
 
 _READ_SIZE = 256 * 1024
 
+# Full reads in a row of one end before the others get their turn: a megabyte.
+_FULL_READS = 4
+
 # Seconds between two looks for silent relays, at most.
 _SWEEP_INTERVAL = 15.0
 
@@ -67,7 +70,7 @@ class Engine:
         self.counters = Counters()
         # Filled and used up within one callback of the loop. Owner: this object.
         self.read_view = memoryview(bytearray(_READ_SIZE))
-        self._loop = loop
+        self.loop = loop
         self._half_open_timeout = half_open_timeout
         self._idle_timeout = idle_timeout
         self._interval = min(_SWEEP_INTERVAL, half_open_timeout / 4, idle_timeout / 4)
@@ -107,12 +110,12 @@ class Engine:
         self.counters.relays += 1
         self.counters.active += 1
         if self._sweeping is None:
-            self._sweeping = self._loop.call_later(self._interval, self._sweep)
+            self._sweeping = self.loop.call_later(self._interval, self._sweep)
         for endpoint in ends:
-            endpoint.attach(self._loop)
+            endpoint.attach(self.loop)
         # Both transports call connection_made in the loop's next turn, before it polls, so
         # neither end can receive while the other is not ready.
-        self._loop.call_soon(_settle, ends)
+        self.loop.call_soon(_settle, ends)
         return relay
 
     def abort(self) -> None:
@@ -131,7 +134,7 @@ class Engine:
             relay.check_idle(now, self._half_open_timeout, self._idle_timeout)
         self._sweeping = None
         if self._relays:
-            self._sweeping = self._loop.call_later(self._interval, self._sweep)
+            self._sweeping = self.loop.call_later(self._interval, self._sweep)
 
 
 class Relay:
@@ -228,6 +231,7 @@ class _Endpoint(asyncio.BufferedProtocol):
         "_backlog",
         "_codec",
         "_first",
+        "_full_reads",
         "_holding",
         "_paused",
         "_relay",
@@ -254,6 +258,7 @@ class _Endpoint(asyncio.BufferedProtocol):
         self._backlog = 0
         self._holding = False
         self._paused = False
+        self._full_reads = 0
         self._attaching: Coroutine[Any, Any, Any] | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -313,6 +318,24 @@ class _Endpoint(asyncio.BufferedProtocol):
                 self.peer.deliver(plaintext)
         except FastsocksError as error:
             relay.fail(error)
+        if nbytes < _READ_SIZE:
+            self._full_reads = 0
+            return
+        self._full_reads += 1
+        if self._full_reads == _FULL_READS:
+            self._full_reads = 0
+            self._rest()
+
+    def _rest(self) -> None:
+        """Let others have their turn: libuv alone would read 32 times in a row."""
+        if not (self._paused or self._relay.over):
+            self.pause()
+            self._relay.engine.loop.call_soon(self._rested)
+
+    def _rested(self) -> None:
+        """Read on, unless the other end is full."""
+        if not (self.lost or self._relay.over or self.peer._holding):
+            self.resume()
 
     def deliver(self, plaintext: bytes | bytearray | memoryview) -> None:
         """Send plaintext to this end, or let the transport queue what it does not take."""
