@@ -27,7 +27,7 @@ _FIELD = re.compile(r"((?:    #: .*\n)+)    (\w+):")
 _TEXTS = {
     "password_file": "A file with the password in its only line, from the folder of this one.",
     "url": "An `ss://` URL, in the place of server, server_port, method and password.",
-    "servers": "Several servers, each with keys of its own; local uses the first.",
+    "servers": "Several servers, each with keys of its own; local uses the best (upstream.md).",
     "locals": "Several listeners, each with keys of its own.",
     "protocol": "`socks`, which is socks5 and socks4 of `protocols`, or `http`; the others of "
     "shadowsocks-rust are refused.",

@@ -11,6 +11,7 @@ import pytest
 
 from fastsocks.config import (
     Configuration,
+    ServerEntry,
     configure_local,
     configure_proxy,
     configure_server,
@@ -99,6 +100,12 @@ OUTBOUND = {
     "outbound_proxy": everywhere("socks5://127.0.0.1:1", REFUSED),
 }
 RULES = read_rules(["deny"])
+FURTHER: dict[str, Any] = {
+    "server": "192.0.2.8",
+    "server_port": 8389,
+    "method": "aes-128-gcm",
+    "password": "q",
+}
 
 METADATA = {
     name: everywhere(value, IGNORED)
@@ -164,7 +171,7 @@ ROWS: dict[Place, dict[str, Row]] = {
         "log_level": same("DEBUG", "log_level", "debug"),
         "log_format": same("json", "log_format"),
         "public_address": same("vpn.example.com", "public_address"),
-        "servers": ([TOP["server"]], IGNORED, WARNING, REFUSED),
+        "servers": ([FURTHER], IGNORED, Sets("servers", (ServerEntry(**FURTHER),)), REFUSED),
         "locals": ([LOCALS], IGNORED, Sets("port", 1081), Sets("port", 1081)),
         "protocol": ("http", IGNORED, Sets("protocols", ("http",)), Sets("protocols", ("http",))),
         "protocols": (["HTTP", "socks5"], IGNORED, Sets("protocols", ("http", "socks5")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -106,6 +106,14 @@ def _problems(found: Given) -> list[str]:
     return log.lines
 
 
+_LISTS: dict[str, Callable[[Any], str]] = {
+    "servers": lambda value: (
+        ", ".join(f"{one.server}:{one.server_port}" for one in value) or "none"
+    ),
+    "rules": lambda value: f"{len(value)} rules" if len(value) != 1 else "1 rule",
+}
+
+
 class _Collected(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -155,8 +163,8 @@ def _shown(key: Key, option: str, value: Any) -> str:
 
         possible = possible_connections()
         return f"0: as files allow{f', {possible}' if possible else ''}"
-    if option == "rules":
-        return f"{len(value)} rules" if len(value) != 1 else "1 rule"
+    if option in _LISTS:
+        return _LISTS[option](value)
     if option == "workers" and not value:
         return f"auto, {core_count()}"
     if isinstance(value, float):

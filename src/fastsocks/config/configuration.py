@@ -14,7 +14,7 @@ from fastsocks.errors import ConfigError
 from .environment import read_environment
 from .file import Entry, FileSettings, read_file
 from .keys import KEYS, PASSWORDS, Place, Side
-from .options import LocalOptions, Options, ProcessOptions, ProxyOptions, ServerOptions
+from .options import LocalOptions, Options, ProcessOptions, ProxyOptions, ServerEntry, ServerOptions
 from .passwords import check_keys, expand_url, password_of
 from .rules import Rule, placed
 from .settings import Layer, Setting, read_flags
@@ -32,6 +32,9 @@ _OPTIONS: dict[Side, type[Options]] = {
 #: ``locals`` do not take them from the top level, where they are of one more.
 _OF_A_SERVER = ("server", "server_port", "users", *PASSWORDS)
 _OF_A_LISTENER = ("local_address", "local_port")
+
+#: Keys of one of several servers of local.
+_OF_ENTRY = ("server", "server_port", "method")
 
 _EMPTY: Layer = {}
 
@@ -136,6 +139,8 @@ class _Instance(NamedTuple):
     server: str
     #: What the file says of it, what counts first in front.
     layers: tuple[Layer, ...]
+    #: On local, names and layers of the servers behind that.
+    further: tuple[tuple[str, Layer], ...] = ()
 
 
 class _Reading:
@@ -217,10 +222,36 @@ class _Reading:
         listeners = self._entries("locals", self._file.locals if self._file else None)
         self._check_shared("local_port", len(listeners))
         server, server_keys = servers[0]
-        if self._side is Side.LOCAL and len(servers) > 1:
-            self._warn(f"only one server is used, that of {server or 'the top level'}")
+        further = tuple(servers[1:]) if self._side is Side.LOCAL else ()
+        for layer in (self._flags, self._environment):
+            if further and "server" in layer:
+                self._warn(f"only one server is used, that of {layer['server'].source}")
+                further = ()
         shared = _without(self._top, (*_OF_A_SERVER, *_OF_A_LISTENER))
-        return [_Instance(name, server, (own, server_keys, shared)) for name, own in listeners]
+        return [
+            _Instance(name, server, (own, server_keys, shared), further) for name, own in listeners
+        ]
+
+    def _further_servers(self, instance: _Instance) -> Setting | None:
+        """Return the servers behind the first one, which have keys of their own."""
+        entries: list[ServerEntry] = []
+        shared = instance.layers[-1]
+        for name, own in instance.further:
+            layers = (self._flags, self._environment, own, shared, self._defaults)
+            chosen = {
+                key: setting for key, setting in _first_of_each(layers).items() if key in _OF_ENTRY
+            }
+            where = self._where(name)
+            chosen.update(password_of(layers))
+            if "server" not in chosen:
+                raise ConfigError(f"{where}server: its address is missing")
+            check_keys(self._side, chosen, where)
+            values = {key: setting.value for key, setting in chosen.items()}
+            values["server"] = values["server"].names[0]
+            entries.append(self._make(ServerEntry, values, chosen, where))
+        if not entries:
+            return None
+        return Setting(tuple(entries), f"{self._where('')}servers")
 
     def _entries(
         self, kind: str, entries: Sequence[Entry] | None
@@ -260,6 +291,8 @@ class _Reading:
                 )
             check_keys(self._side, chosen, where)
         settings = self._by_option(chosen)
+        if further := self._further_servers(instance):
+            settings["servers"] = further
         values = {option: setting.value for option, setting in settings.items()}
         options = self._make(_OPTIONS[self._side], values, settings, where)
         self._advise(options)

@@ -225,6 +225,24 @@ class SocksOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServerEntry:
+    """One of several Shadowsocks servers; its fields are those of :class:`LocalOptions`."""
+
+    server: str
+    server_port: int = 8388
+    method: str
+    password: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.server:
+            raise ConfigError("server: its address is missing")
+        _check_port("server port", self.server_port, lowest=1)
+        _check_method(self.method)
+        _check_key(self.password, self.key)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LocalOptions(SocksOptions):
     """Options of a SOCKS and HTTP proxy that leads to a Shadowsocks server."""
 
@@ -238,6 +256,9 @@ class LocalOptions(SocksOptions):
     password: str = field(default="", repr=False)
     #: As on the server.
     key: str = field(default="", repr=False)
+    #: Further servers: the one that takes least is used, and another one when it is not there.
+    #: Each has a server, a server_port, a method and a password or key. See upstream.md.
+    servers: tuple[ServerEntry, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -114,6 +114,8 @@ cdef class Connection:
     cdef int read_ahead(self) except -1
     cdef int peer_came(self) except -1
     cdef int begin_payload(self) except -1
+    cdef int open(self) except -1
+    cdef int not_reached(self, object error) except -1
     cdef int connect(self, bytes wire) except -1
     cdef int connected(self, bint settled) except -1
     cdef bint send_reply(self) except -1

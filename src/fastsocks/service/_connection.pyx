@@ -44,11 +44,13 @@ from fastsocks.errors import (
 )
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
 from fastsocks.service.interfaces import Route
-from fastsocks.service.limits import LINGER
+from fastsocks.service.limits import FAILOVER_WAIT, LINGER
 
 # Reads that may empty the receive queue of a connection before it is closed.
 cdef enum:
     LAST_READS = 16
+
+cdef double _FAILOVER_WAIT = FAILOVER_WAIT
 
 cdef class AcceptorBase:
     """What a connection needs of the Acceptor that took it."""
@@ -120,7 +122,7 @@ cdef class Connection:
             self.tell(error)
             self.close()
         elif self.state == State.CONNECTING:
-            self.refuse(dial_error(TimeoutError("connect timed out")))
+            self.not_reached(dial_error(TimeoutError("connect timed out")))
         elif self.state == State.DRAINING:
             self.read_waste(LAST_READS)
             self.close()
@@ -289,11 +291,7 @@ cdef class Connection:
         try:
             self.route = self.acceptor.service.route(self.request, self.peer)
             if self.route.open is not None:
-                self.state = State.DIALING
-                # The way has a time limit of its own.
-                self.deadline = float("inf")
-                self.task = self.acceptor.loop.create_task(_open(self, self.route.open))
-                return 0
+                return self.open()
             address = self.route.address
             self.begin_payload()
             ready = self.acceptor.dialer.literal(address, self.route.permit)
@@ -316,6 +314,13 @@ cdef class Connection:
             return 0
         wire = address.wire
         return self.connect(wire)
+
+    cdef int open(self) except -1:
+        self.state = State.DIALING
+        # The way has a time limit of its own.
+        self.deadline = float("inf")
+        self.task = self.acceptor.loop.create_task(_open(self, self.route.open))
+        return 0
 
     cdef int begin_payload(self) except -1:
         """Make the outbound's first bytes, if they need not wait for a payload."""
@@ -340,6 +345,8 @@ cdef class Connection:
             return self.dial_failed(-result)
         self.state = State.CONNECTING
         self.deadline = now() + acceptor.timeout
+        if self.route.retry is not None:
+            self.deadline = min(self.deadline, now() + _FAILOVER_WAIT)
         return self.connected(result == 0)
 
     cdef int connected(self, bint settled) except -1:
@@ -489,14 +496,29 @@ cdef class Connection:
             return
         if isinstance(error, FastsocksError):
             try:
-                self.refuse(error)
+                self.not_reached(error)
                 return
             except Exception as fault:
                 error = fault
         self.acceptor.fail(self, error)
 
     cdef int dial_failed(self, int error) except -1:
-        return self.refuse(dial_error(OSError(error, os.strerror(error))))
+        return self.not_reached(dial_error(OSError(error, os.strerror(error))))
+
+    cdef int not_reached(self, object error) except -1:
+        """Go another way, if the route has one, else give up."""
+        route = None
+        if self.route is not None and self.route.retry is not None:
+            route = self.route.retry(error)
+        if route is None:
+            return self.refuse(error)
+        if self.target >= 0:
+            close(self.target)
+            self.target = -1
+            self.target_watched = self.target_unread = False
+        self.to_target = None
+        self.route = route
+        return self.open()
 
     cdef bint send_client(self, bytes data) except -1:
         """Send some bytes; False if the connection is over because they do not fit."""

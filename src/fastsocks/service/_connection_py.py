@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING
 
 from ..address import Address
 from ..errors import (
+    DialError,
     FastsocksError,
     HandshakeTimeoutError,
     ProtocolError,
     ResetError,
     TruncatedError,
+    dial_error,
 )
 from ..request import BIND, UDP_ASSOCIATE
 from .interfaces import Route
-from .limits import LINGER
+from .limits import FAILOVER_WAIT, LINGER
 
 if TYPE_CHECKING:
     from ..policy.limits import Admission
@@ -119,9 +121,19 @@ class Connection:
     async def _dial(self, route: Route) -> tuple[Route, socket.socket]:
         """Connect, and return what the way has come to."""
         dialer, client = self._acceptor.dialer, self._admission.client
-        if route.open is None:
-            return route, await dialer.dial(route.address, client, route.permit)
-        opened = await route.open(dialer, client)
+        way = route.open
+        if way is None:
+            try:
+                wait = None if route.retry is None else FAILOVER_WAIT
+                async with asyncio.timeout(wait):
+                    return route, await dialer.dial(route.address, client, route.permit)
+            except (DialError, TimeoutError) as cause:
+                error = cause if isinstance(cause, DialError) else dial_error(cause)
+                following = None if route.retry is None else route.retry(error)
+                if following is None or following.open is None:
+                    raise error from error.__cause__
+                route, way = following, following.open
+        opened = await way(dialer, client)
         self._from_target = opened.early_data
         route = route._replace(codec=opened.codec, payload_wait=opened.payload_wait)
         return route, opened.socket

@@ -101,6 +101,9 @@ class Route(NamedTuple):
     #: For ways that take more than a connect: a coroutine function that is given the dialer and
     #: what counts as the client, and in whose place `address` and `codec` say nothing.
     open: Callable[[Dialer, str], Awaitable[Opened]] | None = None
+    #: Is asked once for another way, with `open`, if `address` cannot be reached; None gives up.
+    #: Whoever has one is not waited for as long as others are.
+    retry: Callable[[FastsocksError], Route | None] | None = None
 
 
 class Opened(NamedTuple):

@@ -7,6 +7,9 @@ LINGER = 5.0
 #: Seconds for which accepting rests after the process ran out of descriptors or memory.
 ACCEPT_PAUSE = 0.25
 
+#: Seconds to wait for a server where there is another one to try.
+FAILOVER_WAIT = 5.0
+
 #: Seconds to wait for a first payload, for it to travel with the header (SIP022 3.1.4 wants
 #: that); longer would hold up protocols in which the target speaks first.
 PAYLOAD_WAIT = 0.010

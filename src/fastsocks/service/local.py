@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastsocks.address import Address
+from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError
 from fastsocks.policy import check_request, weakness_of
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
@@ -18,16 +19,29 @@ from .running import SocksRunning
 from .socks import SocksService
 
 if TYPE_CHECKING:
+    import asyncio
+
     from fastsocks.config import LocalOptions
     from fastsocks.errors import FastsocksError
+    from fastsocks.net import Resolver
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import PacketCodec
+    from fastsocks.shadowsocks import ClientKey, PacketCodec
 
     from .datagrams import Datagrams
+    from .failover import Servers
     from .interfaces import Peer
     from .shared_state import SharedState
 
 _log = logging.getLogger("fastsocks.local")
+
+
+class Destination(NamedTuple):
+    """A Shadowsocks server."""
+
+    address: Address
+    key: ClientKey
+    #: For all associations, where the method has no sessions.
+    packets: PacketCodec | None
 
 
 class LocalService(SocksService):
@@ -41,21 +55,30 @@ class LocalService(SocksService):
 
     def __init__(self, options: LocalOptions, shared: SharedState | None = None) -> None:
         super().__init__(_log, options, shared)
-        self._key = client_key(options.method, options.password, options.key)
-        try:
-            self._server = Address.of(options.server, options.server_port)
-        except AddressError as error:
-            raise ConfigError(f"server: {error}") from error
+        first = ServerEntry(
+            server=options.server,
+            server_port=options.server_port,
+            method=options.method,
+            password=options.password,
+            key=options.key,
+        )
         self._mtu = {} if options.mtu is None else {"mtu": options.mtu}
-        # Without sessions, one codec knows the salts of all answers.
-        self._packets: PacketCodec | None = None
-        if self._key.method.family is not Family.AEAD_2022:
-            self._packets = packet_client(self._key, salt_capacity=SALT_CAPACITY)
+        destinations = [_destination(one) for one in (first, *options.servers)]
+        self._first = destinations[0]
+        #: Where there are several.
+        self.servers: Servers | None = None
+        if len(destinations) > 1:
+            from .failover import Servers
+
+            self.servers = Servers(destinations)
 
     def advice(self, error: FastsocksError) -> str | None:
         """Return what to do about an error; what fails to be dialed is always our server."""
         if isinstance(error, DialError):
-            return f"this is about the Shadowsocks server, {self._server}: is it up, and reachable?"
+            if self.servers is not None:
+                return "none of the Shadowsocks servers can be reached"
+            server = self._first.address
+            return f"this is about the Shadowsocks server, {server}: is it up, and reachable?"
         return super().advice(error)
 
     def route(self, request: Request, peer: Peer) -> Route:
@@ -68,14 +91,30 @@ class LocalService(SocksService):
             direct, _ = self.ruling.route(request, peer)
             if direct:
                 return Route(request.address)
-        return Route(self._server, ClientCodec(self._key), PAYLOAD_WAIT)
+        if self.servers is not None:
+            return self.servers.route()
+        return Route(self._first.address, ClientCodec(self._first.key), PAYLOAD_WAIT)
 
     async def _tunnel(
         self, datagrams: Datagrams, peer: Peer
     ) -> tuple[PacketCodec, tuple[int, Any]]:
         """Lead to the Shadowsocks server, by a session for each association."""
-        server = await datagrams.find_server(self._server, peer[0])
-        return self._packets or packet_client(self._key, **self._mtu), server
+        found = self._first if self.servers is None else self.servers.current
+        server = await datagrams.find_server(found.address, peer[0])
+        return found.packets or packet_client(found.key, **self._mtu), server
+
+
+def _destination(entry: ServerEntry) -> Destination:
+    key = client_key(entry.method, entry.password, entry.key)
+    try:
+        address = Address.of(entry.server, entry.server_port)
+    except AddressError as error:
+        raise ConfigError(f"server: {error}") from error
+    packets = None
+    if key.method.family is not Family.AEAD_2022:
+        # Without sessions, one codec knows the salts of all answers.
+        packets = packet_client(key, salt_capacity=SALT_CAPACITY)
+    return Destination(address, key, packets)
 
 
 class Local(SocksRunning):
@@ -89,6 +128,18 @@ class Local(SocksRunning):
         # A Shadowsocks request follows each connect, so that there is always a first byte.
         service = LocalService(options, shared)
         service.use_rules(options.rules, by_name=True)
+        self._servers = service.servers
         super().__init__(service, options, dial_fast_open=options.fast_open, shared=shared)
-        if weakness := weakness_of(options.method):
+        methods = (options.method, *(server.method for server in options.servers))
+        for weakness in dict.fromkeys(filter(None, map(weakness_of, methods))):
             _log.warning("%s", weakness)
+
+    def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
+        if self._servers is not None:
+            self._servers.begin_probes(loop, resolver)
+
+    async def close(self) -> None:
+        """Stop accepting and end every connection at once; again does nothing."""
+        if self._servers is not None:
+            self._servers.end_probes()
+        await super().close()
