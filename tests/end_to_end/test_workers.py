@@ -128,6 +128,46 @@ def test_a_killed_worker_is_replaced_and_nobody_refused(implementation: Implemen
             wait_until(lambda: len(workers_of(service)) == 2, "there are two workers again")
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_what_was_seen_outlives_the_workers(implementation: Implementation, method: str) -> None:
+    """And the socket of UDP, which the first worker's successor reads."""
+    key = generate_key(method)
+    packets = packet_client(client_key(method, key))
+    with (
+        start_server(method, key, "--workers", "2", implementation=implementation) as server,
+        Target() as target,
+        UdpTarget() as udp_target,
+        open_socket() as sender,
+    ):
+        recorded = RequestWriter(method, key).request(address_header(target.address), b"payload")
+        with socket.create_connection(server.address, DEADLINE) as first:
+            first.sendall(recorded)
+            target.accept().close()
+        for number, worker in enumerate(workers_of(server), start=1):
+            os.kill(worker, signal.SIGKILL)
+            server.process.wait_for_line(f"worker {number} ended: killed by SIGKILL")
+        for _ in range(8):
+            with socket.create_connection(server.address, DEADLINE) as replay:
+                replay.sendall(recorded)
+                replay.shutdown(socket.SHUT_WR)
+                assert replay.recv(1) == b""
+        assert not target.was_dialed
+        packet = packets.seal(Address.of(*udp_target.address), b"datagram", time.time())
+        sender.sendto(packet, server.address)
+        assert udp_target.receive().payload == b"datagram"
+
+
+def test_pauses_grow_where_a_worker_dies_again_and_again() -> None:
+    with start_proxy("--workers", "2") as service:
+        for when in ("now", "in 1 s"):
+            (worker, _) = workers_of(service)
+            os.kill(worker, signal.SIGKILL)
+            service.process.wait_for_line(
+                f"worker 1 ended: killed by SIGKILL; another starts {when}"
+            )
+            wait_until(lambda: len(workers_of(service)) == 2, "there are two workers again")
+
+
 def test_a_worker_that_is_asked_to_stop_finishes_and_is_replaced(
     implementation: Implementation,
 ) -> None:

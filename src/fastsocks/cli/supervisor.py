@@ -215,11 +215,18 @@ class _Supervisor:
         reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         if worker.reported not in (READY, b""):
             reason = f"{reason}: {worker.reported.decode(errors='replace')}"
-        if not self._serving and not self._stops:
-            raise _start_error(worker, code, reason)
+        if not self._serving and code in (BAD_CONFIGURATION, CANNOT_LISTEN) and worker.reported:
+            kind = ConfigError if code == BAD_CONFIGURATION else ListenError
+            raise kind(worker.reported.decode(errors="replace"))
+        self._lost(worker, reason)
+
+    def _lost(self, worker: _Worker, reason: str) -> None:
+        """Log the end of a process, and say when the next one starts."""
         if self._stops:
             _log.error("worker %d ended early: %s", worker.index + 1, reason)
             return
+        if not self._serving:
+            raise click.ClickException(f"worker {worker.index + 1} failed to start: {reason}")
         now = time.monotonic()
         worker.failures = 0 if now - worker.started >= _STEADY else worker.failures + 1
         pause = _PAUSES[min(max(worker.failures - 1, 0), len(_PAUSES) - 1)]
@@ -233,12 +240,21 @@ class _Supervisor:
         worker.reported = b""
         worker.started = time.monotonic()
         sys.stdout.flush()
+        failure = None
         with _blocked():
-            worker.pid = os.fork()
-            if not worker.pid:
-                self._become_worker(worker, requests, report)
+            try:
+                pid = os.fork()
+            except OSError as error:
+                failure = error
+            else:
+                if not pid:
+                    self._become_worker(worker, requests, report)
+                worker.pid = pid
         os.close(requests)
         os.close(report)
+        if failure is not None:
+            worker.forget_process()
+            self._lost(worker, f"cannot fork: {failure.strerror}")
 
     def _become_worker(self, worker: _Worker, requests: int, report: int) -> None:
         """Serve in the process that was just made; does not return."""
@@ -257,15 +273,6 @@ class _Supervisor:
             logging.shutdown()
         finally:
             os._exit(code)
-
-
-def _start_error(worker: _Worker, code: int, reason: str) -> Exception:
-    message = worker.reported.decode(errors="replace")
-    if code == BAD_CONFIGURATION and message:
-        return ConfigError(message)
-    if code == CANNOT_LISTEN and message:
-        return ListenError(message)
-    return click.ClickException(f"worker {worker.index + 1} failed to start: {reason}")
 
 
 class _Signals:

@@ -13,7 +13,6 @@ where both columns hold a client that is itself near a cap: a pair in 4 billion.
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from functools import lru_cache
@@ -82,6 +81,8 @@ class ClientCounts:
         self._own = tuple(kind * self._workers + worker for kind in range(_KINDS))
 
     def _places(self, client: str) -> Places:
+        import hashlib  # of no use to a process that serves alone
+
         digest = hashlib.blake2b(client.encode(), key=self._key, digest_size=4).digest()
         column = _KINDS * self._workers
         first = int.from_bytes(digest[:2], "little") % _COLUMNS
