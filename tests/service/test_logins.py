@@ -7,6 +7,7 @@ import base64
 import hashlib
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def test_a_file_is_followed(run: Any, tmp_path: Path, caplog: pytest.LogCaptureF
         write(path, line("alice", "one"))
         options = ProxyOptions(accounts={"plain": "text"}, accounts_file=str(path))
         logins = Logins(options, clock=clock)
+        assert logins.names == ("plain", "alice")
         assert await check(logins, "alice", "one") == "alice"
         assert await check(logins, "plain", "text") == "plain"
         write(path, line("alice", "two"), line("bob", "three"))
@@ -83,6 +85,16 @@ def test_a_file_is_followed(run: Any, tmp_path: Path, caplog: pytest.LogCaptureF
         clock.now += 1.5
         assert await check(logins, "alice", "two") is None
         logins.close()
+        logins.close()
+
+    run(scenario())
+
+
+def test_hashes_are_made_in_other_threads(run: Any) -> None:
+    async def scenario() -> None:
+        logins = Logins(ProxyOptions(accounts={"plain": "text"}))
+        loops_own = threading.get_ident()
+        assert await logins._run(lambda: threading.get_ident() != loops_own)
         logins.close()
 
     run(scenario())

@@ -10,8 +10,8 @@ import os
 import re
 from typing import Final, Self
 
-#: Cost of new hashes: 16 MiB, and about a quarter of a second, five times one after the other.
-#: It is one of the settings of OWASP's Password Storage Cheat Sheet, the one whose memory a small
+#: Cost of new hashes: 16 MiB, gone through five times, which takes some tenths of a second. It is
+#: one of the settings of OWASP's Password Storage Cheat Sheet, with as little memory as a small
 #: host can spare for several at a time.
 _LOG_N, _R, _P = 14, 8, 5
 

@@ -60,9 +60,14 @@ class Logins:
         self._threads: ThreadPoolExecutor | None = None
         self._file = options.accounts_file
         self._state: tuple[int, ...] | None = None
+        #: The users that are known at the start.
+        self.names = tuple(options.accounts)
         if self._file:
             self._state = self._look()
-            self._authenticator.use_hashes(read_accounts_file(self._file))
+            hashes = read_accounts_file(self._file)
+            self._authenticator.use_hashes(hashes)
+            found = (name.decode("utf-8", "surrogateescape") for name in hashes)
+            self.names = tuple(dict.fromkeys((*self.names, *found)))
             if open_to_others(self._file):
                 _log.warning(
                     "%s: other users of this machine can read it: chmod 600 %s",

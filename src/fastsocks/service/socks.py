@@ -46,7 +46,7 @@ class SocksService(ReportingService):
             from .logins import Logins
 
             self.logins = Logins(options, self._login_notice)
-            names = options.accounts
+            names = self.logins.names
             self.users = UserCounters(None if shared is None else shared.users_of(names))
         self._protocols = options.protocols
         self._udp_address = options.udp_address
