@@ -65,6 +65,8 @@ def _default(kind: type, field: dataclasses.Field[object]) -> str:
         return str(field.default).lower()
     if field.default in (dataclasses.MISSING, None, "", ()):
         return ""
+    if isinstance(field.default, tuple):
+        return ", ".join(map(str, field.default))
     return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
 

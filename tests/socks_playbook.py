@@ -44,7 +44,7 @@ def parse_bytes(text: str) -> bytes:
 
 def parse_play(play: str) -> Iterator[tuple[str, str]]:
     """Yield the lines of `play`: the first word and the rest."""
-    for line in play.strip().splitlines():
+    for line in filter(str.strip, play.splitlines()):
         verb, _, rest = line.strip().partition(" ")
         yield verb, rest.strip()
 
@@ -69,6 +69,20 @@ def describe(event: Request | Reply | FastsocksError) -> str:
     return text
 
 
+def receive(machine: Server | SocksClient, data: bytes | memoryview) -> Any:
+    """Hand in data, and await what the machine then waits for, which is there at once."""
+    event: Any = machine.receive(data)
+    while event is None and (pending := machine.pending) is not None:
+        waiting = pending.__await__()
+        try:
+            next(waiting)
+        except StopIteration as stop:
+            event = stop.value
+        else:
+            raise AssertionError("it waits for something that is not there")
+    return event
+
+
 def perform(machine: Server | SocksClient, play: str) -> None:
     """Run `machine` through `play`, line by line."""
     event: Request | Reply | FastsocksError | None = None
@@ -90,7 +104,7 @@ def perform(machine: Server | SocksClient, play: str) -> None:
         assert event is None, f"unexpected {event!r}"
         if verb == ">>":
             try:
-                event = machine.receive(parse_bytes(rest))
+                event = receive(machine, parse_bytes(rest))
             except ProtocolError as error:
                 event = error
         elif verb == "connected" and not isinstance(machine, SocksClient):
@@ -136,7 +150,7 @@ def feed(machine: Server | SocksClient, chunks: Iterable[bytes | memoryview]) ->
             event = event._replace(early_data=event.early_data + chunk)
             continue
         try:
-            event = machine.receive(chunk)
+            event = receive(machine, chunk)
         except ProtocolError as error:
             outgoing += machine.take_outgoing()
             if not isinstance(machine, SocksClient):

@@ -36,7 +36,8 @@ def test_the_tables_have_every_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/configuration.md", "docs/probing.md", "docs/socks.md"]
+    "document",
+    ["README.md", "docs/configuration.md", "docs/probing.md", "docs/socks.md", "docs/kerberos.md"],
 )
 def test_what_a_document_links_to_exists(document: str) -> None:
     path = ROOT / document

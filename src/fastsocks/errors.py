@@ -82,6 +82,12 @@ class AuthenticationError(ProtocolError):
     reply = 0x02
 
 
+class ContextError(AuthenticationError):
+    """No GSSAPI context could be established with the other side."""
+
+    status = "gssapi-context"
+
+
 class ReplyError(ProtocolError):
     """A SOCKS server answered with a failure; ``reply`` holds its code."""
 
@@ -90,6 +96,12 @@ class ReplyError(ProtocolError):
     def __init__(self, message: str, reply: int) -> None:
         super().__init__(message)
         self.reply = reply
+
+
+class ProtectionError(ProtocolError):
+    """A GSSAPI message that was changed or repeated, or is not protected as it has to be."""
+
+    status = "protection"
 
 
 class TagError(ProtocolError):

@@ -154,6 +154,10 @@ ROWS: dict[Place, dict[str, Row]] = {
         "udp_address": ("192.0.2.9", IGNORED, Sets("udp_address", "192.0.2.9"),
                         Sets("udp_address", "192.0.2.9")),
         "bind_address": ("192.0.2.9", IGNORED, IGNORED, Sets("bind_addresses", ("192.0.2.9",))),
+        "gssapi": (True, REFUSED, Sets("gssapi", True), Sets("gssapi", True)),
+        "gssapi_keytab": ("f", REFUSED, Sets("gssapi_keytab", "f"), Sets("gssapi_keytab", "f")),
+        "gssapi_protection": (["None"], REFUSED, Sets("gssapi_protection", ("none",)),
+                              Sets("gssapi_protection", ("none",))),
         "bind_ports": ("4000-4100", IGNORED, IGNORED, Sets("bind_ports", (4000, 4100))),
         "bind_timeout": (7, IGNORED, IGNORED, Sets("bind_timeout", 7)),
         "udp_max_associations_per_user": same(3, "udp_max_associations_per_user"),
@@ -248,6 +252,10 @@ ROWS: dict[Place, dict[str, Row]] = {
         "udp_address": ("192.0.2.9", IGNORED, Sets("udp_address", "192.0.2.9"),
                         Sets("udp_address", "192.0.2.9")),
         "bind_address": ("192.0.2.9", IGNORED, IGNORED, Sets("bind_addresses", ("192.0.2.9",))),
+        "gssapi": (True, IGNORED, Sets("gssapi", True), Sets("gssapi", True)),
+        "gssapi_keytab": ("f", IGNORED, Sets("gssapi_keytab", "f"), Sets("gssapi_keytab", "f")),
+        "gssapi_protection": (["None"], IGNORED, Sets("gssapi_protection", ("none",)),
+                              Sets("gssapi_protection", ("none",))),
         "bind_ports": ("4000-4100", IGNORED, IGNORED, Sets("bind_ports", (4000, 4100))),
         "bind_timeout": (7, IGNORED, IGNORED, Sets("bind_timeout", 7)),
         "local_udp_address": everywhere("127.0.0.1", WARNING),
@@ -328,6 +336,8 @@ def test_key(
         part.clear()
     if key == "users" and side != "proxy":
         part.update(method="2022-blake3-aes-128-gcm", password=PSK)
+    if key == "gssapi_keytab" and side != "server":
+        part["gssapi"] = True
     part[key] = value
     prefix = {Place.TOP: "", Place.SERVERS: "servers[0].", Place.LOCALS: "locals[0]."}[place]
     where = f"{tmp_path / 'config.json'}: {prefix}{key}: "

@@ -162,7 +162,8 @@ def find_program(program: str) -> str:
     """Return the path of a program; skip, or fail with FASTSOCKS_REQUIRE_PEERS=1, without it."""
     prefix = os.environ.get("FASTSOCKS_PEERS")
     peers = Path(prefix) if prefix else Path.home() / ".cache" / "fastsocks-peers"
-    path = os.pathsep.join((str(peers / "bin"), os.environ.get("PATH", os.defpath)))
+    # Debian has daemons where only root looks.
+    path = os.pathsep.join((str(peers / "bin"), os.environ.get("PATH", os.defpath), "/usr/sbin"))
     found = shutil.which(program, path=path)
     if found is None:
         reason = f"{program} is missing; install the peers: make peers"

@@ -150,7 +150,7 @@ def _shown(key: Key, option: str, value: Any) -> str:
         if isinstance(value, Mapping):
             return ", ".join(map(repr, value)) or "none"
         return "hidden" if value else "none"
-    if option in {"addresses", "outbound_addresses"}:
+    if option in {"addresses", "outbound_addresses", "gssapi_protection"}:
         return ", ".join(address or "all, IPv6 and IPv4" for address in value) or "any"
     if option == "bind_addresses":
         return ", ".join(value) or "none"

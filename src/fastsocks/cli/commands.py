@@ -144,6 +144,7 @@ def server(**given: Any) -> None:
     "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
 )
 @flags.accounts_file
+@flags.gssapi
 @flags.common
 @peers_flags
 def local(**given: Any) -> None:
@@ -165,6 +166,7 @@ def local(**given: Any) -> None:
 )
 @flags.accounts_file
 @flags.upstream
+@flags.gssapi
 @flags.allow_private
 @flags.binding
 @flags.common

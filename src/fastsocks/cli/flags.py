@@ -226,6 +226,26 @@ upstream = click.option(
     "several make a chain, in their order.",
 )
 
+gssapi = _all(
+    _flag(
+        "--gssapi",
+        text="Let those use it who have a Kerberos ticket for it (RFC 1961); needs "
+        "fastsocks[gssapi].",
+    ),
+    click.option(
+        "--gssapi-keytab",
+        metavar="FILE",
+        help="The service's Kerberos keys.  [default: the system's keytab]",
+    ),
+    click.option(
+        "--gssapi-protection",
+        multiple=True,
+        type=click.Choice(["none", "integrity", "confidentiality"]),
+        help="Protection that clients may choose; may be repeated.  [default: integrity, "
+        "confidentiality]",
+    ),
+)
+
 allow_private = _flag(
     "--allow-private",
     text="Let clients reach this host, its network and other addresses that are not public.",

@@ -385,7 +385,7 @@ class _Reading:
         if (
             isinstance(options, ProxyOptions)
             and options.beyond_loopback
-            and not options.has_accounts
+            and not (options.has_accounts or options.gssapi)
         ):
             self._warnings.append(
                 "anyone who can reach this proxy can use it: it listens beyond 127.0.0.1 and has "

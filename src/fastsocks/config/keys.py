@@ -129,6 +129,7 @@ _NO_UPSTREAM = _refused(
     "local leads to its Shadowsocks server; `fastsocks proxy` leads through others, ss:// among "
     "them"
 )
+_NO_GSSAPI = _refused("GSSAPI is for the SOCKS5 clients of `fastsocks local` and `fastsocks proxy`")
 _SERVER_DECIDES = _warning("ignored: the server decides that")
 
 
@@ -227,6 +228,14 @@ _KEYS: tuple[Key, ...] = (
         values.read_words),
     Key("accounts_file", _FASTSOCKS, _TOP | _LOCALS, _NOT_A_USER, _sets("accounts_file"),
         _sets("accounts_file")),
+    *(
+        Key(name, _FASTSOCKS, _TOP | _LOCALS, _NO_GSSAPI, _sets(name), _sets(name), read)
+        for name, read in (
+            ("gssapi", values.read_flag),
+            ("gssapi_keytab", values.read_text),
+            ("gssapi_protection", values.read_words),
+        )
+    ),
     Key("allow_private", _FASTSOCKS, _TOP | _SERVERS | _LOCALS,
         _sets("allow_private"), _SERVER_DECIDES, _sets("allow_private"), values.read_flag),
     Key("allow_unencrypted", _FASTSOCKS, _TOP | _SERVERS,

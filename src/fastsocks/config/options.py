@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, TypeAlias
 
 from fastsocks.errors import ConfigError
-from fastsocks.request import PROTOCOLS, SOCKS4
+from fastsocks.request import PROTOCOLS, SOCKS4, SOCKS5
 
 from .rules import Rule, read_rules
 
@@ -24,6 +24,9 @@ Accounts: TypeAlias = Mapping[str, str]
 #: Tells of a user name, a password and a client's socket address whether that user may log in, or
 #: under which name.
 Hook: TypeAlias = Callable[[str, str, tuple[Any, ...]], Awaitable[bool | str]]
+
+#: What GSSAPI does for the messages of a connection; the weakest first.
+PROTECTIONS = ("none", "integrity", "confidentiality")
 
 MODES = ("tcp_only", "tcp_and_udp", "udp_only")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -195,7 +198,7 @@ class SocksOptions(Options):
 
     addresses: tuple[str, ...] = ("127.0.0.1",)
     port: int = 1080
-    #: Who may use it; nobody named, and no file of accounts: everybody.
+    #: Who may use it; nobody named, no file of accounts and no `gssapi`: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
     #: File of further accounts, as ``fastsocks passwd`` writes it; "" is none. It is read again
     #: when it has changed.
@@ -206,6 +209,14 @@ class SocksOptions(Options):
     #: has no passwords, and is refused where there are accounts) and ``http`` (CONNECT, and plain
     #: requests for ``http://``).
     protocols: tuple[str, ...] = PROTOCOLS
+    #: Whether those may use it, by SOCKS5, who have a Kerberos ticket for it (GSSAPI, RFC 1961).
+    gssapi: bool = False
+    #: File of the service's Kerberos keys, each of whose principals clients may ask for; "" is the
+    #: system's keytab.
+    gssapi_keytab: str = ""
+    #: Levels of protection that a client may have: ``confidentiality``, ``integrity`` and ``none``,
+    #: which is all that curl can do. A client that wants another gets the strongest of them.
+    gssapi_protection: tuple[str, ...] = ("integrity", "confidentiality")
     #: IP address that UDP clients are told to send to; "" is the one at which their TCP connection
     #: arrived. For a host that its clients reach by another address, as behind NAT.
     udp_address: str = ""
@@ -214,13 +225,16 @@ class SocksOptions(Options):
         super().__post_init__()
         _check_accounts(self.accounts)
         _check_protocols(self.protocols, has_accounts=self.has_accounts)
+        if self.gssapi and SOCKS5 not in self.protocols:
+            raise ConfigError("gssapi: only socks5 has it, which protocols does not list")
+        _check_gssapi(self.gssapi, self.gssapi_keytab, self.gssapi_protection)
         _check_udp_address(self.udp_address)
         if self.authenticate is not None and (self.accounts or self.accounts_file):
             raise ConfigError("authenticate: there are accounts, too; give one of the two")
 
     @property
     def has_accounts(self) -> bool:
-        """Whether clients have to log in."""
+        """Whether clients can log in with a password."""
         return bool(self.accounts or self.accounts_file or self.authenticate)
 
 
@@ -404,6 +418,13 @@ def _check_protocols(protocols: tuple[str, ...], *, has_accounts: bool) -> None:
         raise ConfigError(f"protocols: one or more of {', '.join(PROTOCOLS)}")
     if has_accounts and set(protocols) == {SOCKS4}:
         raise ConfigError("protocols: socks4 has no passwords; add socks5 or http")
+
+
+def _check_gssapi(wanted: bool, keytab: str, protection: tuple[str, ...]) -> None:
+    if keytab and not wanted:
+        raise ConfigError("gssapi_keytab: it is not used: set gssapi too, or remove it")
+    if not protection or not set(protection) <= set(PROTECTIONS):
+        raise ConfigError(f"gssapi_protection: one or more of {', '.join(PROTECTIONS)}")
 
 
 def _check_accounts(accounts: Accounts) -> None:

@@ -120,6 +120,7 @@ cdef class Connection:
     cdef int connected(self, bint settled) except -1
     cdef bint send_reply(self) except -1
     cdef int read_payload(self) except -1
+    cdef bytes payload_of(self, Py_ssize_t size)
     cdef int send_request(self, bytes payload) except -1
     cdef int hand_over(self) except -1
     cdef int dial_failed(self, int error) except -1

@@ -264,7 +264,10 @@ cdef class Connection:
             if size <= 0:
                 self.task.cancel()
                 return self.client_lost(size)
-            self.to_target += PyBytes_FromStringAndSize(<char*>acceptor.buffer, size)
+            payload = self.payload_of(size)
+            if payload is None:
+                return 0
+            self.to_target += payload
         self.client_unread = True
         return 0
 
@@ -402,7 +405,23 @@ cdef class Connection:
         if size == READ_SIZE or size == 0:
             # At the end of its stream the relay will meet that end again, and carry it on.
             self.client_unread = True
-        return self.send_request(PyBytes_FromStringAndSize(<char*>acceptor.buffer, size))
+        payload = self.payload_of(size)
+        return 0 if payload is None else self.send_request(payload)
+
+    cdef bytes payload_of(self, Py_ssize_t size):
+        """Return the payload in what the client sent; None if that ended the connection."""
+        data = PyBytes_FromStringAndSize(<char*>self.acceptor.buffer, size)
+        codec = self.inbound.codec
+        if codec is None:
+            return data
+        try:
+            return codec.open(data)
+        except ProtocolError as error:
+            if self.task is not None:
+                self.task.cancel()
+            self.tell(error)
+            self.close(reset=True)
+            return None
 
     cdef int send_request(self, bytes payload) except -1:
         """Send the outbound's first bytes, with `payload` in them, and relay."""

@@ -223,17 +223,17 @@ class Connection:
         :param ahead: takes what the client has for its peer.
         """
         accepting = self._loop.create_task(listener.accept())
-        lost: list[OSError | None] = []
+        lost: list[OSError | ProtocolError | None] = []
 
         def read_ahead() -> None:
             try:
                 data = self._client.recv(_READ_SIZE - len(ahead))
+                ahead.extend(self._payload_of(data))
             except BlockingIOError:
                 return
-            except OSError as error:
+            except (OSError, ProtocolError) as error:
                 lost.append(error)
             else:
-                ahead.extend(data)
                 if data and len(ahead) < _READ_SIZE:
                     return
                 if not data:
@@ -317,9 +317,14 @@ class Connection:
             finally:
                 self._loop.remove_reader(self._client)
         try:
-            return self._client.recv(_READ_SIZE)
+            return self._payload_of(self._client.recv(_READ_SIZE))
         except BlockingIOError:
             return b""
+
+    def _payload_of(self, data: bytes) -> bytes:
+        """Return the payload in what the client sent."""
+        codec = self._inbound.codec
+        return data if codec is None else bytes(codec.open(data))
 
     async def _refuse(self, error: FastsocksError) -> None:
         if not self._inbound.silent:

@@ -26,6 +26,10 @@ SOCKS_ADVICE: Mapping[str, str] = {
     "command": "CONNECT, UDP ASSOCIATE and, by a proxy, BIND are carried out, as far as --mode "
     "allows",
     "authentication": "check user name and password in the application",
+    "gssapi-context": "check the client's ticket (klist) and clock, and that the keytab has the "
+    "principal it asks for (klist -k)",
+    "protection": "messages were changed on the way, or gssapi_protection does not list what the "
+    "application can do",
     "handshake-timeout": "is this application set to use a proxy of SOCKS or HTTP?",
 }
 

@@ -14,11 +14,13 @@ from .reporting import ReportingService
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
     from typing import Any
 
     from fastsocks.config import LocalOptions, ProxyOptions
     from fastsocks.request import Request
     from fastsocks.shadowsocks import PacketCodec
+    from fastsocks.socks.gssapi import ServerNegotiation
 
     from .datagrams import Datagrams, SocksAssociation
     from .interfaces import Peer
@@ -31,6 +33,7 @@ class SocksService(ReportingService):
 
     :param log: see :class:`.reporting.ReportingService`.
     :param shared: likewise.
+    :raises ConfigError: GSSAPI is asked for, and its package or keytab is missing.
     """
 
     def __init__(
@@ -46,7 +49,13 @@ class SocksService(ReportingService):
             from .logins import Logins
 
             self.logins = Logins(options, self._login_notice)
-            names = self.logins.names
+        self._gssapi: Callable[[], ServerNegotiation] | None = None
+        if options.gssapi:
+            from .kerberos import kerberos_server
+
+            self._gssapi = kerberos_server(options.gssapi_keytab, options.gssapi_protection)
+        if self.logins or self._gssapi:
+            names = () if self.logins is None else self.logins.names
             self.users = UserCounters(None if shared is None else shared.users_of(names))
         self._protocols = options.protocols
         self._udp_address = options.udp_address
@@ -65,8 +74,8 @@ class SocksService(ReportingService):
         """Make the server's side of a handshake."""
         check = None if self.logins is None else partial(self.logins.check, peer)
         if self._protocols == (SOCKS5,):
-            return SocksServer(check, self._commands)
-        return FirstByteServer(check, self._commands, self._protocols)
+            return SocksServer(check, self._commands, self._gssapi)
+        return FirstByteServer(check, self._commands, self._protocols, self._gssapi)
 
     async def associate(self, request: Request, peer: Peer, local_host: str) -> SocksAssociation:
         """Open a UDP relay for a client; see :class:`.interfaces.Service`.

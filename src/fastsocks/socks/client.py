@@ -14,6 +14,7 @@ from fastsocks.errors import (
 from fastsocks.request import CONNECT
 
 from .messages import (
+    GSSAPI,
     NO_ACCEPTABLE_METHODS,
     NO_AUTHENTICATION,
     SUCCEEDED,
@@ -27,17 +28,26 @@ from .messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from fastsocks.address import Address
 
+    from .gssapi import ClientNegotiation, ProtectedStream
     from .messages import Buffer
 
 # What the server owes next.
 _CHOICE: Final = 0
 _STATUS: Final = 1
-_REPLY: Final = 2
-_DONE: Final = 3
+_NEGOTIATION: Final = 2
+_REPLY: Final = 3
+_DONE: Final = 4
 
-_OWED = ("its choice of method", "the outcome of the login", "its reply")
+_OWED = (
+    "its choice of method",
+    "the outcome of the login",
+    "the end of the GSSAPI negotiation",
+    "its reply",
+)
 
 _REASONS = {
     0x01: "general failure",
@@ -61,11 +71,12 @@ class Reply(NamedTuple):
 
 
 class SocksClient:
-    """One connection to a SOCKS5 server (RFC 1928, RFC 1929), up to its reply.
+    """One connection to a SOCKS5 server (RFC 1928, 1929, 1961), up to its reply.
 
     Send what :meth:`take_outgoing` holds, at the start and after every :meth:`receive`,
     until `receive` returns a :class:`Reply` or raises. At an end of stream before that,
-    call :meth:`end_of_stream`.
+    call :meth:`end_of_stream`. With GSSAPI :attr:`pending` is to be awaited after every
+    `receive` that returns None.
 
     The server is offered a login only where there are credentials, and never only a login.
 
@@ -73,10 +84,20 @@ class SocksClient:
     :param username: 1..255 bytes, any; None goes with no password.
     :param password: 1..255 bytes, any.
     :param command: RFC 1928 CMD, 0..255.
+    :param gssapi: a new negotiation; then nothing else is offered.
     :raises ConfigError: one of the credentials is missing, empty or too long.
     """
 
-    __slots__ = ("_credentials", "_kept", "_outgoing", "_request", "_stage")
+    __slots__ = (
+        "_credentials",
+        "_kept",
+        "_negotiation",
+        "_outgoing",
+        "_request",
+        "_stage",
+        "_token",
+        "codec",
+    )
 
     def __init__(
         self,
@@ -85,10 +106,18 @@ class SocksClient:
         username: bytes | None = None,
         password: bytes | None = None,
         command: int = CONNECT,
+        gssapi: ClientNegotiation | None = None,
     ) -> None:
-        self._credentials = _check_credentials(username, password)
+        self._credentials = None
+        if gssapi is None:
+            self._credentials = _check_credentials(username, password)
+        self._negotiation = gssapi
+        # What the negotiation is to go on with; empty at its start.
+        self._token: bytes | None = None
+        #: What protects all that follows the negotiation; None for plain bytes.
+        self.codec: ProtectedStream | None = None
         self._request = build_request(command, address)
-        methods = [NO_AUTHENTICATION]
+        methods = [NO_AUTHENTICATION if gssapi is None else GSSAPI]
         if self._credentials is not None:
             methods.append(USERNAME_PASSWORD)
         self._outgoing = build_greeting(bytes(methods))
@@ -106,24 +135,36 @@ class SocksClient:
 
         :param data: 1 byte or more; not referred to afterwards.
         :return: the server's reply once it is complete, with what followed it as early
-            data; until then None. Nothing can be received after it.
+            data; until then None. Nothing can be received after it, nor while there is
+            :attr:`pending`.
         :raises VersionError: the server does not speak SOCKS5.
         :raises AuthenticationError: the server accepts no method, or not the credentials.
         :raises ReplyError: the server could not or would not connect; raised at the reply's
             second byte, because some servers cut a failure short (ss-local of
             shadowsocks-libev: after 4 bytes).
+        :raises ProtectionError: a GSSAPI message that was changed, or with less protection.
         :raises ProtocolError: an answer that makes no sense. (All are ProtocolErrors.)
         """
         if self._stage == _DONE:
             raise RuntimeError("this handshake has ended")
-        if self._kept:
-            data = self._kept + data
-            self._kept = b""
         try:
+            if self.codec is not None:
+                data = self.codec.open(data)
+            if self._kept:
+                data = self._kept + data
+                self._kept = b""
             return self._advance(data)
         except ProtocolError:
             self._stage = _DONE
             raise
+
+    @property
+    def pending(self) -> Awaitable[Reply | None] | None:
+        """What has to be awaited before more is received: one step of GSSAPI.
+
+        A new awaitable each time, whose result and errors are those of :meth:`receive`.
+        """
+        return None if self._token is None else self._negotiate(self._token)
 
     def end_of_stream(self) -> NoReturn:
         """Turn the end of the server's stream into the error that it is.
@@ -145,6 +186,11 @@ class SocksClient:
                 return None
             method, position = choice
             self._follow_choice(method)
+        if self._stage == _NEGOTIATION and self._negotiation is not None:
+            self._negotiation.receive(data[position:])
+            if self._token is None:
+                self._token = self._negotiation.take_token()
+            return None
         if self._stage == _STATUS:
             answer = read_status(data, position)
             if answer is None:
@@ -157,7 +203,10 @@ class SocksClient:
         return self._read_reply(data, position)
 
     def _follow_choice(self, method: int) -> None:
-        if method == NO_AUTHENTICATION:
+        if method == GSSAPI and self._negotiation is not None:
+            self._stage = _NEGOTIATION
+            self._token = b""
+        elif method == NO_AUTHENTICATION and self._negotiation is None:
             self._send_request()
         elif method == USERNAME_PASSWORD and self._credentials is not None:
             self._outgoing += self._credentials
@@ -167,8 +216,27 @@ class SocksClient:
         else:
             raise ProtocolError(f"the SOCKS server chose method {method:#04x} unasked")
 
+    async def _negotiate(self, token: bytes) -> Reply | None:
+        negotiation = self._negotiation
+        if negotiation is None:
+            raise RuntimeError("there is no negotiation")
+        try:
+            self._outgoing += await negotiation.step(token)
+            if not negotiation.done:
+                self._token = negotiation.take_token()
+                return None
+            self._token = self._negotiation = None
+            self.codec = negotiation.open_stream()
+            self._send_request()
+            data = negotiation.take_rest()
+            return self._advance(data if self.codec is None else self.codec.open(data))
+        except ProtocolError:
+            self._stage = _DONE
+            raise
+
     def _send_request(self) -> None:
-        self._outgoing += self._request
+        request = self._request
+        self._outgoing += request if self.codec is None else self.codec.seal(request)
         self._stage = _REPLY
 
     def _read_reply(self, data: Buffer, position: int) -> Reply | None:

@@ -10,12 +10,13 @@ from fastsocks.request import CONNECT, HTTP, PROTOCOLS, SOCKS4, SOCKS5
 from .server import SocksServer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
 
+    from .gssapi import ProtectedStream, ServerNegotiation
     from .http import Exchange, HttpServer
     from .messages import Buffer
     from .server import Check
@@ -31,9 +32,11 @@ class FirstByteServer:
     :param check: as of :class:`.server.SocksServer`.
     :param commands: likewise.
     :param protocols: those that are spoken here, of :data:`fastsocks.request.PROTOCOLS`.
+    :param gssapi: as of :class:`.server.SocksServer`. The other protocols have none, and let
+        nobody in without a password where there is it.
     """
 
-    __slots__ = ("_check", "_chosen", "_commands", "_protocols")
+    __slots__ = ("_check", "_chosen", "_commands", "_gssapi", "_protocols")
 
     #: A client is told what it did wrong.
     silent = False
@@ -43,15 +46,17 @@ class FirstByteServer:
         check: Check | None = None,
         commands: Collection[int] = (CONNECT,),
         protocols: Collection[str] = PROTOCOLS,
+        gssapi: Callable[[], ServerNegotiation] | None = None,
     ) -> None:
         self._check = check
         self._commands = commands
         self._protocols = protocols
+        self._gssapi = gssapi
         self._chosen: SocksServer | Socks4Server | HttpServer | None = None
 
     @property
-    def codec(self) -> Exchange | None:
-        """What the relay needs for a plain HTTP request; else None."""
+    def codec(self) -> Exchange | ProtectedStream | None:
+        """What the relay needs for a plain HTTP request, or protects by GSSAPI; else None."""
         return None if self._chosen is None else self._chosen.codec
 
     @property
@@ -89,15 +94,22 @@ class FirstByteServer:
             what = f"byte {first:#04x}" if protocol is None else protocol
             raise VersionError(f"{what} instead of {' or '.join(self._protocols)}")
         if protocol == SOCKS5:
-            return SocksServer(self._check, self._commands)
+            return SocksServer(self._check, self._commands, self._gssapi)
+        check = self._check
+        if check is None and self._gssapi is not None:
+            check = _refuse
         # Imported when the first client speaks them: the start does not wait for it.
         if protocol == SOCKS4:
             from .socks4 import Socks4Server
 
-            return Socks4Server(authenticated=self._check is not None, commands=self._commands)
+            return Socks4Server(authenticated=check is not None, commands=self._commands)
         from .http import HttpServer
 
-        return HttpServer(self._check, self._commands)
+        return HttpServer(check, self._commands)
+
+
+def _refuse(username: bytes, password: bytes) -> None:
+    """Let nobody in; see :data:`.server.Check`."""
 
 
 def protocol_of(first: int) -> str | None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fastsocks.address import Address
 
 __all__ = [
+    "GSSAPI",
     "NO_ACCEPTABLE_METHODS",
     "NO_AUTHENTICATION",
     "SUCCEEDED",
@@ -55,6 +56,7 @@ __all__ = [
 
 #: METHOD (RFC 1928 section 3).
 NO_AUTHENTICATION: Final = 0x00
+GSSAPI: Final = 0x01
 USERNAME_PASSWORD: Final = 0x02
 NO_ACCEPTABLE_METHODS: Final = 0xFF
 

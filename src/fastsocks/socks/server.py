@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from fastsocks.errors import (
     AuthenticationError,
     CommandError,
+    ProtectionError,
     ProtocolError,
     VersionError,
 )
-from fastsocks.request import BIND, CONNECT, Request
+from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE, Request
 
+from .gssapi_messages import REFUSAL
 from .messages import (
+    GSSAPI,
     NO_ACCEPTABLE_METHODS,
     NO_AUTHENTICATION,
     SUCCEEDED,
@@ -26,11 +29,13 @@ from .messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator
+    from typing import Any
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
 
+    from .gssapi import ProtectedStream, ServerNegotiation
     from .messages import Buffer
 
     #: Tells whose user name and password these are; None is nobody's, and refuses.
@@ -40,22 +45,23 @@ if TYPE_CHECKING:
 _GREETING: Final = 0
 _CREDENTIALS: Final = 1
 _CHECKING: Final = 2
-_REQUEST: Final = 3
-_BINDING: Final = 4
-_DIALING: Final = 5
-_REFUSED: Final = 6
-_DONE: Final = 7
+_NEGOTIATION: Final = 3
+_REQUEST: Final = 4
+_BINDING: Final = 5
+_DIALING: Final = 6
+_REFUSED: Final = 7
+_DONE: Final = 8
 
 _CHOICES = {
     method: build_choice(method)
-    for method in (NO_AUTHENTICATION, USERNAME_PASSWORD, NO_ACCEPTABLE_METHODS)
+    for method in (NO_AUTHENTICATION, GSSAPI, USERNAME_PASSWORD, NO_ACCEPTABLE_METHODS)
 }
 _WELCOME = build_status(0)
 _WRONG_CREDENTIALS = build_status(1)
 
 
 class SocksServer:
-    """One accepted connection of a SOCKS5 server (RFC 1928, RFC 1929), up to its request.
+    """One accepted connection of a SOCKS5 server (RFC 1928, 1929, 1961), up to its request.
 
     The caller hands every read to :meth:`receive` and sends what :meth:`take_outgoing`
     then holds, until one of these ends it:
@@ -70,28 +76,31 @@ class SocksServer:
     `connected` and `failed` return everything still owed, in order: also what
     `take_outgoing` was not asked for. None of it is owed twice.
 
-    What is kept between two reads is one incomplete message, less than 513 bytes; while a check
-    takes its time, what the client had sent ahead.
+    What is kept between two reads is one incomplete message, less than 513 bytes, or 65539 of
+    GSSAPI; while a check takes its time, what the client had sent ahead.
 
     :param check: is given user name and password of a client, any bytes, and returns the user's
         name, or None, which refuses, or what is to be awaited for that. With it every client has
-        to log in; None lets everybody in.
+        to log in; None lets everybody in, unless there is `gssapi`.
     :param commands: what is offered here; other commands are refused with reply 7.
+    :param gssapi: begins a negotiation of GSSAPI, for clients that do not offer to log in with
+        a password, or cannot.
     """
 
     __slots__ = (
         "_check",
         "_commands",
+        "_gssapi",
         "_kept",
+        "_negotiation",
         "_outgoing",
         "_refusal",
         "_stage",
         "_user",
+        "codec",
         "pending",
     )
 
-    #: What follows the handshake is plain bytes.
-    codec: None = None
     #: A client is told what it did wrong.
     silent = False
 
@@ -99,9 +108,14 @@ class SocksServer:
         self,
         check: Check | None = None,
         commands: Collection[int] = (CONNECT,),
+        gssapi: Callable[[], ServerNegotiation] | None = None,
     ) -> None:
-        #: The rest of the handshake, to be awaited, while `check` takes its time.
+        #: The rest of the handshake, to be awaited, while `check` or GSSAPI takes its time.
         self.pending: Awaitable[Request | None] | None = None
+        #: What protects all that follows a negotiation; None for plain bytes.
+        self.codec: ProtectedStream | None = None
+        self._gssapi = gssapi
+        self._negotiation: ServerNegotiation | None = None
         self._check = check
         self._commands = commands
         self._stage = _GREETING
@@ -120,14 +134,17 @@ class SocksServer:
         :raises AuthenticationError: no acceptable method, or wrong credentials.
         :raises AddressError: ATYP is unknown, or the name is empty or contains NUL.
         :raises CommandError: the command is not offered here.
+        :raises ProtectionError: GSSAPI messages that were changed, or with less protection.
         :raises ProtocolError: the greeting has no methods. (All are ProtocolErrors.)
         """
         if self._stage > _REQUEST or self._stage == _CHECKING:
             raise RuntimeError("this handshake has ended, or waits")
-        if self._kept:
-            data = self._kept + data
-            self._kept = b""
         try:
+            if self.codec is not None:
+                data = self.codec.open(data)
+            if self._kept:
+                data = self._kept + data
+                self._kept = b""
             return self._advance(data)
         except ProtocolError as error:
             self._refuse(error)
@@ -152,18 +169,18 @@ class SocksServer:
         if self._stage not in (_BINDING, _DIALING):
             raise RuntimeError("there is no request to answer")
         self._stage = _DIALING if self._stage == _BINDING else _DONE
-        return self.take_outgoing() + build_reply(SUCCEEDED, bound)
+        return self.take_outgoing() + self._seal(build_reply(SUCCEEDED, bound))
 
     def failed(self, error: FastsocksError) -> bytes:
         """Return what to send to the client before closing because of `error`.
 
         After a request that is the reply with the code of `error`. After `receive` has
-        raised it is the refusal that belongs to the stage: 05 FF, 01 01, a reply, or
+        raised it is the refusal that belongs to the stage: 05 FF, 01 01, 01 FF, a reply, or
         nothing to a peer that does not speak SOCKS5 at all. Amid the handshake (timeout,
         end of stream) and after an answer nothing is added.
         """
         if self._stage in (_BINDING, _DIALING):
-            self._refusal = build_reply(error.reply)
+            self._refusal = self._seal(build_reply(error.reply))
         refusal = self._refusal
         self._refusal = b""
         self._stage = _DONE
@@ -178,6 +195,10 @@ class SocksServer:
                 return None
             methods, position = greeting
             self._choose_method(methods)
+        if self._negotiation is not None:
+            self._negotiation.receive(data[position:])
+            self._negotiate(self._negotiation)
+            return None
         if self._stage == _CREDENTIALS:
             credentials = read_credentials(data, position)
             if credentials is None:
@@ -187,7 +208,7 @@ class SocksServer:
             verdict = self._check(username, password) if self._check is not None else None
             if verdict is not None and not isinstance(verdict, str):
                 self._stage = _CHECKING
-                self.pending = self._go_on(verdict, bytes(data[position:]))
+                self.pending = _Pending(self._go_on, verdict, bytes(data[position:]))
                 return None
             self._log_in(verdict)
         return self._read_request(data, position)
@@ -212,18 +233,49 @@ class SocksServer:
         command, address, position = request
         if command not in self._commands:
             raise CommandError(f"command {command:#04x} is not offered")
+        if command == UDP_ASSOCIATE and self.codec is not None:
+            raise CommandError("UDP ASSOCIATE is not offered with messages that GSSAPI protects")
         self._stage = _BINDING if command == BIND else _DIALING
         return Request(address, bytes(data[position:]), self._user, command)
 
     def _choose_method(self, methods: bytes) -> None:
-        if self._check is None:
-            method, stage = NO_AUTHENTICATION, _REQUEST
+        if self._check is not None and USERNAME_PASSWORD in methods:
+            method, self._stage = USERNAME_PASSWORD, _CREDENTIALS
+        elif self._gssapi is not None and GSSAPI in methods:
+            method, self._stage = GSSAPI, _NEGOTIATION
+            self._negotiation = self._gssapi()
+        elif self._check is None and self._gssapi is None and NO_AUTHENTICATION in methods:
+            method, self._stage = NO_AUTHENTICATION, _REQUEST
         else:
-            method, stage = USERNAME_PASSWORD, _CREDENTIALS
-        if method not in methods:
-            raise AuthenticationError(f"the client does not offer method {method:#04x}")
+            accepted = [
+                f"{method:#04x}"
+                for method, known in ((GSSAPI, self._gssapi), (USERNAME_PASSWORD, self._check))
+                if known is not None
+            ] or [f"{NO_AUTHENTICATION:#04x}"]
+            raise AuthenticationError(f"the client does not offer method {' or '.join(accepted)}")
         self._outgoing = _CHOICES[method]
-        self._stage = stage
+
+    def _negotiate(self, negotiation: ServerNegotiation) -> None:
+        token = negotiation.take_token()
+        self.pending = None if token is None else _Pending(self._step, negotiation, token)
+
+    async def _step(self, negotiation: ServerNegotiation, token: bytes) -> Request | None:
+        """Go on by one message of GSSAPI, and to the request behind the last one."""
+        try:
+            self._outgoing += await negotiation.step(token)
+            if not negotiation.done:
+                self._negotiate(negotiation)
+                return None
+            self.pending = self._negotiation = None
+            self._user = negotiation.principal
+            self.codec = negotiation.open_stream()
+            self._stage = _REQUEST
+            data = negotiation.take_rest()
+            return self._advance(data if self.codec is None else self.codec.open(data))
+        except ProtocolError as error:
+            self.pending = self._negotiation = None
+            self._refuse(error)
+            raise
 
     def _log_in(self, user: str | None) -> None:
         if user is None:
@@ -241,4 +293,33 @@ class SocksServer:
             return b"" if isinstance(error, VersionError) else _CHOICES[NO_ACCEPTABLE_METHODS]
         if self._stage == _CREDENTIALS:
             return _WRONG_CREDENTIALS
-        return build_reply(error.reply)
+        if self._stage == _NEGOTIATION:
+            return REFUSAL
+        return self._seal(build_reply(error.reply))
+
+    def _seal(self, reply: bytes) -> bytes:
+        if self.codec is None:
+            return reply
+        try:
+            return self.codec.seal(reply)
+        except ProtectionError:
+            # The context has ended: nothing can be said any more, as the relay will find, too.
+            return b""
+
+
+class _Pending:
+    """Calls a coroutine function when it is awaited.
+
+    Whoever finds the client gone may drop it; Python would complain of a dropped coroutine.
+    """
+
+    __slots__ = ("_arguments", "_function")
+
+    def __init__(
+        self, function: Callable[..., Coroutine[Any, Any, Request | None]], *arguments: object
+    ) -> None:
+        self._function = function
+        self._arguments = arguments
+
+    def __await__(self) -> Generator[Any, None, Request | None]:
+        return self._function(*self._arguments).__await__()
