@@ -237,6 +237,16 @@ def test_idle_associations_end(implementation: Implementation) -> None:
         wait_until(lambda: is_free(client.relay), "the association is gone")
 
 
+def test_associations_in_the_access_log(implementation: Implementation) -> None:
+    with (
+        start_proxy("--access-log", "-", implementation=implementation) as service,
+        Echo() as target,
+    ):
+        with UdpAssociation(service.address) as client:
+            assert client.exchange(b"four", target.address) == b"four"
+        service.process.wait_for_line(r" 127\.0\.0\.1 - udp up 4 down 4 bytes in \d+\.\d{3} s$")
+
+
 def test_the_oldest_makes_room(implementation: Implementation) -> None:
     with (
         start_proxy("--udp-max-associations", "2", implementation=implementation) as service,

@@ -227,3 +227,36 @@ def test_many_come_and_go(run: Any, twin: UdpTwin) -> None:
             await settle(lambda: count_descriptors() <= before, "descriptors are left")
 
     run(scenario())
+
+
+def test_each_association_is_told_of_with_what_it_carried(run: Any, twin: UdpTwin) -> None:
+    began: list[Any] = []
+    over: list[tuple[Any, str | None, str, int, int]] = []
+
+    def note(one: Any) -> None:
+        over.append((one, one.user, one.client_host, one.bytes_up, one.bytes_down))
+
+    async def scenario() -> None:
+        async with Engine(twin, began=began.append, over=note) as engine:
+            server = engine.serve(METHOD)
+            association, relay = engine.associate(user="alice")
+            with (
+                ShadowsocksClient(twin, METHOD, server) as one,
+                SocksClient(relay) as other,
+                Far() as target,
+            ):
+                assert began == [association]
+                for client in (one, other):
+                    client.ask(b"four", target.address)
+                    _, source = await target.receive()
+                    target.send(b"fifteen bytes..", source)
+                    await client.answer()
+                assert len(began) == 2
+                assert not over
+                association.close()
+                association.close()
+                assert over == [(association, "alice", "127.0.0.1", 4, 15)]
+                engine.engine.stop_serving()
+                assert over[1:] == [(began[1], None, "127.0.0.1", 4, 15)]
+
+    run(scenario())

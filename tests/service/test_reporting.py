@@ -6,7 +6,7 @@ import errno
 import logging
 import resource
 import socket
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
@@ -27,7 +27,7 @@ from fastsocks.errors import (
     VersionError,
     dial_error,
 )
-from fastsocks.policy import Cap
+from fastsocks.policy import Cap, UserCounters
 from fastsocks.request import Request
 from fastsocks.service.interfaces import Peer, Route
 from fastsocks.service.local import LocalService
@@ -304,3 +304,43 @@ def test_the_access_log(service: Service, caplog: pytest.LogCaptureFixture) -> N
         caplog.records[-1].message
         == "192.0.2.1:4711 - -> example.com:443 up 0 down 0 bytes in 0.500 s: dial"
     )
+
+
+class _Association(NamedTuple):
+    user: str | None
+    client_host: str = "192.0.2.1"
+    bytes_up: int = 10
+    bytes_down: int = 2000
+
+
+def test_the_access_log_of_associations(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    service = Service(ProxyOptions(access_log=True))
+    service.users = UserCounters()
+    for user in ("alice", None):
+        association: Any = _Association(user)
+        service.association_began(association)
+        assert service.users[user].active == 1
+        service.now += 1.5
+        service.association_over(association)
+        assert service.users[user] == (1, 0, 10, 2000)
+    assert fields(caplog) == {
+        "peer": "192.0.2.1",
+        "bytes_up": 10,
+        "bytes_down": 2000,
+        "seconds": 1.5,
+        "network": "udp",
+    }
+    assert caplog.messages[-2:] == [
+        "192.0.2.1 alice udp up 10 down 2000 bytes in 1.500 s",
+        "192.0.2.1 - udp up 10 down 2000 bytes in 1.500 s",
+    ]
+
+
+def test_associations_leave_no_line_without_an_access_log(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    association: Any = _Association("alice")
+    service.association_began(association)
+    service.association_over(association)
+    assert not caplog.records

@@ -78,7 +78,7 @@ class Options:
     #: datagram; None is 1500. Without padding nothing is made smaller: what a datagram is too
     #: large for, the kernel fragments.
     mtu: int | None = None
-    #: Whether to log a line for every connection.
+    #: Whether to log a line for every connection and UDP association.
     access_log: bool = False
     #: Who may reach what: texts such as ``deny to 10.0.0.0/8 port 25``, of which the first that
     #: holds decides; what none holds for is allowed. See rules.md.

@@ -59,6 +59,8 @@ cdef class DatagramEngine(EngineBase):
     cdef Py_ssize_t _capacity
     cdef Py_ssize_t _capacity_per_user
     cdef object _sweeping
+    cdef object _began
+    cdef object _over
     cdef set _associations
     cdef list _serving
 
@@ -86,7 +88,11 @@ cdef class DatagramEngine(EngineBase):
         Py_ssize_t capacity=4096,
         Py_ssize_t capacity_per_user=0,
         local_addresses=(),
+        began=None,
+        over=None,
     ):
+        self._began = began
+        self._over = over
         self.counters = DatagramCounters()
         self.loop = loop
         self.resolver = resolver
@@ -221,6 +227,8 @@ cdef class DatagramEngine(EngineBase):
             _oldest(self._associations).end_by_itself()
         self._associations.add(association)
         self.counters.associations = len(self._associations)
+        if self._began is not None:
+            self._began(association)
         if self._sweeping is None:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
         return 0
@@ -228,6 +236,8 @@ cdef class DatagramEngine(EngineBase):
     cdef int forget(self, Association association) except -1:
         self._associations.discard(association)
         self.counters.associations = len(self._associations)
+        if self._over is not None:
+            self._over(association)
         return 0
 
     def _sweep(self):

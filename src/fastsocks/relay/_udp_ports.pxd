@@ -112,6 +112,9 @@ cdef class Association:
     #: Called once if it ends by itself, and not by :meth:`close`.
     cdef public object ended
     cdef readonly object user
+    #: Payload so far, in bytes.
+    cdef readonly uint64_t bytes_up
+    cdef readonly uint64_t bytes_down
     cdef EngineBase engine
     # The client's side: one of both.
     cdef ServingPort serving

@@ -246,6 +246,7 @@ cdef class ServingPort(Port):
         cdef Association association = Association.__new__(Association)
         association.engine = self.engine
         association.serving = self
+        association.client = source[0]
         association.session = session
         if session is not None:
             association.user = session.user
@@ -386,6 +387,11 @@ cdef class Association:
         """Whether it still relays."""
         return not self.closed
 
+    @property
+    def client_host(self):
+        """The IP address of the client."""
+        return Address(key_of(&self.client)).host
+
     def close(self):
         """End it, with all of its descriptors; again does nothing."""
         self.end()
@@ -446,6 +452,7 @@ cdef class Association:
             self.send_to_latest(payload, size)
         engine.counters.packets_up += 1
         engine.counters.bytes_up += size
+        self.bytes_up += size
         return 0
 
     cdef bint may_pass(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
@@ -465,7 +472,7 @@ cdef class Association:
 
     cdef bint judged(self, address, resolved) except -1:
         try:
-            self.engine.judge(Address(key_of(&self.client)).host, self.user, address, resolved)
+            self.engine.judge(self.client_host, self.user, address, resolved)
         except FastsocksError:
             return False
         return True
@@ -579,6 +586,7 @@ cdef class Association:
         self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), size)
         engine.counters.packets_up += 1
         engine.counters.bytes_up += size
+        self.bytes_up += size
         return engine.flush()
 
     cdef int backward(
@@ -617,11 +625,12 @@ cdef class Association:
             )
         engine.counters.packets_down += 1
         engine.counters.bytes_down += size
+        self.bytes_down += size
         return 0
 
 
 async def _resolve(Association association, address, payload):
-    client = Address(key_of(&association.client)).host
+    client = association.client_host
     try:
         infos = await association.engine.resolver.resolve(address.host, address.port, client)
     except FastsocksError as error:

@@ -259,7 +259,7 @@ class Targets:
         infos: list[AddrInfo] = []
         reason = ""
         try:
-            infos = await self._engine.resolver.resolve(host, 0, self._association.client)
+            infos = await self._engine.resolver.resolve(host, 0, self._association.client_host)
         except FastsocksError as error:
             reason = error.status
         finally:

@@ -91,6 +91,8 @@ class DatagramEngine:
         room. 0 for no cap.
     :param capacity_per_user: the same for those of one user.
     :param local_addresses: IP addresses to send to targets from, one of a family at most.
+    :param began: called with each association as it begins.
+    :param over: called with each one as it ends, its counts final.
     """
 
     def __init__(
@@ -104,8 +106,12 @@ class DatagramEngine:
         capacity: int = 4096,
         capacity_per_user: int = 0,
         local_addresses: Iterable[str] = (),
+        began: Callable[[Association], None] | None = None,
+        over: Callable[[Association], None] | None = None,
     ) -> None:
         self.counters = DatagramCounters()
+        self._began = began
+        self._over = over
         self.loop = loop
         self.resolver = resolver
         self.permit = permit
@@ -195,6 +201,8 @@ class DatagramEngine:
             next(iter(self._associations)).end_by_itself()
         self._associations[association] = None
         self.counters.associations += 1
+        if self._began is not None:
+            self._began(association)
         if self._sweeping is None:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
 
@@ -216,6 +224,8 @@ class DatagramEngine:
             del same[association]
             if not same:
                 del self._by_user[association.user]
+        if self._over is not None:
+            self._over(association)
 
     def open_outgoing(self, family: int) -> socket.socket:
         """Open a socket towards targets.
@@ -250,6 +260,10 @@ class Association:
         self.active = True
         self.engine = engine
         self.user = user
+        #: Payload from the client so far, in bytes.
+        self.bytes_up = 0
+        #: Payload to the client so far, in bytes.
+        self.bytes_down = 0
         #: Seconds that it may be idle.
         self.timeout = engine.timeout
         self.touched = monotonic()
@@ -257,7 +271,7 @@ class Association:
         self._judged: dict[tuple[bytes, str | None], bool] = {}
 
     @property
-    def client(self) -> str:
+    def client_host(self) -> str:
         """The IP address of the client."""
         raise NotImplementedError
 
@@ -269,7 +283,7 @@ class Association:
         known = self._judged.get(key)
         if known is None:
             try:
-                self.engine.judge(self.client, self.user, address, resolved)
+                self.engine.judge(self.client_host, self.user, address, resolved)
             except PolicyError:
                 known = False
             else:
@@ -294,6 +308,7 @@ class Association:
             counters = self.engine.counters
             counters.packets_down += 1
             counters.bytes_down += len(payload)
+            self.bytes_down += len(payload)
 
     def answer(self, address: Address, payload: bytes) -> OSError | str | None:
         """Send to the client, or return why not."""
@@ -309,6 +324,7 @@ class Association:
             counters = self.engine.counters
             counters.packets_up += 1
             counters.bytes_up += size
+            self.bytes_up += size
 
     def count_down(self, outcome: OSError | str | None) -> bool:
         """Count a datagram that was not sent, and tell whether it was."""
@@ -385,7 +401,7 @@ class _ShadowsocksAssociation(Association):
         self.engine.admit(self)
 
     @property
-    def client(self) -> str:
+    def client_host(self) -> str:
         return cast("str", self._source[0])
 
     def answer_to(self, port: _ServingPort, source: SockAddr) -> None:
@@ -433,7 +449,7 @@ class _SocksAssociation(Association):
         engine.admit(self)
 
     @property
-    def client(self) -> str:
+    def client_host(self) -> str:
         return self._client
 
     def received(self, data: bytes, source: SockAddr) -> None:

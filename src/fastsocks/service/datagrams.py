@@ -67,6 +67,8 @@ class Datagrams:
         may_reach: Callable[[str], bool] | None = None,
         judge: Judge | None = None,
         local_addresses: Iterable[str] = (),
+        began: Callable[[Association], None] | None = None,
+        over: Callable[[Association], None] | None = None,
     ) -> None:
         self._resolver = resolver
         self._options = options
@@ -83,6 +85,8 @@ class Datagrams:
             timeout=options.udp_timeout,
             capacity=wanted,
             capacity_per_user=options.udp_max_associations_per_user,
+            began=began,
+            over=over,
             **({"local_addresses": local} if local else {}),
         )
 

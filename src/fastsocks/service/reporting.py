@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fastsocks.config import Options
     from fastsocks.config.rules import Rule
     from fastsocks.errors import FastsocksError
+    from fastsocks.relay.udp import Association
     from fastsocks.request import Request
 
     from .interfaces import Inbound, Peer, PeerListener, Route, UdpAssociation
@@ -79,7 +80,7 @@ class ReportingService(ABC):
 
     Each record carries what its line says as ``fields`` too, a dict for logs in JSON: of
     ``status``, ``advice``, ``peer``, ``target``, ``user``, ``times``, ``limit``, ``bytes_up``,
-    ``bytes_down``, ``seconds`` and ``end`` those that apply.
+    ``bytes_down``, ``seconds``, ``end`` and ``network`` (``udp``) those that apply.
 
     :param log: takes the lines, at WARNING; at DEBUG what is no problem: resets, idle and
         stopped connections, and clients that leave before they ask for anything.
@@ -106,6 +107,9 @@ class ReportingService(ABC):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
+        self._clock = clock
+        #: Of UDP, those of which the access log will tell, and since when they are there.
+        self._associations: dict[Association, float] = {}
         self._limiter = LineLimiter(
             self._left_out,
             self._others_left_out,
@@ -272,6 +276,37 @@ class ReportingService(ABC):
             bytes_down,
             seconds,
             end,
+            extra={"fields": fields},
+        )
+
+    def association_began(self, association: Association) -> None:
+        """Count an association of UDP from now on."""
+        if self.users is not None:
+            self.users.begin(association.user, association)
+        if self.access_log:
+            self._associations[association] = self._clock()
+
+    def association_over(self, association: Association) -> None:
+        """Keep what an association has carried, and write its line of the access log."""
+        if self.users is not None:
+            self.users.end(association.user, association)
+        began = self._associations.pop(association, None)
+        if began is None:
+            return
+        fields = _fields(peer=association.client_host, user=association.user)
+        fields |= {
+            "bytes_up": association.bytes_up,
+            "bytes_down": association.bytes_down,
+            "seconds": round(self._clock() - began, 3),
+            "network": "udp",
+        }
+        _access_log.info(
+            "%s %s udp up %d down %d bytes in %.3f s",
+            fields["peer"],
+            "-" if association.user is None else association.user,
+            fields["bytes_up"],
+            fields["bytes_down"],
+            fields["seconds"],
             extra={"fields": fields},
         )
 

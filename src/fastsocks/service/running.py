@@ -163,6 +163,8 @@ class Running:
         )
         self._addresses = listening.addresses or self._addresses
         if options.relays_udp:
+            service = self._service
+            watched = service.users is not None or service.access_log
             self._datagrams = Datagrams(
                 loop,
                 self._resolver,
@@ -170,6 +172,8 @@ class Running:
                 may_reach=self._may_dial,
                 judge=None if self._service.ruling is None else self._service.judge,
                 local_addresses=self._local_addresses,
+                began=service.association_began if watched else None,
+                over=service.association_over if watched else None,
             )
             self._relay_datagrams(self._datagrams, listening.datagrams)
         self._prepare(loop, self._resolver)
