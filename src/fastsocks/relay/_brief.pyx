@@ -20,6 +20,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from fastsocks.net._epoll cimport ARRIVALS, EPOLLERR, EPOLLHUP, EPOLLRDHUP, close, pending_error
 from fastsocks.net._poller cimport Poller
 from fastsocks.net._sockets cimport receive, reset_on_close
+from fastsocks.relay._adapted cimport adapted
 from fastsocks.relay._tcp cimport READ_SIZE, Codec, Counters, End, Relay, broken
 from fastsocks.relay._tcp cimport Engine as AttachingEngine
 
@@ -90,9 +91,9 @@ cdef class Engine(AttachingEngine):
     def start(
         self,
         client,
-        Codec client_codec,
+        client_codec,
         target,
-        Codec target_codec,
+        target_codec,
         ended,
         *,
         bytes to_client=b"",
@@ -121,10 +122,10 @@ cdef class Engine(AttachingEngine):
             token,
             client.detach(),
             client.family,
-            client_codec,
+            adapted(client_codec),
             target.detach(),
             target.family,
-            target_codec,
+            adapted(target_codec),
             ended,
             False,
             b"",

@@ -27,7 +27,7 @@ from fastsocks.net._sockets cimport (
     send,
     unacknowledged,
 )
-from fastsocks.relay._adapted cimport ADAPTED_ROOM
+from fastsocks.relay._adapted cimport ADAPTED_ROOM, adapted
 from fastsocks.shadowsocks._framing cimport HEADROOM, Codec
 
 from fastsocks.errors import (
@@ -287,9 +287,9 @@ cdef class Engine:
     def start(
         self,
         client,
-        Codec client_codec,
+        client_codec,
         target,
-        Codec target_codec,
+        target_codec,
         ended,
         *,
         bytes to_client=b"",
@@ -307,7 +307,12 @@ cdef class Engine:
         """
         cdef Relay relay = Relay.__new__(Relay)
         self._begin(
-            relay, client.fileno(), client_codec, target.fileno(), target_codec, ended
+            relay,
+            client.fileno(),
+            adapted(client_codec),
+            target.fileno(),
+            adapted(target_codec),
+            ended,
         )
         relay.client.first = to_client
         relay.target.first = to_target
