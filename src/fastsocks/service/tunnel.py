@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..shadowsocks import ClientCodec
     from ..socks import SocksClient
-    from ..socks.http_client import HttpClient
+    from ..socks.http.client import HttpClient
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
 

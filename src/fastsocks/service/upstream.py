@@ -13,7 +13,7 @@ from ..socks import SocksClient
 
 if TYPE_CHECKING:
     from ..shadowsocks import ClientKey
-    from ..socks.http_client import HttpClient
+    from ..socks.http.client import HttpClient
 
 _SOCKS_PORT = 1080
 _HTTP_PORT = 8080
@@ -60,7 +60,7 @@ class HttpUpstream(NamedTuple):
 
     def client(self, target: Address) -> HttpClient:
         """Make the client's side of one handshake."""
-        from ..socks.http_client import HttpClient
+        from ..socks.http.client import HttpClient
 
         return HttpClient(target, username=self.username, password=self.password)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastsocks.address import Address
 from fastsocks.errors import AuthenticationError, ProtocolError, ReplyError, TruncatedError
-from fastsocks.socks.http_client import LARGEST_HEAD, HttpClient
+from fastsocks.socks.http.client import LARGEST_HEAD, HttpClient
 
 TARGET = Address.of("example.com", 443)
 

@@ -10,7 +10,7 @@ from fastsocks.errors import AuthenticationError, ProtocolError, ReplyError, Tru
 if TYPE_CHECKING:
     from fastsocks.address import Address
 
-    from .messages import Buffer
+    from ..messages import Buffer
 
 #: Largest head of a response, in bytes.
 LARGEST_HEAD = 16 * 1024
