@@ -201,8 +201,19 @@ def test_rules_choose_who_goes_directly(implementation: Implementation) -> None:
                 open_connection(service.address, target.address)
 
 
-@pytest.mark.parametrize("name", ["ss", "rust", "chacha20-ietf-poly1305"])
-def test_datagrams_through_shadowsocks(hops: Hops, name: str) -> None:
+def test_an_association_ends_with_that_of_the_upstream(implementation: Implementation) -> None:
+    with start_proxy(implementation=implementation) as upstream:
+        url = f"socks5://{upstream.address}"
+        with (
+            start_proxy("--upstream", url, implementation=implementation) as service,
+            UdpAssociation(service.address) as client,
+        ):
+            upstream.process.kill()
+            assert client.control.read_to_end() == b""
+
+
+@pytest.mark.parametrize("name", ["ss", "rust", "chacha20-ietf-poly1305", "socks"])
+def test_datagrams_through_one_server(hops: Hops, name: str) -> None:
     with Echo() as target:
         service = hops.through(name)
         with UdpAssociation(service.address) as client:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fastsocks.address import Address
 from fastsocks.errors import (
     CommandError,
     ConfigError,
@@ -15,27 +17,32 @@ from fastsocks.errors import (
     ReplyError,
     UpstreamError,
 )
+from fastsocks.request import UDP_ASSOCIATE
 from fastsocks.shadowsocks import ClientCodec, Family, packet_client
 from fastsocks.shadowsocks.layers import MOST_LAYERS, LayeredCodec
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
 from .interfaces import Opened, Route
 from .limits import PAYLOAD_WAIT
-from .upstream import ShadowsocksUpstream, read_upstream
+from .upstream import HttpUpstream, ShadowsocksUpstream, SocksUpstream, read_upstream
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
-    from fastsocks.address import Address
     from fastsocks.net import Dialer
     from fastsocks.request import Request
     from fastsocks.shadowsocks import PacketCodec
+    from fastsocks.socks import SocksClient
+    from fastsocks.socks.client import Reply
+    from fastsocks.socks.http.client import HttpClient
 
     from .datagrams import Datagrams
-    from .upstream import HttpUpstream, SocksUpstream, Upstream
+    from .upstream import Upstream
 
 _READ_SIZE = 64 * 1024
+
+#: From where we are going to send is not known yet (RFC 1928 section 4).
+_ANYWHERE = Address.of("0.0.0.0", 0)  # noqa: S104
 
 
 class Chain:
@@ -64,8 +71,47 @@ class Chain:
 
     @property
     def relays_udp(self) -> bool:
-        """Whether datagrams can go through it: by one Shadowsocks server."""
-        return len(self.upstreams) == 1 and isinstance(self.upstreams[0], ShadowsocksUpstream)
+        """Whether datagrams can go through it: by one server of Shadowsocks or SOCKS5."""
+        return len(self.upstreams) == 1 and not isinstance(self.upstreams[0], HttpUpstream)
+
+    @property
+    def associates(self) -> bool:
+        """Whether datagrams go by a SOCKS5 server, and so by :meth:`associate`."""
+        return len(self.upstreams) == 1 and isinstance(self.upstreams[0], SocksUpstream)
+
+    async def associate(
+        self, datagrams: Datagrams, client: str
+    ) -> tuple[socket.socket, tuple[PacketCodec, tuple[int, Any]]]:
+        """Open an association at a SOCKS5 server.
+
+        :return: the TCP connection as long as which it lasts, and the way for datagrams.
+        :raises UpstreamError: the server is not there, or refuses.
+        """
+        from fastsocks.relay.udp import SocksPackets
+
+        (upstream,) = self.upstreams
+        if not isinstance(upstream, SocksUpstream):
+            raise CommandError(f"UDP cannot go through {upstream}")
+        loop = asyncio.get_running_loop()
+        sock: socket.socket | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                sock = await datagrams.connect(upstream.address, client)
+                link = _Link(loop, sock)
+                bound = await link.associate(upstream)
+        except TimeoutError as cause:
+            self._give_up(sock)
+            raise _silent(upstream) from cause
+        except (FastsocksError, OSError) as cause:
+            self._give_up(sock)
+            raise _upstream_error(upstream, cause) from cause
+        except BaseException:
+            self._give_up(sock)
+            raise
+        unspecified = bound.ip is not None and bound.ip.is_unspecified
+        host = sock.getpeername()[0] if unspecified or bound.ip is None else bound.host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return sock, (SocksPackets(), (family, (host, bound.port)))
 
     async def tunnel(
         self, datagrams: Datagrams, client: str
@@ -119,10 +165,8 @@ class Chain:
                             raise ProtocolError("it sent more than its answer")
                 return link.opened(early)
         except TimeoutError as cause:
-            error = UpstreamError(f"upstream {upstream} did not answer in time")
-            error.reply = 0x06
             self._give_up(sock)
-            raise error from cause
+            raise _silent(upstream) from cause
         except (FastsocksError, OSError) as cause:
             self._give_up(sock)
             raise _upstream_error(upstream, cause) from cause
@@ -161,7 +205,10 @@ class _Link:
         self, upstream: SocksUpstream | HttpUpstream, following: Address
     ) -> bytes:
         """Go on through a server that answers; return what came behind its answer."""
-        client = upstream.client(following)
+        answer = await self._shake(upstream.client(following))
+        return answer if isinstance(answer, bytes) else answer.early_data
+
+    async def _shake(self, client: SocksClient | HttpClient) -> Any:
         await self._send(client.take_outgoing())
         while True:
             data = await self._receive()
@@ -171,7 +218,13 @@ class _Link:
             if outgoing := client.take_outgoing():
                 await self._send(outgoing)
             if answer is not None:
-                return answer if isinstance(answer, bytes) else answer.early_data
+                return answer
+
+    async def associate(self, upstream: SocksUpstream) -> Address:
+        """Ask a SOCKS5 server for an association, and return where to send its datagrams."""
+        client = upstream.client(_ANYWHERE, UDP_ASSOCIATE)
+        answer: Reply = await self._shake(client)
+        return answer.bound
 
     def opened(self, early: bytes) -> Opened:
         """Return what the relay needs."""
@@ -197,6 +250,12 @@ class _Link:
                 return data
             if opened := bytes(self._codec.open(data)):
                 return opened
+
+
+def _silent(upstream: Upstream) -> UpstreamError:
+    error = UpstreamError(f"upstream {upstream} did not answer in time")
+    error.reply = 0x06
+    return error
 
 
 def _upstream_error(upstream: Upstream, cause: Exception) -> UpstreamError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastsocks.address import Address
 from fastsocks.errors import ListenError, PolicyError, ResolveError, dial_error
+from fastsocks.net import Dialer
 from fastsocks.relay.udp import DatagramEngine
 
 from .descriptors import possible_associations
@@ -70,6 +71,7 @@ class Datagrams:
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
     ) -> None:
+        self._loop = loop
         self._resolver = resolver
         self._options = options
         self._may_reach = may_reach
@@ -115,6 +117,14 @@ class Datagrams:
             reason = os.strerror(cause.errno) if cause.errno else str(cause)
             raise ListenError(f"no UDP association at {local_host}: {reason}") from cause
         return SocksAssociation(association, bound)
+
+    async def connect(self, server: Address, client: str) -> socket.socket:
+        """Open a TCP connection to a server of our own choice.
+
+        :raises DialError: it cannot be reached.
+        """
+        dialer = Dialer(self._loop, self._resolver, timeout=self._options.timeout)
+        return await dialer.dial(server, client)
 
     async def find_server(self, server: Address, client: str) -> tuple[int, tuple[Any, ...]]:
         """Return family and socket address of a server, of those of its name one with a route.

@@ -16,6 +16,7 @@ from .interfaces import Route
 from .outbound import make_outbound
 from .running import SocksRunning
 from .socks import SocksService
+from .upstream_association import UpstreamAssociation
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from fastsocks.shadowsocks import PacketCodec
 
     from .datagrams import Datagrams
-    from .interfaces import Peer, PeerListener
+    from .interfaces import Peer, PeerListener, UdpAssociation
     from .listening import Listening
     from .shared_state import SharedState
 
@@ -62,6 +63,26 @@ class ProxyService(SocksService):
         if self.outbound is None:
             return Route(request.address)
         return self.outbound.route(request, peer)
+
+    async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
+        """Open a UDP relay for a client; see :class:`.interfaces.Service`.
+
+        :raises FastsocksError: it cannot be had.
+        """
+        chain, datagrams = self._chain, self.datagrams
+        if chain is None or not chain.associates or datagrams is None:
+            return await super().associate(request, peer, local_host)
+        if self.ruling is not None:
+            self.ruling.associate(request, peer)
+        control, tunnel = await chain.associate(datagrams, peer[0])
+        try:
+            association = datagrams.associate(
+                request, peer, local_host, announced=self._udp_address, tunnel=tunnel
+            )
+        except BaseException:
+            control.close()
+            raise
+        return UpstreamAssociation(association, control)
 
     async def _tunnel(
         self, datagrams: Datagrams, peer: Peer

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fastsocks.shadowsocks import PacketCodec
     from fastsocks.socks.gssapi import ServerNegotiation
 
-    from .datagrams import Datagrams, SocksAssociation
-    from .interfaces import Peer
+    from .datagrams import Datagrams
+    from .interfaces import Peer, UdpAssociation
     from .logins import Logins
     from .shared_state import SharedState
 
@@ -77,7 +77,7 @@ class SocksService(ReportingService):
             return SocksServer(check, self._commands, self._gssapi)
         return FirstByteServer(check, self._commands, self._protocols, self._gssapi)
 
-    async def associate(self, request: Request, peer: Peer, local_host: str) -> SocksAssociation:
+    async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
         """Open a UDP relay for a client; see :class:`.interfaces.Service`.
 
         :raises FastsocksError: it cannot be had.

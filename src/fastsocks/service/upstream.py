@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from ..address import Address
 from ..config.url import ServerURL
 from ..errors import AddressError, ConfigError
+from ..request import CONNECT
 from ..shadowsocks import ClientCodec, client_key
 from ..socks import SocksClient
 
@@ -40,9 +41,9 @@ class SocksUpstream(NamedTuple):
     username: bytes | None
     password: bytes | None
 
-    def client(self, target: Address) -> SocksClient:
+    def client(self, target: Address, command: int = CONNECT) -> SocksClient:
         """Make the client's side of one handshake."""
-        return SocksClient(target, username=self.username, password=self.password)
+        return SocksClient(target, username=self.username, password=self.password, command=command)
 
     def __str__(self) -> str:
         return f"socks5://{self.address}"
