@@ -8,7 +8,7 @@ A counter has 4 bytes and one process that writes it; so there is nothing to loc
 process has left there can be wiped. A client has one column in each row, chosen by its name and
 the key, and shares it with those that happen to be there too; of the two columns the one that
 counts less is believed. So no client counts too little, however many there are; too much only
-where both columns hold a client that is itself near a cap: a pair in 4 billion.
+where both columns hold a client that is itself near a cap: one in 268 million for each of those.
 """
 
 from __future__ import annotations
