@@ -12,6 +12,7 @@ WORKERS ?= 4
 
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check --quiet
+sphinx := $(python) -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir build/docs/doctrees
 metadata := pyproject.toml setup.py src/fastsocks/__init__.py
 
 ifneq ($(FASTSOCKS_BUILD),pure)
@@ -64,7 +65,7 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 # Tests and checks
 
-.PHONY: test test-slow lint format types layers workflows check bench bench-report bench-micro bench-ratios bench-test
+.PHONY: test test-slow lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-test
 test: setup build ## Run the tests on both implementations
 	$(python) -m pytest --numprocesses $(WORKERS) --dist loadfile --benchmark-disable $(ARGS)
 
@@ -91,7 +92,13 @@ workflows: setup ## Check the workflows and the identifiers of the wheels
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(python) scripts/check_wheel_identifiers.py
 
-check: lint types layers workflows ## lint, types, layers and workflows
+docs: setup ## Build the documentation in build/docs/html; warnings are errors
+	$(sphinx) -b html docs build/docs/html
+
+man: setup ## Make the man page, build/docs/man/fastsocks.1
+	$(sphinx) -b man docs build/docs/man
+
+check: lint types layers workflows docs ## lint, types, layers, workflows and docs
 
 bench: setup build ## Measure fastsocks and its peers side by side (ARGS=--quick: minutes)
 	$(python) -m benchmarks $(ARGS)

@@ -1,4 +1,4 @@
-"""Write the tables of keys in docs/configuration.md, from the code that reads them.
+"""Write the tables of keys in docs/reference/configuration.md, from the code that reads them.
 
 python scripts/configuration_table.py            # write them
 python scripts/configuration_table.py --check    # exit with 1 if they are not up to date
@@ -16,18 +16,19 @@ from fastsocks.config import LocalOptions, ProcessOptions, ProxyOptions, ServerO
 from fastsocks.config import options as options_module
 from fastsocks.config.keys import ALIASES, KEYS, Key, Meaning, Peer, Place, Side, Use
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 
 _OPTIONS = {Side.SERVER: ServerOptions, Side.LOCAL: LocalOptions, Side.PROXY: ProxyOptions}
 _PEERS = {Peer.LIBEV: "libev", Peer.RUST: "rust", Peer.PYTHON: "python"}
 _PLACES = {Place.TOP: "top", Place.SERVERS: "`servers`", Place.LOCALS: "`locals`"}
+_PAGE = re.compile(r"\b(\w+)\.md\b")
 _FIELD = re.compile(r"((?:    #: .*\n)+)    (\w+):")
 
 #: Keys that set no single option of a service.
 _TEXTS = {
     "password_file": "A file with the password in its only line, from the folder of this one.",
     "url": "An `ss://` URL, in the place of server, server_port, method and password.",
-    "servers": "Several servers, each with keys of its own; local uses the best (upstream.md).",
+    "servers": "Several servers, each with keys of its own; local uses the best (see upstream.md).",
     "locals": "Several listeners, each with keys of its own.",
     "protocol": "`socks`, which is socks5 and socks4 of `protocols`, or `http`; the others of "
     "shadowsocks-rust are refused.",
@@ -97,6 +98,11 @@ def _places(name: str) -> str:
     return ", ".join(text for place, text in _PLACES.items() if name in KEYS[place])
 
 
+def _linked(text: str) -> str:
+    """Let the names of documents lead to them."""
+    return _PAGE.sub(r"[\1](../how-to/\1.md)", text)
+
+
 def _meaning(key: Key, side: Side, described: dict[tuple[type, str], tuple[str, str]]) -> str:
     meaning: Meaning = key.meaning(side)
     if meaning.use is Use.IGNORED:
@@ -104,9 +110,10 @@ def _meaning(key: Key, side: Side, described: dict[tuple[type, str], tuple[str, 
     if meaning.use is not Use.OPTION:
         return ("" if meaning.use is Use.WARNING else "error: ") + meaning.text
     if key.name in _TEXTS:
-        return _TEXTS[key.name]
+        return _linked(_TEXTS[key.name])
     kind = ProcessOptions if key.process else _OPTIONS[side]
     text, default = described[kind, meaning.text]
+    text = _linked(text)
     return f"{text} Default: {default}." if default else text
 
 
@@ -150,7 +157,7 @@ def main() -> int:
         DOCUMENT.write_text(after, encoding="utf-8")
         return 0
     if before != after:
-        print("docs/configuration.md: run scripts/configuration_table.py")
+        print("docs/reference/configuration.md: run scripts/configuration_table.py")
     return int(before != after)
 
 

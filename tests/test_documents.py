@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import logging
 import os
 import re
 import subprocess
@@ -11,14 +14,22 @@ from pathlib import Path
 import pytest
 
 from fastsocks.cli.flags import NOT_KEYS
+from fastsocks.cli.log import _JSONFormatter
 from fastsocks.config.keys import KEYS
+from fastsocks.service import reporting
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
+]
 
 
-def test_the_tables_of_keys_are_up_to_date() -> None:
+@pytest.mark.parametrize("script", ["configuration_table.py", "reference_tables.py"])
+def test_the_tables_that_a_script_writes_are_up_to_date(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "configuration_table.py"), "--check"],
+        [sys.executable, str(ROOT / "scripts" / script), "--check"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
@@ -28,17 +39,14 @@ def test_the_tables_of_keys_are_up_to_date() -> None:
 
 
 def test_the_tables_have_every_key() -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert len(rows) == len(set(rows))
     assert set(rows) == {name for keys in KEYS.values() for name in keys}
     assert set(NOT_KEYS).isdisjoint(rows)
 
 
-@pytest.mark.parametrize(
-    "document",
-    ["README.md", "docs/configuration.md", "docs/probing.md", "docs/socks.md", "docs/kerberos.md"],
-)
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_what_a_document_links_to_exists(document: str) -> None:
     path = ROOT / document
     text = path.read_text("utf-8")
@@ -48,8 +56,29 @@ def test_what_a_document_links_to_exists(document: str) -> None:
         assert (ROOT / target).exists(), target
 
 
+def test_the_fields_of_log_lines_are_those_of_the_code() -> None:
+    tree = ast.parse(Path(reporting.__file__).read_text("utf-8"))
+    written = {
+        str(keyword.arg)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_fields"
+        for keyword in node.keywords
+    }
+    dicts = (node for node in ast.walk(tree) if isinstance(node, ast.AugAssign | ast.Call))
+    for node in dicts:
+        for value in ast.walk(node):
+            if isinstance(value, ast.Dict):
+                written |= {str(key.value) for key in value.keys if isinstance(key, ast.Constant)}
+    record = logging.makeLogRecord({"levelname": "INFO", "exc_info": (ValueError, None, None)})
+    formatter = _JSONFormatter()
+    formatter.worker = 1
+    written |= set(json.loads(formatter.format(record)))
+    text = (ROOT / "docs" / "reference" / "log.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == written - {"fields"}
+
+
 def test_statuses_named_in_the_table_of_probes_are_tested() -> None:
-    text = (ROOT / "docs" / "probing.md").read_text("utf-8")
+    text = (ROOT / "docs" / "design" / "probing.md").read_text("utf-8")
     named = set(re.findall(r"`(tag|replay|timestamp|header|address-type)`", text))
     cases = (ROOT / "tests" / "end_to_end" / "bad_peers.py").read_text("utf-8")
     assert named == {"tag", "replay", "timestamp", "header", "address-type"}

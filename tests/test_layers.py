@@ -101,7 +101,7 @@ def test_cython_files_are_found() -> None:
 
 
 def test_document_has_the_same_layers() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "design" / "architecture.md").read_text(encoding="utf-8")
     section = text.split("## Layers", 1)[1].split("\n## ", 1)[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert [frozenset(re.findall(r"`(\w+)`", row)) for row in rows] == [

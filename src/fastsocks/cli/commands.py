@@ -280,8 +280,13 @@ class _PassedOn(click.Command):
         return super().parse_args(ctx, args if helps else ["--", *args])
 
 
-@fastsocks.command(cls=_PassedOn, options_metavar="[SERVICE] [FLAGS OF THE SERVICE]")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
+@fastsocks.command(cls=_PassedOn, options_metavar="")
+@click.argument(
+    "arguments",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[SERVICE] [FLAGS OF THE SERVICE]",
+)
 @click.pass_context
 def check(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Tell what a service would run with, and where each value comes from; start nothing.
