@@ -21,6 +21,7 @@ LIBCRYPTO_MODULE = "fastsocks.crypto._primitives"
 LINUX_MODULES = (
     "fastsocks.net._poller",
     "fastsocks.relay._brief",
+    "fastsocks.relay._splice",
     "fastsocks.relay._udp",
     "fastsocks.relay._udp_ports",
     "fastsocks.service._connection",

@@ -38,7 +38,9 @@ run_tests() { # run_tests: the part of the tests that needs nothing of this fold
   pip_in "$venv" install --upgrade 'pip>=25.1'
   pip_in "$venv" install --group "$tests/pyproject.toml:test-installed"
   (cd "$tests" && FASTSOCKS_REQUIRE_EXTENSIONS=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 4 --dist loadfile \
-    tests/address tests/crypto tests/shadowsocks tests/socks tests/relay tests/service | tail -1)
+    tests/address tests/crypto tests/shadowsocks tests/socks tests/relay tests/service) >"$work/tests.log" 2>&1 ||
+    { tail -40 "$work/tests.log"; exit 1; }
+  tail -1 "$work/tests.log"
 }
 
 check_libraries() { # check_libraries WHEEL: what its extension modules load and export

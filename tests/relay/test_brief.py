@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sys
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -25,8 +27,10 @@ MORE = 1_000_000
 
 @pytest.fixture
 def twin() -> Twin:
-    """The engine whose relays begin without transports."""
-    return import_relay("cython", brief=True)
+    """The engine whose relays begin without transports, and all get them in the end."""
+    brief = import_relay("cython", brief=True)
+    attaching = SimpleNamespace(Engine=functools.partial(brief.tcp.Engine, splice=False))
+    return brief._replace(tcp=cast("ModuleType", attaching))
 
 
 def count_attached() -> list[Any]:

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint64_t
 
 from fastsocks.net._poller cimport Poller
+from fastsocks.relay._splice cimport PipeStock, Splice
 from fastsocks.relay._tcp cimport End, Relay
 from fastsocks.relay._tcp cimport Engine as AttachingEngine
 from fastsocks.shadowsocks._framing cimport Codec
@@ -8,6 +9,8 @@ from fastsocks.shadowsocks._framing cimport Codec
 
 cdef class Engine(AttachingEngine):
     cdef Poller _poller
+    # None where plain relays get transports, too.
+    cdef PipeStock _pipes
     # Whether the loop takes descriptors without a socket object.
     cdef bint _bare
 
@@ -36,6 +39,8 @@ cdef class BriefRelay(Relay):
     cdef int _target_family
     # Not attached yet.
     cdef bint _brief
+    # What carries it from when it is brief no more, if it is plain.
+    cdef Splice _splice
 
     cdef int _ready(self, int end, unsigned int events) except -1
     cdef int _read(self, End end, unsigned int events) except -1

@@ -21,6 +21,7 @@ from fastsocks.net._epoll cimport ARRIVALS, EPOLLERR, EPOLLHUP, EPOLLRDHUP, clos
 from fastsocks.net._poller cimport Poller
 from fastsocks.net._sockets cimport receive, reset_on_close
 from fastsocks.relay._adapted cimport adapted
+from fastsocks.relay._splice cimport PipeStock, begin_splice
 from fastsocks.relay._tcp cimport READ_SIZE, Codec, Counters, End, Relay, broken
 from fastsocks.relay._tcp cimport Engine as AttachingEngine
 
@@ -74,6 +75,7 @@ cdef class Engine(AttachingEngine):
     The parameters are those of the engine in ``_tcp.pyx``.
 
     :param poller: waits for the descriptors; one of its own by default.
+    :param splice: whether the kernel may move plain bytes, see ``_splice.pyx``.
     """
 
     def __init__(
@@ -83,9 +85,11 @@ cdef class Engine(AttachingEngine):
         double half_open_timeout=300.0,
         double idle_timeout=86400.0,
         Poller poller=None,
+        bint splice=True,
     ):
         super().__init__(loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout)
         self._poller = Poller(loop) if poller is None else poller
+        self._pipes = PipeStock() if splice else None
         self._bare = not isinstance(loop, asyncio.BaseEventLoop)
 
     def start(
@@ -173,7 +177,11 @@ cdef class BriefRelay(Relay):
     """Two connected ends, without transports at first; made by :meth:`Engine.start`."""
 
     cdef int _ready(self, int end, uint32_t events) except -1:
+        # It may be let go of while it runs.
+        cdef Splice splice = self._splice
         try:
+            if splice is not None:
+                return splice.ready(end, events)
             return self._read(self.client if end == 0 else self.target, events)
         except Exception as error:
             # A fault of ours must end this relay only.
@@ -202,7 +210,7 @@ cdef class BriefRelay(Relay):
             if size == 0:
                 return self._end_of_stream(end)
             end.received(size)
-            if not self._brief:
+            if not self._brief or self._splice is not None:
                 return 0
             if self.bytes_up + self.bytes_down > BRIEF_SIZE:
                 return self._attach()
@@ -213,6 +221,9 @@ cdef class BriefRelay(Relay):
         cdef Engine engine = <Engine>self._engine
         cdef End client = self.client, target = self.target
         if not self._brief:
+            return 0
+        if client.codec is None and target.codec is None and engine._pipes is not None:
+            self._splice = begin_splice(engine._pipes, engine._poller, self, self._token)
             return 0
         self._brief = False
         engine._poller.unwatch(client.fd)
@@ -241,6 +252,9 @@ cdef class BriefRelay(Relay):
         """Close both ends, to which nothing is left to send."""
         cdef End end
         self._brief = False
+        if self._splice is not None:
+            self._splice.close()
+            self._splice = None
         for end in (self.client, self.target):
             if reset:
                 reset_on_close(end.fd)
