@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import socket
 import sys
@@ -37,8 +36,8 @@ def ends(relayed: Relayed, side: str) -> tuple[End, End]:
 
 def count_pipes() -> int:
     """Return how many ends of pipes this process holds."""
-    links = (os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
-    return sum(link.startswith("pipe:") for link in links)
+    links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sum(link.name.startswith("pipe:") for link in links)
 
 
 def attach_nothing() -> None:
@@ -135,9 +134,7 @@ def test_pipes_are_held_by_flows_that_wait_only(run: Any, twin: Twin) -> None:
         engine = twin.tcp.Engine(asyncio.get_running_loop())
         async with Relayed(engine) as one, Relayed(engine) as another:
             for relayed in (one, another):
-                await asyncio.gather(
-                    relayed.client.send_pattern(MORE), relayed.target.verify(MORE)
-                )
+                await asyncio.gather(relayed.client.send_pattern(MORE), relayed.target.verify(MORE))
             # One pipe served both, and waits for the next.
             assert count_pipes() == before + 2
             await one.client.fill()
