@@ -115,6 +115,12 @@ bench-test: setup build ## Test the load generator and the reports
 bench-micro: setup build ## Measure single functions in both implementations
 	$(python) -m pytest benchmarks/micro $(ARGS)
 
+# Builds of their own for diagnosis, below build/
+
+.PHONY: sanitize
+sanitize: setup ## Run the tests on extension modules with AddressSanitizer and UBSan (ARGS: of pytest)
+	WORKERS=$(WORKERS) scripts/sanitize.sh $(python) $(ARGS)
+
 # Distributions
 
 .PHONY: sdist wheel pure-wheel wheels prove-wheels sbom clean

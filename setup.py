@@ -1,11 +1,11 @@
 """Build the extension modules; everything else is in pyproject.toml.
 
 ``FASTSOCKS_BUILD``        ``pure``: no extension modules, needs no compiler and no Cython;
-                           ``strict``: warnings of Cython and of the C compiler are errors.
+                           ``strict``: warnings of Cython and of the C compiler are errors;
+                           ``sanitize``, ``fuzz``, ``coverage``: see scripts/build_variant.py.
 ``FASTSOCKS_OPENSSL_DIR``  prefix of a static OpenSSL to link; else the system's is taken.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,12 +15,9 @@ from setuptools import setup
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from build_support.extensions import BuildExtensions, find_extensions
-
-build = os.environ.get("FASTSOCKS_BUILD") or "default"
-if build not in ("default", "pure", "strict"):
-    sys.exit(f"FASTSOCKS_BUILD={build!r}: use pure or strict, or leave it unset")
+from build_support.variants import chosen
 
 setup(
-    ext_modules=[] if build == "pure" else find_extensions(),
+    ext_modules=find_extensions() if chosen() else [],
     cmdclass={"build_ext": BuildExtensions},
 )

@@ -11,6 +11,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError
 
 from . import openssl, requirements
+from .variants import Variant, chosen
 
 SOURCE = Path("src")
 
@@ -81,16 +82,17 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
             return
         requirements.check_toolchain()
         libcrypto = openssl.find_libcrypto()
-        strict = os.environ.get("FASTSOCKS_BUILD") == "strict"
-        stamp = self._configuration_stamp(f"{libcrypto!r} {C_FLAGS!r} {DIRECTIVES!r} {strict}\n")
+        variant = chosen() or Variant()
+        stamp = self._configuration_stamp(f"{libcrypto!r} {C_FLAGS!r} {DIRECTIVES!r} {variant!r}\n")
         headers = [path.as_posix() for path in SOURCE.glob("fastsocks/**/*.h")]
         for extension in self.extensions:
             extension.include_dirs += [str(SOURCE), *libcrypto.include_dirs]
-            extension.extra_compile_args += C_FLAGS + (["-Werror"] if strict else [])
+            extension.extra_compile_args += C_FLAGS + variant.compile_args
+            extension.extra_link_args += variant.link_args
             extension.depends += [stamp, *headers, *libcrypto.archives]
             if extension.name == LIBCRYPTO_MODULE:
                 libcrypto.link(extension)
-        self._translate(strict)
+        self._translate(variant)
         try:
             super().run()
         except CCompilerError as error:
@@ -107,17 +109,17 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
             stamp.write_text(configuration)
         return str(stamp)
 
-    def _translate(self, strict: bool) -> None:
+    def _translate(self, variant: Variant) -> None:
         from Cython.Build import cythonize
         from Cython.Compiler import Errors, Options
 
-        Options.warning_errors = strict
+        Options.warning_errors = variant.strict
         try:
             translated = cythonize(
                 self.extensions,
                 include_path=[str(SOURCE)],
-                build_dir=str(Path(self.build_temp) / "cython"),
-                compiler_directives=DIRECTIVES,
+                build_dir=None if variant.c_beside_pyx else str(Path(self.build_temp) / "cython"),
+                compiler_directives=DIRECTIVES | variant.directives,
                 force=self.force,
                 quiet=True,
             )

@@ -1,0 +1,49 @@
+#!/bin/sh
+# sanitize.sh PYTHON [PYTEST ARGUMENT ...]: run tests on extension modules built with AddressSanitizer
+# and UndefinedBehaviorSanitizer, and fail on any report of theirs. Linux; gcc by default, or CC.
+#
+# Without arguments the tests run that reach compiled code. Reports are kept in
+# build/sanitize/reports, one file for each process that made one.
+set -eu
+cd "$(dirname "$0")/.."
+python=$1
+shift
+
+"$python" scripts/build_variant.py sanitize
+reports=$PWD/build/sanitize/reports
+rm -rf "$reports"
+mkdir -p "$reports"
+
+compiler=${CC:-gcc}
+case $($compiler --version) in
+*clang*) runtime=$($compiler -print-file-name="libclang_rt.asan-$(uname -m).so") ;;
+*) runtime="$($compiler -print-file-name=libasan.so) $($compiler -print-file-name=libubsan.so)" ;;
+esac
+
+if [ $# = 0 ]; then
+  set -- tests/address tests/crypto tests/shadowsocks tests/socks tests/net tests/relay tests/service
+  for name in abrupt_end bad_peers bind burst half_close http malformed stopping transfer udp; do
+    set -- "$@" "tests/end_to_end/test_$name.py"
+  done
+  # The first measures memory, of which AddressSanitizer frees none at once; the second preloads
+  # a library of its own, and AddressSanitizer insists on being first.
+  set -- "$@" --numprocesses "${WORKERS:-4}" --dist loadfile \
+    --deselect tests/crypto/test_libcrypto.py::test_memory_is_given_back \
+    --deselect tests/service/test_setup_aborted.py
+fi
+
+# The interpreter leaks by design what lives as long as the process, so no leaks are reported;
+# its own allocator would hide from AddressSanitizer where bytes objects end.
+status=0
+LD_PRELOAD=$runtime PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/src FASTSOCKS_REQUIRE_EXTENSIONS=1 \
+  ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1:log_path=$reports/report" \
+  UBSAN_OPTIONS="print_stacktrace=1:log_path=$reports/report" \
+  "$python" -m pytest --benchmark-disable "$@" || status=$?
+
+for report in "$reports"/*; do
+  [ -f "$report" ] || continue
+  echo "sanitize.sh: $report" >&2
+  cat "$report" >&2
+  status=1
+done
+exit "$status"
