@@ -94,6 +94,23 @@ def test_it_adds_less_than_the_relay_has_room_for() -> None:
     assert 0 < len(exchange.seal(sent[-1:])) < 0x10000
 
 
+def test_interim_responses_have_no_more_room_together() -> None:
+    interim = b"HTTP/1.1 100 C\r\n" + b"a:\r\n" * 8000 + b"\r\n"
+    exchange = Exchange(Body())
+    assert exchange.seal(interim[:-1]) == b""
+    sent = interim[-1:] + interim * 7
+    received = exchange.seal(sent)
+    assert len(received) - len(sent) < 0x10000
+    assert received.endswith(interim)
+
+
+def test_after_many_interim_responses_the_rest_passes_as_it_is() -> None:
+    interim = b"HTTP/1.1 100 C\r\nTE: x\r\n\r\n"
+    exchange = Exchange(Body())
+    assert exchange.seal(interim * 17) == b"HTTP/1.1 100 C\r\n\r\n" * 16 + interim
+    assert exchange.seal(interim) == interim
+
+
 @given(st.binary(max_size=200), st.data())
 def test_any_response_passes_at_any_split(tail: bytes, cuts: st.DataObject) -> None:
     start = cuts.draw(st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 C\r\n\r\n"]))

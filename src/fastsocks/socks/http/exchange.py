@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
     from .head import Head
 
-#: Longest head of a response that is rewritten, in bytes.
+#: Longest head of a response that is rewritten, those of interim responses included, in bytes.
 LONGEST_RESPONSE_HEAD: Final = 32 * 1024
+
+#: Interim responses before the final one whose heads are rewritten; each costs a copy of what
+#: came behind it.
+_MOST_INTERIM: Final = 16
 
 _CLOSE = (b"Connection", b"close")
 
@@ -148,14 +152,18 @@ def body_of(head: Head) -> Body:
 class _Responses:
     """Rewrites the heads of interim responses and of the final one.
 
-    A head that llhttp refuses, or that is too long, and all that follows it pass as they came:
-    what the client makes of it is its business, and this connection carries nothing else.
+    A head that llhttp refuses, or that is too long or one too many, and all that follows it pass
+    as they came: what the client makes of it is its business, and this connection carries nothing
+    else.
     """
 
-    __slots__ = ("_reader",)
+    __slots__ = ("_interim", "_reader", "_room")
 
     def __init__(self) -> None:
-        self._reader = HeadReader(LONGEST_RESPONSE_HEAD, response=True)
+        self._interim = 0
+        # What is left of the longest head.
+        self._room = LONGEST_RESPONSE_HEAD
+        self._reader = HeadReader(self._room, response=True)
 
     def take(self, data: bytes) -> tuple[bytes, bool]:
         """Return what the client gets, and whether the rest passes as it comes."""
@@ -173,6 +181,10 @@ class _Responses:
             if head.code >= 200 or head.code == 101:
                 return out + build_head(head.first_line, [*fields, _CLOSE]) + rest, True
             out += build_head(head.first_line, fields)
+            self._interim += 1
+            if self._interim == _MOST_INTERIM:
+                return out + rest, True
+            self._room -= len(reader.kept()) - len(rest)
             data = rest
-            self._reader = HeadReader(LONGEST_RESPONSE_HEAD, response=True)
+            self._reader = HeadReader(self._room, response=True)
         return out, False
