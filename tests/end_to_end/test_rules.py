@@ -123,6 +123,20 @@ def test_local_denies_by_name_and_goes_direct(
         service.process.wait_for_line(r'denied by .*list\.acl: line 4 "\|\|localhost"')
 
 
+def test_local_asks_for_the_addresses_of_what_goes_direct(implementation: Implementation) -> None:
+    rules = ("--rule", "deny to 127.0.0.0/8, ::1", "--rule", "direct to localhost")
+    nobody = SocketAddress("127.0.0.1", 9)
+    with (
+        Target() as target,
+        start_local(
+            nobody, METHOD, generate_key(METHOD), *rules, implementation=implementation
+        ) as service,
+    ):
+        refused(service, SocketAddress("localhost", target.address.port))
+        service.process.wait_for_line("denied by --rule.*the name stands for")
+        assert not target.was_dialed
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_datagrams(implementation: Implementation, host: str) -> None:
     with Echo() as allowed, Echo() as denied:

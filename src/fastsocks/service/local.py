@@ -88,9 +88,9 @@ class LocalService(SocksService):
         """
         check_request(request)
         if self.ruling is not None:
-            direct, _ = self.ruling.route(request, peer)
+            direct, permit = self.ruling.route(request, peer)
             if direct:
-                return Route(request.address)
+                return Route(request.address, permit=permit)
         if self.servers is not None:
             return self.servers.route()
         return Route(self._first.address, ClientCodec(self._first.key), PAYLOAD_WAIT)
