@@ -33,6 +33,31 @@ def test_authority(host: str, authority: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example#.example.com",
+        "evil.example/.example.com",
+        "evil.example:80?.example.com",
+        "evil.example\\.example.com",
+        "user@evil.example",
+        # IDNA makes / of it.
+        "evil.example\N{FULLWIDTH SOLIDUS}.example.com",
+        "a%2f",
+        "[a",
+        "fe80::1%eth0",
+        "a b",
+        "a\r\nX: y",
+        "a\x7f",
+        "\udcff",
+        "a..b\xff",
+    ],
+)
+def test_names_that_could_be_read_as_others(host: str) -> None:
+    with pytest.raises(ProtocolError, match="HTTP cannot ask for"):
+        HttpClient(Address.of(host, 443))
+
+
+@pytest.mark.parametrize(
     "head",
     [
         b"HTTP/1.1 200 Connection established\r\n\r\n",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fastsocks.errors import AuthenticationError, ProtocolError, ReplyError, TruncatedError
 
+from .target import NOT_IN_A_NAME
+
 if TYPE_CHECKING:
     from fastsocks.address import Address
 
@@ -28,6 +30,7 @@ class HttpClient:
     :param address: the target; its name, if it is one, is left to the proxy to resolve.
     :param username: of Basic authentication (RFC 7617); without a colon.
     :param password: likewise.
+    :raises ProtocolError: the name is none that a URL could have.
     """
 
     __slots__ = ("_connection", "_outgoing")
@@ -37,7 +40,7 @@ class HttpClient:
     ) -> None:
         import h11
 
-        authority = _ascii(str(address))
+        authority = _authority(address)
         headers = [("Host", authority)]
         if username is not None:
             login = b64encode(username + b":" + (password or b"")).decode("ascii")
@@ -94,12 +97,18 @@ class HttpClient:
         raise TruncatedError("the HTTP proxy closed the connection before its answer")
 
 
-def _ascii(authority: str) -> str:
+def _authority(address: Address) -> str:
+    """Return ``host:port`` for a request-target.
+
+    A name is another's choice: what a proxy could read as the end of the host is refused, so that
+    it goes where our rules took it to go. IDNA makes such characters of others (U+FF0F, say).
+    """
+    if not address.is_name:
+        return str(address)
     try:
-        return authority.encode("ascii").decode("ascii")
-    except UnicodeEncodeError:
-        host, _, port = authority.rpartition(":")
-        try:
-            return f"{host.encode('idna').decode('ascii')}:{port}"
-        except UnicodeError as error:
-            raise ProtocolError("HTTP cannot ask for a name that is none of IDNA") from error
+        name = address.host if address.host.isascii() else address.host.encode("idna").decode()
+    except UnicodeError as error:
+        raise ProtocolError("HTTP cannot ask for a name that is none of IDNA") from error
+    if not (name.isprintable() and NOT_IN_A_NAME.isdisjoint(name.encode())):
+        raise ProtocolError("HTTP cannot ask for this name: no host has such characters")
+    return f"{name}:{address.port}"
