@@ -85,6 +85,12 @@ def test_two_replies_to_a_bind() -> None:
     assert [field.name for field in found.fields].count("REP") == 2
 
 
+def test_more_replies_are_data() -> None:
+    reply = bytes.fromhex("05000001c63364079c41")
+    found = server(b"\x05\x00" + reply * 1000)
+    assert found.fields[-1].data == reply * 998
+
+
 def test_socks4() -> None:
     data = bytes.fromhex("040101bb000000ff6d65006578616d706c652e636f6d00") + b"early"
     request, reply = explain_stream(data, bytes.fromhex("005b000000000000"))
@@ -105,6 +111,19 @@ def test_http() -> None:
     assert "c2Vj" not in format_table(request)
     assert b"c2Vj".hex(" ") not in format_table(request)
     assert client(b"GET / HTTP/1.1\nHost: a\n\n").fault is not None
+
+
+def test_credentials_in_a_folded_field() -> None:
+    found = client(b"CONNECT a:1 HTTP/1.1\r\nProxy-Authorization:\r\n Basic c2VjcmV0\r\n\r\n")
+    assert found.fault is not None
+    assert "c2Vj" not in format_table(found)
+
+
+def test_of_a_long_head_the_front_is_looked_at() -> None:
+    found = client(b"GET http://a/ HTTP/1.1\r\n" + b"a:b\r\n" * 40_000)
+    assert found.fault == "a head of more than 65536 bytes"
+    assert len(found.fields) < 20_000
+    assert sum(len(field.data) for field in found.fields) == 24 + 5 * 40_000
 
 
 @pytest.mark.parametrize(

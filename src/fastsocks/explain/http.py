@@ -26,12 +26,16 @@ def _read(walk: Walk, *, response: bool) -> None:
     # Imported where it is used: not everybody explains HTTP.
     from fastsocks.socks.http.head import HeadReader
 
-    end = walk.data.find(b"\r\n\r\n")
-    head = walk.data if end < 0 else walk.data[: end + 4]
+    end = walk.data.find(b"\r\n\r\n", 0, _LONGEST_HEAD)
+    # With one byte more it is too long for the reader.
+    head = walk.data[: _LONGEST_HEAD + 1 if end < 0 else end + 4]
     source = "RFC 9112 4" if response else "RFC 9112 3"
     name = "status line" if response else "request line"
+    key = b""
     for line in head.splitlines(keepends=True):
-        key = line.partition(b":")[0].strip().lower()
+        if not line.startswith((b" ", b"\t")):
+            # Otherwise it goes on with the field before (obs-fold, RFC 9112 section 5.2).
+            key = line.partition(b":")[0].strip().lower()
         text = line.strip().decode("utf-8", "backslashreplace")
         if key in _SECRET:
             walk.take(len(line), name, key.decode(), source, secret=True)

@@ -93,7 +93,7 @@ def read_server(walk: Walk) -> None:
                 raise ProtocolError("user name or password is wrong")
     if walk.left:
         _take_reply(walk)
-    while _is_reply(walk.peek(10)):
+    if _is_reply(walk.peek(10)):
         # The second reply to a BIND.
         _take_reply(walk)
     walk.take_rest("data", "from the target")
