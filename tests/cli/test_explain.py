@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import struct
 from pathlib import Path
 
 import dpkt
@@ -91,6 +92,20 @@ def test_a_capture(tmp_path: Path) -> None:
     assert found.output.count("example.com") == 2
     assert "192.0.2.10:40000 -> 192.0.2.20:8388: Shadowsocks" in found.output
     assert ":53" not in found.output
+
+
+def test_a_packet_that_dpkt_stumbles_over(tmp_path: Path) -> None:
+    # A fragment whose next header is that of hop-by-hop options.
+    payload = bytes.fromhex("00000000000000001100000000000000") + bytes(8)
+    packet = bytes.fromhex("60000000 0018 2c 40") + bytes(32) + payload
+    file = tmp_path / "file.pcap"
+    with file.open("wb") as stream:
+        stream.write(capture())
+        frame = bytes(dpkt.ethernet.Ethernet(type=dpkt.ethernet.ETH_TYPE_IP6)) + packet
+        stream.write(struct.pack("=4I", NOW, 0, len(frame), len(frame)) + frame)
+    found = explain(str(file), "-m", METHOD, "-k", PSK)
+    assert found.exit_code == 0, found.output
+    assert "example.com" in found.output
 
 
 @pytest.mark.parametrize(

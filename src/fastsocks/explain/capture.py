@@ -120,7 +120,8 @@ def _packets(dpkt: Any, data: bytes) -> Iterator[tuple[float, Any]]:
                 packet = dpkt.ip6.IP6(frame) if frame[0] >> 4 == 6 else dpkt.ip.IP(frame)
             else:
                 packet = link(frame).data
-        except (dpkt.Error, IndexError):
+        except (dpkt.Error, AttributeError, IndexError):
+            # Of packets that are malformed dpkt raises more than its own errors.
             continue
         if isinstance(packet, dpkt.ip.IP | dpkt.ip6.IP6):
             yield float(time), packet
