@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # install_peers.sh [PEER ...]: the programs of other projects that tests and benchmarks run.
 #
-# PEER: libev rust curl dig ip nc proxychains chromium tshark krb5 (the default: what tests need), and for benchmarks xray microsocks dante
+# PEER: libev rust curl dig ip nc proxychains chromium tshark krb5 systemd (the default: what tests need), and for benchmarks xray microsocks dante
 # pproxy blake3; `benchmarks` stands for these and libev and rust. From Debian: libev, curl, dig, ip, nc,
-# proxychains, chromium, tshark, krb5, microsocks and dante, whose service is not used and may be disabled (danted). Into
+# proxychains, chromium, tshark, krb5, systemd, microsocks and dante, whose service is not used and may be disabled (danted). Into
 # ${FASTSOCKS_PEERS:-~/.cache/fastsocks-peers}: rust, built by cargo in release mode without the DNS, HTTP and
 # TUN features (2 to 6 minutes, once); xray, built by go (2 minutes); pproxy, from PyPI in an environment of its
 # own; blake3, the reference C source that comes with its crate, for the C relay of the benchmarks.
@@ -39,7 +39,7 @@ debian() { # debian PROGRAM PACKAGE: install PACKAGE unless PROGRAM is there
 report() { printf '%-10s %-18s %s\n' "$@"; }
 packaged() { dpkg-query -W -f '${Version}' "$1" 2>>"$log" || true; }
 
-[ $# -gt 0 ] || set -- libev rust curl dig ip nc proxychains chromium tshark krb5
+[ $# -gt 0 ] || set -- libev rust curl dig ip nc proxychains chromium tshark krb5 systemd
 trap 'echo "install_peers.sh: $peer failed; the end of $log:" >&2; tail -5 "$log" >&2' ERR
 for peer in ${*//benchmarks/libev rust xray microsocks dante pproxy blake3}; do
   case $peer in
@@ -55,6 +55,10 @@ for peer in ${*//benchmarks/libev rust xray microsocks dante pproxy blake3}; do
       ln -sf "$prefix"/rust/bin/ss* "$prefix/bin/"
     fi
     report rust "$("$prefix/bin/ssserver" --version | cut -d' ' -f2)" "$prefix/bin/ssserver" ;;
+  systemd)
+    # Its tools alone; nothing of it runs.
+    debian systemd-socket-activate systemd
+    report systemd "$(packaged systemd)" "$(command -v systemd-socket-activate)" ;;
   nc)
     debian nc.openbsd netcat-openbsd
     report nc "$(packaged netcat-openbsd)" "$(command -v nc.openbsd)" ;;

@@ -16,6 +16,7 @@ import pytest
 
 import twins
 from fastsocks.cli.commands import fastsocks as cli
+from harness.services import find_program
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "fastsocks"
@@ -163,3 +164,18 @@ def test_named_make_targets_exist(document: str) -> None:
     named = re.findall(r"(?:make|bootstrap\.sh) ([a-z][a-z-]*)", path.read_text(encoding="utf-8"))
     assert named
     assert set(named) <= targets
+
+
+@pytest.mark.interop
+def test_the_unit_is_as_tight_as_the_document_says() -> None:
+    unit = ROOT / "packaging" / "systemd" / "fastsocks@.service"
+    done = subprocess.run(
+        [find_program("systemd-analyze"), "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found is not None
+    # Newer versions of systemd look at more.
+    assert float(found[1]) < 2.5

@@ -272,6 +272,20 @@ def explain(
         print_explanations(Wanted(source, url, method, key, side == "server", udp, at, port))
 
 
+@fastsocks.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what lets SHELL complete commands and flags.
+
+    Such as by eval "$(fastsocks completion bash)" in ~/.bashrc.
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is not None:
+        click.echo(kind(fastsocks, {}, "fastsocks", "_FASTSOCKS_COMPLETE").source())
+
+
 class _PassedOn(click.Command):
     """Leaves its arguments to another command, all but a call for help in front."""
 

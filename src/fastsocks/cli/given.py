@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastsocks.errors import ConfigError
+
 from .flags import NOT_KEYS
 from .peers_flags import WARNINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import socket
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from fastsocks.config import Configuration
@@ -36,23 +39,35 @@ class Given:
     #: A file, ``-`` for standard output, or None.
     access_log: str | None
 
-    def make(self, workers: int = 1) -> list[Running]:
+    def make(self, workers: int = 1, sockets: Sequence[socket.socket] = ()) -> list[Running]:
         """Make the services, which do not listen yet.
 
         :param workers: how many processes are to run them.
+        :param sockets: those that they will be given, in the place of new ones.
         :raises ConfigError: an option is wrong.
         """
         import fastsocks
 
+        services = self.configuration.services
+        if sockets and len(services) > 1:
+            raise ConfigError(
+                "sockets were passed (LISTEN_FDS), which can be for one service only, and these "
+                f"are {len(services)}: give each a unit of its own"
+            )
         kind = getattr(fastsocks, _SERVICES[self.service][2])
         found = []
-        for service in self.configuration.services:
+        for service in services:
+            options = service.options
+            if sockets:
+                names = [sock.getsockname() for sock in sockets]
+                hosts = tuple(dict.fromkeys(name[0] for name in names))
+                options = replace(options, addresses=hosts, port=names[0][1])
             shared = None
             if workers > 1:
                 from fastsocks.service.shared_state import SharedState
 
                 shared = SharedState(workers)
-            found.append(kind(service.options, shared))
+            found.append(kind(options, shared))
         return found
 
 

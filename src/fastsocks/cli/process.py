@@ -13,9 +13,11 @@ from fastsocks.errors import ConfigError
 
 from .log import LogOptions, set_up_log
 from .loop import loop_factory, loop_name
+from .service_manager import notify, passed_sockets
 
 if TYPE_CHECKING:
     import pwd
+    import socket
     from collections.abc import Callable, Sequence
 
     from fastsocks.config import ProcessOptions
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 #: Threads in which libuv looks names up; its own choice, 4, lets a few slow ones hold up all.
 _RESOLVER_THREADS = 16
 
+#: What a service manager is told once connections may but finish.
+STOPPING = ("STOPPING=1", "STATUS=letting connections finish")
+
 _log = logging.getLogger("fastsocks")
 
 
@@ -31,9 +36,9 @@ _log = logging.getLogger("fastsocks")
 class Start:
     """What to run, and how."""
 
-    #: Makes the services for this many processes; called once the log is set up and limits are
-    #: raised.
-    make: Callable[[int], list[Running]]
+    #: Makes the services for this many processes, and for sockets that were passed; called once
+    #: the log is set up and limits are raised.
+    make: Callable[[int, Sequence[socket.socket]], list[Running]]
     options: ProcessOptions
     #: A file, "-" for standard output, or None.
     access_log: str | None
@@ -54,16 +59,17 @@ def run(start: Start) -> None:
     for warning in start.warnings:
         _log.warning("%s", warning)
     raise_limits(options.nofile)
+    sockets = passed_sockets()
     workers = options.workers or core_count()
     if workers > 1:
         from .supervisor import supervise
 
-        supervise(start, workers)
+        supervise(start, workers, sockets)
         return
-    services = start.make(1)
+    services = start.make(1, sockets)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         _log.info("%s", versions())
-        runner.run(_serve(services, start))
+        runner.run(_serve(services, start, sockets))
         if any(service.unfinished_lookups for service in services):
             # Their threads end when the resolver gives up, which can take minutes.
             logging.shutdown()
@@ -79,10 +85,15 @@ def versions() -> str:
 
 
 def announce(services: Sequence[Running], start: Start) -> None:
-    """Say where services listen."""
-    for service in services:
-        for host, port in service.addresses:
-            _log.info("listening on %s:%d", f"[{host}]" if ":" in host else host, port)
+    """Say where services listen, and that they do."""
+    places = [
+        f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        for service in services
+        for host, port in service.addresses
+    ]
+    for place in places:
+        _log.info("listening on %s", place)
+    notify("READY=1", f"STATUS=listening on {', '.join(places)}")
     if start.announce is not None:
         start.announce(services)
 
@@ -126,17 +137,18 @@ def raise_limits(wanted: int | None) -> None:
         _log.debug("the limit of open files stays at %d: %s", soft, error)
 
 
-async def _serve(services: list[Running], start: Start) -> None:
+async def _serve(services: list[Running], start: Start, sockets: Sequence[socket.socket]) -> None:
     from fastsocks.service.stopping import StopSignals, drain_all
 
     try:
         with StopSignals() as signals:
             for service in services:
-                await service.start()
+                await service.start(service.bind(1, sockets)[0] if sockets else None)
             if start.options.user:
                 become(start.options.user)
             announce(services, start)
             await signals.stop.wait()
+            notify(*STOPPING)
             await drain_all(services, signals)
     finally:
         for service in services:

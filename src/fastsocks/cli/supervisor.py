@@ -16,10 +16,12 @@ import click
 
 from fastsocks.errors import ConfigError, ListenError
 
-from .process import Start, announce, become, versions
+from .process import STOPPING, Start, announce, become, versions
+from .service_manager import notify
 from .worker import BAD_CONFIGURATION, CANNOT_LISTEN, READY, Place, run_worker
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
@@ -40,20 +42,21 @@ _LONGEST_REPORT = 4096
 _log = logging.getLogger("fastsocks")
 
 
-def supervise(start: Start, count: int) -> None:
+def supervise(start: Start, count: int, sockets: Sequence[socket.socket] = ()) -> None:
     """Run services in several processes until a signal ends them.
 
     :param count: how many, 2 or more.
+    :param sockets: those that were passed, in the place of new ones.
     :raises ConfigError: the options are wrong, here or in a worker.
     :raises ListenError: an address cannot be had.
     :raises ClickException: a worker failed while it started.
     """
     if not hasattr(os, "fork"):
         raise ConfigError("workers: this system has no fork; leave it at 1")
-    services = start.make(count)
+    services = start.make(count, sockets)
     _log.info("%s, %d workers", versions(), count)
     # Each service's sockets by worker, turned into each worker's by service.
-    listening = list(zip(*(service.bind(count) for service in services), strict=True))
+    listening = list(zip(*(service.bind(count, sockets) for service in services), strict=True))
     if start.options.user:
         become(start.options.user)
     with _Signals() as signals:
@@ -139,6 +142,8 @@ class _Supervisor:
 
     def _stop(self) -> None:
         self._stops += 1
+        if self._stops == 1:
+            notify(*STOPPING)
         # Before the workers close theirs: at a socket that is open somewhere the kernel goes on to
         # accept.
         self._close_sockets()

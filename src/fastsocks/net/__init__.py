@@ -2,7 +2,7 @@
 
 from .datagrams import has_route, open_datagram_socket
 from .dial import Dialer, check_local_addresses
-from .listen import is_name, listen, listen_datagrams, listen_together
+from .listen import adopt, is_name, listen, listen_datagrams, listen_together
 from .peer import listen_for_peer, outgoing_address
 from .resolve import Resolver
 from .tcp import SOCKET_OPTIONS, configure, fast_open_obstacle
@@ -11,6 +11,7 @@ __all__ = [
     "SOCKET_OPTIONS",
     "Dialer",
     "Resolver",
+    "adopt",
     "check_local_addresses",
     "configure",
     "fast_open_obstacle",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from fastsocks.errors import ListenError
@@ -111,6 +112,32 @@ def listen_together(
                 raise
 
 
+def adopt(sock: socket.socket, *, fast_open: bool = False) -> None:
+    """Set up a socket that somebody else has bound, such as a service manager, as if it were ours.
+
+    :param fast_open: as for :func:`listen`.
+    :raises ListenError: it is neither a listening TCP socket nor a bound UDP one, or one of IPv6
+        that takes IPv4, too.
+    """
+    streaming = sock.type == socket.SOCK_STREAM
+    internet = sock.family in (socket.AF_INET, socket.AF_INET6)
+    if not internet or not (streaming or sock.type == socket.SOCK_DGRAM):
+        raise ListenError(f"socket {sock.fileno()} was passed, which is not one of TCP or UDP")
+    host, port = sock.getsockname()[:2]
+    if streaming and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ListenError(f"the socket of {host} port {port} was passed, and does not listen")
+    if (
+        sock.family == socket.AF_INET6
+        and ip_address(host).is_unspecified
+        and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    ):
+        raise ListenError(
+            f"the socket of [{host}]:{port} takes IPv4, too: write BindIPv6Only=ipv6-only, and "
+            f"0.0.0.0:{port} besides [::]:{port}"
+        )
+    _set_up(sock, fast_open=fast_open)
+
+
 def is_name(host: str) -> bool:
     """Tell whether to listen on `host` takes looking it up, and so may take its time.
 
@@ -198,19 +225,9 @@ def _listen_one(family: int, sockaddr: _SockAddr, manner: _Manner) -> socket.soc
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if sys.platform == "linux" and streaming:
-            # In every protocol here the client speaks first: with its first bytes there, accept
-            # and first read are one wake-up.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
         if manner.reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if manner.fast_open:
-            accept_fast_open(sock)
-        if streaming:
-            configure(sock)
-        else:
-            enlarge_buffers(sock, SHARED_BUFFER)
-        sock.setblocking(False)
+        _set_up(sock, fast_open=manner.fast_open)
         sock.bind(sockaddr)
         if streaming:
             sock.listen(manner.backlog)
@@ -218,6 +235,20 @@ def _listen_one(family: int, sockaddr: _SockAddr, manner: _Manner) -> socket.soc
         sock.close()
         raise
     return sock
+
+
+def _set_up(sock: socket.socket, *, fast_open: bool) -> None:
+    sock.setblocking(False)
+    if sock.type != socket.SOCK_STREAM:
+        enlarge_buffers(sock, SHARED_BUFFER)
+        return
+    if sys.platform == "linux":
+        # In every protocol here the client speaks first: with its first bytes there, accept
+        # and first read are one wake-up.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
+    if fast_open:
+        accept_fast_open(sock)
+    configure(sock)
 
 
 def _listen_error(sockaddr: _SockAddr, reason: str, code: int | None) -> ListenError:

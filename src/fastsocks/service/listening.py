@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastsocks.errors import ListenError
-from fastsocks.net import listen, listen_datagrams, listen_together
+from fastsocks.net import adopt, listen, listen_datagrams, listen_together
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Sequence
 
     from fastsocks.config import Options
 
@@ -89,3 +90,37 @@ def bind_for_workers(options: Options, workers: int, *, datagrams: bool) -> list
                 raise
         else:
             return found
+
+
+def take_over(
+    sockets: Sequence[socket.socket], options: Options, workers: int, *, datagrams: bool
+) -> list[Listening]:
+    """Share out sockets that somebody else has opened, wherever the options would listen.
+
+    TCP connections are for whichever process is there first; UDP is the first process's alone.
+
+    :param sockets: listening ones of TCP, bound ones of UDP, this function's from now on.
+    :param workers: how many processes.
+    :param datagrams: as for :func:`bind`.
+    :raises ListenError: one is of no use, or one is missing.
+    """
+    for sock in sockets:
+        adopt(sock, fast_open=options.fast_open)
+    streams = [sock for sock in sockets if sock.type == socket.SOCK_STREAM]
+    packets = [sock for sock in sockets if sock.type == socket.SOCK_DGRAM]
+    _check(streams, options.relays_tcp or not datagrams, "TCP", "ListenStream")
+    _check(packets, options.relays_udp and datagrams, "UDP", "ListenDatagram")
+    copies = ([sock.dup() for sock in streams] for _ in range(1, workers))
+    return [Listening(streams, packets), *(Listening(copy, []) for copy in copies)]
+
+
+def _check(found: Sequence[socket.socket], wanted: bool, kind: str, setting: str) -> None:
+    if wanted and not found:
+        raise ListenError(
+            f"no {kind} socket was passed: add {setting}= to the socket unit, or change `mode`"
+        )
+    if found and not wanted:
+        raise ListenError(
+            f"a {kind} socket was passed that this service has no use for: remove {setting}= from "
+            "the socket unit"
+        )

@@ -18,13 +18,13 @@ from fastsocks.net import (
 from fastsocks.policy import Cap
 
 from .datagrams import Datagrams
-from .listening import Listening, bind, bind_for_workers
+from .listening import Listening, bind, bind_for_workers, take_over
 from .setup import Acceptor
 from .stopping import StopSignals, drain_all
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from fastsocks.config import LocalOptions, Options, ProxyOptions
@@ -111,17 +111,23 @@ class Running:
         """What went over UDP; None where none is relayed, or before the start."""
         return None if self._datagrams is None else self._datagrams.engine.counters
 
-    def bind(self, workers: int = 1) -> list[Listening]:
+    def bind(self, workers: int = 1, sockets: Sequence[socket.socket] = ()) -> list[Listening]:
         """Open the listening sockets of several processes, before they are forked.
 
         Each process gives :meth:`start` its own ones, and closes the others. As long as one
         process keeps all of them open, what waits at those of a process that died is served by
         the next one that is started with them. UDP is served by the first process alone.
 
+        :param sockets: what somebody else has opened for this service, to be used in the place of
+            new ones: listening sockets of TCP, bound ones of UDP. The options are to name the
+            addresses of these, because who may use the service for what depends on them.
         :return: for each process its sockets.
-        :raises ListenError: an address cannot be had.
+        :raises ListenError: an address cannot be had, or a socket not be used.
         """
-        found = bind_for_workers(self._options, workers, datagrams=self.binds_datagrams)
+        if sockets:
+            found = take_over(sockets, self._options, workers, datagrams=self.binds_datagrams)
+        else:
+            found = bind_for_workers(self._options, workers, datagrams=self.binds_datagrams)
         self._addresses = found[0].addresses
         return found
 
