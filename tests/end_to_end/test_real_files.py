@@ -98,7 +98,7 @@ def test_what_starts(file: Path, name: str) -> None:
         ("server", real_files.LIBEV_SHARED, 3, "cannot listen on my.example.com:8388"),
         ("server", real_files.LIBEV_OBFS, 2, "plugin: not supported yet"),
         ("local", real_files.RUST_REDIR, 2, "locals[1].protocol: not supported yet: redir"),
-        ("server", real_files.RUST_ACL, 2, "acl: not supported yet: access rules"),
+        ("server", real_files.RUST_ACL, 2, "acl: /etc/shadowsocks-rust/server.acl: No such file"),
     ],
 )
 def test_what_does_not(file: Path, command: str, text: str, code: int, message: str) -> None:
