@@ -12,7 +12,7 @@ from harness.services import environment, fastsocks_command, find_program
 def run(*arguments: str, **variables: str) -> str:
     done = subprocess.run(
         fastsocks_command(*arguments),
-        env=environment(**variables),
+        env=environment(None, **variables),
         capture_output=True,
         text=True,
         check=True,
