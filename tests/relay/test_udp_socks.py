@@ -16,6 +16,7 @@ from datagram_ends import (
     SocksClient,
     UdpTwin,
     import_udp,
+    only,
     read_answer,
     settle,
 )
@@ -123,6 +124,24 @@ def test_names_are_for_the_server_to_resolve(run: Any, twin: UdpTwin) -> None:
                 client.ask(b"x", Address.of("target.example", target.address.port))
                 assert await client.answer() == (b"x", target.address)
                 assert near.resolver.asked == []
+
+    run(scenario())
+
+
+def test_addresses_are_not_sent_on_that_may_not_be_reached(run: Any, twin: UdpTwin) -> None:
+    async def scenario() -> None:
+        async with Engine(twin) as far, Engine(twin, permit=only("127.0.0.1")) as near:
+            _, relay = near.associate(tunnel=near.tunnel(METHOD, far.serve(METHOD)))
+            with SocksClient(relay) as client, Far() as target, Far("127.0.0.2") as forbidden:
+                target.echo()
+                far.resolver.cache["target.example"] = ["127.0.0.1"]
+                for _ in range(2):
+                    client.ask(b"x", forbidden.address)
+                for host in ("127.0.0.1", "target.example"):
+                    client.ask(b"y", Address.of(host, target.address.port))
+                    assert await client.answer() == (b"y", target.address)
+                await near.dropped("not-allowed", 2)
+                assert far.counters.packets_up == 2
 
     run(scenario())
 

@@ -433,7 +433,7 @@ cdef class Association:
         cdef Py_ssize_t sealed
         engine.touch(self)
         if self.tunnel is not None:
-            if engine.judge is not None and not self.may_pass(address, address_size):
+            if not self.may_pass(address, address_size):
                 return engine.drop("not-allowed")
             out = engine.room(size + SEALING_ROOM)
             sealed = self.tunnel.packets.seal_into(
@@ -456,15 +456,23 @@ cdef class Association:
         return 0
 
     cdef bint may_pass(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
-        """Tell whether a target may be sent to the tunnel, which resolves its name."""
-        cdef bytes key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
+        """Tell whether a target may be sent to the tunnel, behind which names are resolved."""
+        cdef EngineBase engine = self.engine
+        cdef bytes key
         cdef Reader reader
+        if engine.judge is None and engine.permit is None:
+            return True
+        key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
         if self.targets is None:
             self.targets = {}
         known = self.targets.get(key)
         if known is None:
             reader = reader_over(wire, wire_size)
-            known = self.judged(take_address(&reader), None)
+            address = take_address(&reader)
+            if address.is_name:
+                known = engine.judge is None or self.judged(address, None)
+            else:
+                known = engine.check(self, address, None) is not None
             if len(self.targets) >= JUDGED:
                 self.targets.clear()
             self.targets[key] = known

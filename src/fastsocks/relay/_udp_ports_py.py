@@ -114,7 +114,7 @@ class TunnelPort(Port):
 
     def send(self, address: Address, payload: bytes) -> None:
         """Send a payload to `address`, of which the server is told."""
-        if not self._association.may_reach(address):
+        if not (self._is_permitted(address) and self._association.may_reach(address)):
             self.engine.drop("not-allowed")
             return
         packet = self._packets.seal(address, payload, time())
@@ -123,6 +123,15 @@ class TunnelPort(Port):
             # That was about an earlier datagram; this one was not tried yet.
             outcome = self._send(packet)
         self._association.count_up(outcome, len(payload))
+
+    def _is_permitted(self, address: Address) -> bool:
+        if self.engine.permit is None or address.is_name:
+            return True
+        try:
+            self.engine.permit(address)
+        except PolicyError:
+            return False
+        return True
 
     def _send(self, packet: bytes) -> OSError | None:
         try:

@@ -80,7 +80,8 @@ class DatagramEngine:
     :param loop: the running event loop.
     :param resolver: for names; IP addresses never reach it.
     :param permit: raises PolicyError for an IP address that may not be reached; asked for what
-        clients name and for what their names resolve to. None permits all.
+        clients name, also where a tunnel leads there, and for what their names resolve to. None
+        permits all.
     :param judge: raises PolicyError for what a client may not reach; asked once by an association
         for each of its targets, with the client's IP address, its user, the target, and the IP
         address that a name of it was resolved to, None where a tunnel does that. None permits
