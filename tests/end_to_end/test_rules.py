@@ -198,3 +198,21 @@ def test_check_tells_which_rule(tmp_path: Path) -> None:
     )
     assert "to be resolved first" in told("--target", "x.org:443", "--client", "192.0.2.1")
     assert f"denied: {file}: rules[1]" in told("--target=10.1.1.1:80", "--command", "udp")
+
+
+def test_check_knows_what_is_sent_on() -> None:
+    rules = ("--rule", "direct to near.example", "--rule", "deny to 192.168.0.0/16")
+    for target, said in (
+        ("10.0.0.1:80", "refused all the same"),
+        ("far.example:80", "resolved elsewhere"),
+        ("near.example:80", "resolved here"),
+    ):
+        command = fastsocks_command(
+            *("check", "proxy", "-b", "::", "--upstream", "socks5://192.0.2.1", *rules),
+            *("--target", target),
+        )
+        found = subprocess.run(
+            command, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stderr
+        assert said in found.stdout

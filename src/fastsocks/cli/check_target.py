@@ -113,19 +113,23 @@ def _decisions(found: Given, target: Any, asked: Asked) -> list[list[str]]:
         else:
             word = {Action.DENY: "denied", Action.ALLOW: "allowed", Action.DIRECT: "direct"}
             lines.append(f"{word[verdict.action]}: {verdict.rule}")
+        sent_on = by_name and verdict.action is not Action.DIRECT
         if by_name and target.ip is None and rules.wants_addresses:
             lines.append(
                 "resolved elsewhere: the name is sent on, so that rules about networks do not "
                 "apply to it"
+                if sent_on
+                else "resolved here: rules about networks decide on the address that is dialed, too"
             )
-        if verdict.action is not Action.DENY and not by_name and _is_guarded(found, options):
+        literal_or_dialed = target.ip is not None or not sent_on
+        if verdict.action is not Action.DENY and literal_or_dialed and _is_guarded(found, options):
             lines += _guard(target)
         decisions.append(lines)
     return decisions
 
 
 def _is_guarded(found: Given, options: Any) -> bool:
-    if options.allow_private:
+    if found.service == "local" or options.allow_private:
         return False
     return found.service == "server" or bool(options.beyond_loopback)
 
