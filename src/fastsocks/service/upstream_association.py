@@ -26,16 +26,15 @@ class UpstreamAssociation:
         self._association = association
         self._control = control
         self._watching = asyncio.get_running_loop().create_task(self._watch())
+        # Also if it is cancelled before it has begun.
+        self._watching.add_done_callback(lambda _: control.close())
         association.ended = self._over
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            with contextlib.suppress(OSError):
-                while await loop.sock_recv(self._control, 512):
-                    continue
-        finally:
-            self._control.close()
+        with contextlib.suppress(OSError):
+            while await loop.sock_recv(self._control, 512):
+                continue
         self._association.close()
         self._over()
 
