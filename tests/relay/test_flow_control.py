@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import sys
 from typing import Any
 
 import pytest
 
+from fastsocks.net.tcp import SHORT_PATH_SEND_BUFFER
 from harness.pattern import Verifier, pattern
-from relay_ends import PLAIN, End, Relayed, Twin, codec_pair
+from relay_ends import PLAIN, End, Relayed, Twin, codec_pair, connect
 
 _KIB = 1024
 #: Set on both sockets of each connection; the kernel doubles it.
@@ -17,6 +20,8 @@ BUFFER = 16 * _KIB
 #: What four socket buffers, one read and its records can hold, with room to spare.
 MOST_ON_THE_WAY = 1024 * _KIB
 AFTERWARDS = 1_000_000
+#: asm-generic/socket.h, since Linux 5.14.
+SO_BUF_LOCK = 72
 #: Bytes that two turns of the loop carry.
 MOST_AT_ONE_GO = 2_200_000
 
@@ -166,6 +171,45 @@ def test_a_fast_sender_leaves_the_others_their_turn(
             await busy.target.verify(waiting, verifier)
 
     run(scenario())
+
+
+@pytest.mark.parametrize("method", [None, "aes-256-gcm"])
+def test_bulk_over_a_short_path_has_a_bounded_send_buffer(
+    run: Any, twin: Twin, method: str | None
+) -> None:
+    """A buffer that somebody has set stays as it is."""
+
+    async def scenario() -> None:
+        pair = codec_pair(twin.shadowsocks, method)
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        near_client, far_client = connect()
+        near_target, far_target = connect(BUFFER)
+        ended = asyncio.get_running_loop().create_future()
+        with near_client.dup() as tuned, near_target.dup() as fixed:
+            if not bound_is_known(tuned):
+                pytest.skip("this kernel does not tell whether a buffer has been set")
+            engine.start(near_client, None, near_target, pair.client, ended.set_result)
+            with far_client, far_target:
+                client, target = End(far_client), End(far_target, pair.server)
+                await asyncio.gather(client.send_pattern(AFTERWARDS), target.verify(AFTERWARDS))
+                # The kernel doubles what it is told.
+                assert send_buffer(tuned) == 2 * SHORT_PATH_SEND_BUFFER
+                assert send_buffer(fixed) == 2 * BUFFER
+        await ended
+
+    run(scenario())
+
+
+def send_buffer(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
+def bound_is_known(sock: socket.socket) -> bool:
+    try:
+        sock.getsockopt(socket.SOL_SOCKET, SO_BUF_LOCK)
+    except OSError:
+        return False
+    return sys.platform == "linux"
 
 
 def fill_at_once(end: End, start: int) -> int:

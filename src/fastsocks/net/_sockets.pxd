@@ -7,9 +7,14 @@ cdef extern from * nogil:
     #include <netinet/in.h>
     #include <netinet/tcp.h>
     #include <errno.h>
+    #include <stdint.h>
     #include <time.h>
     #ifdef __linux__
     #include <sys/ioctl.h>
+    /* Since 5.14; the headers that wheels are built with are older. */
+    #ifndef SO_BUF_LOCK
+    #define SO_BUF_LOCK 72
+    #endif
     #endif
 
     #ifndef MSG_NOSIGNAL
@@ -77,6 +82,23 @@ cdef extern from * nogil:
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
 
+    static inline void fastsocks_limit_send_buffer(int fd, int size, int round_trip)
+    {
+    #ifdef __linux__
+        /* linux/tcp.h: struct tcp_info up to tcpi_min_rtt, which that of the C library lacks. */
+        uint32_t info[38];
+        int locked = 0;
+        socklen_t length = sizeof locked;
+        if (getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locked, &length) < 0 || locked & 1)
+            return;
+        length = sizeof info;
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length) < 0 || length < sizeof info)
+            return;
+        if (info[37] < (uint32_t)round_trip)
+            (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    #endif
+    }
+
     static inline void fastsocks_finish_sending(int fd)
     {
         (void)shutdown(fd, SHUT_WR);
@@ -97,6 +119,9 @@ cdef extern from * nogil:
     int unacknowledged "fastsocks_unacknowledged"(int fd) noexcept
     # Has what is sent go at once (TCP_NODELAY).
     void no_delay "fastsocks_no_delay"(int fd) noexcept
+    # Gives a socket a send buffer of `size` bytes where the round trip takes less than
+    # `round_trip` microseconds and nobody has set that buffer; see net.tcp.
+    void limit_send_buffer "fastsocks_limit_send_buffer"(int fd, int size, int round_trip) noexcept
     # Sends the end of the stream.
     void finish_sending "fastsocks_finish_sending"(int fd) noexcept
     # Makes the coming close() send RST rather than FIN.

@@ -178,6 +178,8 @@ cdef Splice begin_splice(PipeStock stock, Poller poller, Relay relay, uint64_t t
     begun._poller = poller
     begun._relay = relay
     begun._token = token
+    relay.client.limit_send_buffer()
+    relay.target.limit_send_buffer()
     # What has come until now is told again.
     poller.watch_again(token, 0, relay.client.fd, ARRIVALS | EPOLLOUT)
     poller.watch_again(token, 1, relay.target.fd, ARRIVALS | EPOLLOUT)

@@ -48,6 +48,7 @@ cdef class End:
     cdef int pause(self) except -1
     cdef int resume(self) except -1
     cdef int rest(self) except -1
+    cdef void limit_send_buffer(self) noexcept
     cdef int reset(self) except -1
     cdef bint draining(self) except -1
     cdef int vanish(self, object error) except -1

@@ -21,6 +21,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from fastsocks.net._sockets cimport (
     finish_sending,
     keep_alive,
+    limit_send_buffer,
     no_delay,
     now,
     reset_on_close,
@@ -37,7 +38,13 @@ from fastsocks.errors import (
     StoppedError,
     TruncatedError,
 )
-from fastsocks.net.tcp import KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES
+from fastsocks.net.tcp import (
+    KEEPALIVE_IDLE,
+    KEEPALIVE_INTERVAL,
+    KEEPALIVE_PROBES,
+    SHORT_PATH_ROUND_TRIP,
+    SHORT_PATH_SEND_BUFFER,
+)
 
 cdef enum:
     # Each codec of a chain may have kept a record; see shadowsocks.layers.MOST_LAYERS.
@@ -53,6 +60,8 @@ cdef enum:
 cdef int _KEEPALIVE_IDLE = KEEPALIVE_IDLE
 cdef int _KEEPALIVE_INTERVAL = KEEPALIVE_INTERVAL
 cdef int _KEEPALIVE_PROBES = KEEPALIVE_PROBES
+cdef int _SHORT_PATH_ROUND_TRIP = SHORT_PATH_ROUND_TRIP
+cdef int _SHORT_PATH_SEND_BUFFER = SHORT_PATH_SEND_BUFFER
 
 # Seconds between two looks for silent relays, at most.
 cdef double SWEEP_INTERVAL = 15.0
@@ -164,6 +173,9 @@ cdef class End:
         """Read on, unless the other end is full."""
         if self.relay is not None and not (self.relay._over or self.peer.holding):
             self.resume()
+
+    cdef void limit_send_buffer(self) noexcept:
+        limit_send_buffer(self.fd, _SHORT_PATH_SEND_BUFFER, _SHORT_PATH_ROUND_TRIP)
 
     cdef int reset(self) except -1:
         if self.transport is not None:
@@ -361,6 +373,7 @@ cdef class Engine:
     cdef int _attach_one(self, End end, object sock) except -1:
         # uvloop's transports set it, and asyncio's.
         end.prompt = True
+        end.limit_send_buffer()
         # Driven by hand: a task for each connection costs more than everything else here.
         try:
             coroutine = self._loop.connect_accepted_socket(end, sock)

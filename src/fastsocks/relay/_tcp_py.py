@@ -22,6 +22,7 @@ from ..errors import (
     StoppedError,
     TruncatedError,
 )
+from ..net.tcp import limit_send_buffer
 from .codec import RelayCodec
 
 if sys.platform == "linux":
@@ -266,6 +267,7 @@ class _Endpoint(asyncio.BufferedProtocol):
 
         Driven by hand: a task for each connection is what set-up can do without.
         """
+        limit_send_buffer(self._socket)
         coroutine: Coroutine[Any, Any, Any] = loop.connect_accepted_socket(
             lambda: self, self._socket
         )
