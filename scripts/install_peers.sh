@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # install_peers.sh [PEER ...]: the programs of other projects that tests and benchmarks run.
 #
-# PEER: libev rust curl dig ip nc proxychains chromium tshark krb5 systemd (the default: what tests need), and for benchmarks xray microsocks dante
-# pproxy blake3; `benchmarks` stands for these and libev and rust. From Debian: libev, curl, dig, ip, nc,
-# proxychains, chromium, tshark, krb5, systemd, microsocks and dante, whose service is not used and may be disabled (danted). Into
-# ${FASTSOCKS_PEERS:-~/.cache/fastsocks-peers}: rust, built by cargo in release mode without the DNS, HTTP and
-# TUN features (2 to 6 minutes, once); xray, built by go (2 minutes); pproxy, from PyPI in an environment of its
-# own; blake3, the reference C source that comes with its crate, for the C relay of the benchmarks.
+# PEER: libev rust curl dig ip nc sshd proxychains chromium tshark krb5 systemd (the default: what tests need),
+# and for benchmarks xray microsocks dante pproxy blake3; `benchmarks` stands for these and libev and rust.
+# From Debian: libev, curl, dig, ip, nc, proxychains, chromium, tshark, krb5, systemd, microsocks and dante, whose
+# service is not used and may be disabled (danted). Into ${FASTSOCKS_PEERS:-~/.cache/fastsocks-peers}: rust, built by
+# cargo in release mode without the DNS, HTTP and TUN features (2 to 6 minutes, once); xray, built by go (2
+# minutes); pproxy, from PyPI in an environment of its own; blake3, the reference C source that comes with its
+# crate, for the C relay of the benchmarks; sshd, out of Debian's package, which would enable a daemon if installed.
 # What is there already is left alone. Prints one line a peer: name, version, path.
 set -Eeuo pipefail
 PATH=$PATH:$HOME/.cargo/bin:/usr/local/go/bin:/usr/sbin:/sbin
@@ -26,20 +27,38 @@ sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 updated=
 
-debian() { # debian PROGRAM PACKAGE: install PACKAGE unless PROGRAM is there
-  if command -v "$1" >/dev/null; then return; fi
+update() { # update PROGRAM PACKAGE: fetch the lists of packages, once, for PACKAGE, which has PROGRAM
   command -v apt-get >/dev/null || {
     echo "install_peers.sh: $1 is missing and this is no Debian: install $2" >&2
     exit 1
   }
   [ -n "$updated" ] || { $sudo apt-get update -q >>"$log" 2>&1; updated=yes; }
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$2" >>"$log" 2>&1
+}
+
+install() { # install PACKAGE...
+  $sudo env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends --no-upgrade "$@" >>"$log" 2>&1
+}
+
+debian() { # debian PROGRAM PACKAGE: install PACKAGE unless PROGRAM is there
+  if command -v "$1" >/dev/null; then return; fi
+  update "$1" "$2"
+  install "$2"
+}
+
+unpack() { # unpack PACKAGE FOLDER: put its files there, and install the libraries they load
+  local work
+  work=$(mktemp -d)
+  (cd "$work" && apt-get download "$1" >>"$log" 2>&1 && dpkg -x ./*.deb "$2")
+  rm -r "$work"
+  # shellcheck disable=SC2046
+  install $(apt-cache depends --important "$1" | sed -n 's/^ *Depends: \(lib[^<>]*\)$/\1/p')
 }
 
 report() { printf '%-10s %-18s %s\n' "$@"; }
 packaged() { dpkg-query -W -f '${Version}' "$1" 2>>"$log" || true; }
 
-[ $# -gt 0 ] || set -- libev rust curl dig ip nc proxychains chromium tshark krb5 systemd
+[ $# -gt 0 ] || set -- libev rust curl dig ip nc sshd proxychains chromium tshark krb5 systemd
 trap 'echo "install_peers.sh: $peer failed; the end of $log:" >&2; tail -5 "$log" >&2' ERR
 for peer in ${*//benchmarks/libev rust xray microsocks dante pproxy blake3}; do
   case $peer in
@@ -62,6 +81,18 @@ for peer in ${*//benchmarks/libev rust xray microsocks dante pproxy blake3}; do
   nc)
     debian nc.openbsd netcat-openbsd
     report nc "$(packaged netcat-openbsd)" "$(command -v nc.openbsd)" ;;
+  sshd)
+    debian ssh openssh-client
+    if ! [ -x "$prefix/openssh/usr/sbin/sshd" ]; then
+      update sshd openssh-server
+      unpack openssh-server "$prefix/openssh"
+      ln -sf ../openssh/usr/sbin/sshd "$prefix/bin/sshd"
+    fi
+    # The user as which sshd of root reads what is not authenticated yet; its package makes the same.
+    if [ "$(id -u)" = 0 ] && ! getent passwd sshd >/dev/null; then
+      useradd --system --gid nogroup --home-dir /run/sshd --no-create-home --shell /usr/sbin/nologin sshd
+    fi
+    report sshd "$("$prefix/bin/sshd" -V 2>&1 | sed -n 's/.*OpenSSH_\([^ ,]*\).*/\1/p')" "$prefix/bin/sshd" ;;
   proxychains)
     debian proxychains4 proxychains4
     report proxychains "$(packaged proxychains4)" "$(command -v proxychains4)" ;;
