@@ -20,8 +20,9 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
-autodoc_class_signature = "separated"
 
+# As it is in docstrings of commands: `fastsocks server`.
+default_role = "code"
 # Flags have two dashes.
 smartquotes = False
 

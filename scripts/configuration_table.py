@@ -82,7 +82,7 @@ def _by_side(texts: dict[Side, str]) -> str:
         sides.setdefault(text, []).append(side.value)
     if len(sides) == 1 and len(texts) == len(Side):
         return next(iter(sides))
-    return "<br>".join(f"{', '.join(names)}: {text}" for text, names in sides.items())
+    return "<br>".join(f"**{', '.join(names)}**: {text}" for text, names in sides.items())
 
 
 def _all_keys() -> list[Key]:
@@ -120,16 +120,16 @@ def _meaning(key: Key, side: Side, described: dict[tuple[type, str], tuple[str, 
 def _rows(keys: list[Key]) -> list[str]:
     described = _described()
     return [
-        f"| `{key.name}` | {_peers(key)} | {_places(key.name)} | "
+        f"| `{key.name}` | "
         + _by_side({side: _meaning(key, side, described) for side in Side}).replace("|", "\\|")
-        + " |"
+        + f" | {_places(key.name)} | {_peers(key)} |"
         for key in keys
     ]
 
 
 def tables() -> str:
     """Return the tables in Markdown."""
-    head = ["| key | known from | place | meaning |", "|---|---|---|---|"]
+    head = ["| key | meaning | place | known from |", "|---|---|---|---|"]
     keys = _all_keys()
     parts: list[tuple[str, list[Key]]] = [
         ("Keys that set something", []),

@@ -28,14 +28,14 @@ _FAMILIES = {
 
 def error_rows() -> Iterator[str]:
     """Yield the table of errors, by the order of the source."""
-    yield "| status | reply | error | means |"
+    yield "| status | means | reply | error |"
     yield "|---|---|---|---|"
     for kind in vars(errors).values():
         if inspect.isclass(kind) and issubclass(kind, errors.FastsocksError):
             # A ReplyError has the reply of the server that it is about.
             reply = "the server's" if kind is errors.ReplyError else f"{kind.reply:02X}"
             text = (kind.__doc__ or "").split("\n", 1)[0].replace("``", "`")
-            yield f"| `{kind.status}` | {reply} | `{kind.__name__}` | {text} |"
+            yield f"| `{kind.status}` | {text} | {reply} | `{kind.__name__}` |"
 
 
 def method_rows() -> Iterator[str]:

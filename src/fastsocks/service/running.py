@@ -118,6 +118,7 @@ class Running:
         process keeps all of them open, what waits at those of a process that died is served by
         the next one that is started with them. UDP is served by the first process alone.
 
+        :param workers: how many processes.
         :param sockets: what somebody else has opened for this service, to be used in the place of
             new ones: listening sockets of TCP, bound ones of UDP. The options are to name the
             addresses of these, because who may use the service for what depends on them.
