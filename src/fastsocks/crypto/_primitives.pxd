@@ -36,6 +36,8 @@ cdef class Aead:
     cdef bint _sealing_stale
     cdef bint _opening_stale
 
+    # The same cipher with another key, of the same size.
+    cdef Aead with_key(self, const uint8_t *key)
     # Another key of the same size, for what comes after. Returns 0, or -1 if libcrypto fails.
     cdef int rekey_raw(self, const uint8_t *key) noexcept nogil
     # Writes n + 16 bytes to dst. `src` and `dst` do not overlap; n < 2**31 - 16.

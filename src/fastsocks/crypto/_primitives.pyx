@@ -129,8 +129,10 @@ cdef EVP_CIPHER_CTX *new_context(
 cdef class Aead:
     """An authenticated cipher under one key, without associated data."""
 
-    def __cinit__(self, str cipher not None, key):
+    def __init__(self, str cipher not None, key):
         cdef Py_buffer view
+        if self._cipher != NULL:
+            raise TypeError("a cipher is keyed once")
         kind = AEADS.get(cipher)
         if kind is None:
             raise MethodError(missing(cipher))
@@ -217,6 +219,18 @@ cdef class Aead:
         finally:
             PyBuffer_Release(&nonce_view)
             PyBuffer_Release(&view)
+
+    cdef Aead with_key(self, const uint8_t *key):
+        cdef Aead other
+        if self._extended != NULL:
+            return Aead(self.name, PyBytes_FromStringAndSize(<const char *>key, self._key_size))
+        other = Aead.__new__(Aead)
+        other.name = self.name
+        other.nonce_size = self.nonce_size
+        other._cipher = self._cipher
+        other._key_size = self._key_size
+        memcpy(other._key, key, self._key_size)
+        return other
 
     cdef int seal_raw(
         self, const uint8_t *nonce, const uint8_t *src, size_t n, uint8_t *dst

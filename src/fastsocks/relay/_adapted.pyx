@@ -26,7 +26,7 @@ cdef class _AdaptedCodec(Codec):
     ) except -1:
         return _put(self._seal(PyBytes_FromStringAndSize(<char*>source, size)), size, target)
 
-    cdef Py_ssize_t receive(self, uint8_t* data, Py_ssize_t size, uint8_t* target) except -1:
+    cdef Py_ssize_t receive_raw(self, uint8_t* data, Py_ssize_t size, uint8_t* target) except -1:
         return _put(self._open(PyBytes_FromStringAndSize(<char*>data, size)), size, target)
 
 

@@ -96,7 +96,7 @@ cdef class End:
         relay._touched = now()
         try:
             if self.codec is not None:
-                size = self.codec.receive(data, size, engine.plaintext)
+                size = self.codec.receive_raw(data, size, engine.plaintext)
                 data = engine.plaintext
             if size > 0:
                 if self is relay.client:

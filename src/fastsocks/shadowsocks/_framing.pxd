@@ -2,10 +2,11 @@ from libc.stdint cimport uint8_t, uint64_t
 
 from fastsocks.crypto._primitives cimport Aead, StreamCipher
 
-# Writable bytes that Codec.receive needs in front of its data: the longest incomplete
+# Writable bytes that Codec.receive_raw needs in front of its data: the longest incomplete
 # record (0xFFFF and its tag), or the longest incomplete header.
 cdef enum:
     HEADROOM = 0x10000 + 64
+    LARGEST_NONCE = 24
 
 
 cdef class Sealer:
@@ -18,7 +19,6 @@ cdef class Sealer:
 cdef class RecordSealer(Sealer):
     cdef Aead _aead
     cdef Py_ssize_t _limit
-    cdef Py_ssize_t _nonce_size
     cdef uint64_t _counter
     cdef bytes _preamble
     cdef object _opening
@@ -46,7 +46,6 @@ cdef class Opener:
 cdef class RecordOpener(Opener):
     cdef Aead _aead
     cdef Py_ssize_t _limit
-    cdef Py_ssize_t _nonce_size
     cdef uint64_t _counter
     cdef Py_ssize_t _length
     cdef int _empty_records
@@ -77,7 +76,7 @@ cdef class Codec:
     cdef Py_ssize_t send(
         self, const uint8_t* source, Py_ssize_t size, uint8_t* target
     ) except -1
-    cdef Py_ssize_t receive(
+    cdef Py_ssize_t receive_raw(
         self, uint8_t* data, Py_ssize_t size, uint8_t* target
     ) except -1
     cdef int _keep(self, const uint8_t* data, Py_ssize_t size) except -1

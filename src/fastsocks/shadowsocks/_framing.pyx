@@ -18,7 +18,6 @@ from fastsocks.errors import HeaderError, TagError
 cdef enum:
     _TAG_SIZE = 16
     _LENGTH_SIZE = 2 + _TAG_SIZE
-    _LARGEST_NONCE = 24
     _LARGEST_RECORD = 0xFFFF
     # The longest salt and the longest response header with its tag.
     _LARGEST_PREAMBLE = 32 + 43 + _TAG_SIZE
@@ -37,7 +36,7 @@ EMPTY_RECORDS = 16
 
 cdef inline void _write_nonce(uint8_t* nonce, uint64_t counter) noexcept nogil:
     cdef int i
-    for i in range(_LARGEST_NONCE):
+    for i in range(LARGEST_NONCE):
         nonce[i] = <uint8_t>(counter & 0xFF)
         counter >>= 8
 
@@ -92,7 +91,7 @@ cdef class RecordSealer(Sealer):
     The parameters are those of the twin in ``_framing_py.py``.
     """
 
-    def __cinit__(
+    def __init__(
         self,
         Aead aead not None,
         Py_ssize_t nonce_size,
@@ -105,14 +104,13 @@ cdef class RecordSealer(Sealer):
         check_limit(limit)
         check_preamble(preamble)
         self._aead = aead
-        self._nonce_size = nonce_size
         self._limit = limit
         self._counter = counter
         self._preamble = preamble
         self._opening = opening
 
     cdef Py_ssize_t bound(self, Py_ssize_t size) noexcept:
-        cdef Py_ssize_t records = (size + self._limit - 1) // self._limit
+        cdef Py_ssize_t records = (size + self._limit - 1) // max(self._limit, 1)
         return _LARGEST_PREAMBLE + size + records * (_LENGTH_SIZE + _TAG_SIZE)
 
     cdef Py_ssize_t seal_into(
@@ -121,6 +119,8 @@ cdef class RecordSealer(Sealer):
         cdef bytes preamble = self._preamble
         cdef bint bare = False
         cdef Py_ssize_t start = 0, sealed
+        if self._aead is None:
+            raise TypeError("a sealer without a cipher")
         if size == 0:
             return 0
         if self._opening is not None:
@@ -140,7 +140,7 @@ cdef class RecordSealer(Sealer):
     cdef int _seal_one(
         self, const uint8_t* source, Py_ssize_t size, uint8_t* target
     ) noexcept nogil:
-        cdef uint8_t nonce[_LARGEST_NONCE]
+        cdef uint8_t nonce[LARGEST_NONCE]
         _write_nonce(nonce, self._counter)
         self._counter += 1
         return self._aead.seal_raw(nonce, source, size, target)
@@ -240,7 +240,10 @@ cdef class RecordOpener(Opener):
     The parameters are those of the twin in ``_framing_py.py``.
     """
 
-    def __cinit__(
+    def __cinit__(self):
+        self._length = -1
+
+    def __init__(
         self,
         Aead aead not None,
         Py_ssize_t nonce_size,
@@ -252,7 +255,6 @@ cdef class RecordOpener(Opener):
     ):
         check_limit(limit)
         self._aead = aead
-        self._nonce_size = nonce_size
         self._limit = limit
         self._counter = counter
         self._length = length
@@ -272,7 +274,10 @@ cdef class RecordOpener(Opener):
     cdef Py_ssize_t open_into(
         self, const uint8_t* source, Py_ssize_t size, uint8_t* target, Py_ssize_t* used
     ) except -1:
-        cdef Py_ssize_t opened = self._open_records(source, size, target, used)
+        cdef Py_ssize_t opened
+        if self._aead is None:
+            raise TypeError("an opener without a cipher")
+        opened = self._open_records(source, size, target, used)
         if opened == _BAD_TAG:
             raise TagError("a record does not open: wrong password or method, or tampering")
         if opened == _TOO_LONG:
@@ -286,7 +291,7 @@ cdef class RecordOpener(Opener):
     cdef int _open_one(
         self, const uint8_t* source, Py_ssize_t size, uint8_t* target
     ) noexcept nogil:
-        cdef uint8_t nonce[_LARGEST_NONCE]
+        cdef uint8_t nonce[LARGEST_NONCE]
         _write_nonce(nonce, self._counter)
         if self._aead.open_raw(nonce, source, size, target) < 0:
             return -1
@@ -344,7 +349,7 @@ cdef class StreamOpener(Opener):
 cdef class Codec:
     """Both directions of one Shadowsocks connection, once its first header is through.
 
-    See the twin in ``_framing_py.py``. For the relay: `send` and `receive` on raw pointers.
+    See the twin in ``_framing_py.py``. For the relay: `send` and `receive_raw` on raw pointers.
     """
 
     #: Most bytes that :meth:`begin` ever looks at.
@@ -409,7 +414,7 @@ cdef class Codec:
             raise MemoryError
         try:
             memcpy(work + HEADROOM, ciphertext, size)
-            opened = self.receive(
+            opened = self.receive_raw(
                 work + HEADROOM, size, <uint8_t*>PyBytes_AS_STRING(plaintext)
             )
         finally:
@@ -431,7 +436,7 @@ cdef class Codec:
             raise HeaderError("nothing may be sent yet")
         return self.sealer.seal_into(source, size, target)
 
-    cdef Py_ssize_t receive(
+    cdef Py_ssize_t receive_raw(
         self, uint8_t* data, Py_ssize_t size, uint8_t* target
     ) except -1:
         """Open `size` bytes that came from the wire; returns the size of the plaintext.

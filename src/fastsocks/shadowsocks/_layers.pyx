@@ -63,7 +63,7 @@ cdef class LayeredCodec(Codec):
         finally:
             PyMem_Free(between)
 
-    cdef Py_ssize_t receive(self, uint8_t* data, Py_ssize_t size, uint8_t* target) except -1:
+    cdef Py_ssize_t receive_raw(self, uint8_t* data, Py_ssize_t size, uint8_t* target) except -1:
         cdef uint8_t* between
         if self._inner is None:
             return _receive(self._outer, data, size, target)
@@ -103,4 +103,4 @@ cdef Py_ssize_t _receive(
     if codec.transparent:
         memcpy(target, data, size)
         return size
-    return 0 if size == 0 else codec.receive(data, size, target)
+    return 0 if size == 0 else codec.receive_raw(data, size, target)

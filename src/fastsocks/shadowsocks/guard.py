@@ -25,7 +25,7 @@ class ReplayGuard:
     :param lock: likewise.
     """
 
-    __slots__ = ("_filter", "_timed")
+    __slots__ = ("_timed", "filter")
 
     def __init__(
         self,
@@ -34,27 +34,29 @@ class ReplayGuard:
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         self._timed = method.family is Family.AEAD_2022
-        self._filter: SaltFilter | None = None
+        #: None where nothing is remembered.
+        self.filter: SaltFilter | None = None
         if method.salt_size >= _SHORTEST_IV:
             retention = RETENTION if self._timed else None
-            self._filter = SaltFilter(capacity, retention, lock=lock)
+            self.filter = SaltFilter(capacity, retention, lock=lock)
 
     def check(self, salt: bytes) -> None:
         """Look before anything is decrypted.
 
         :raises ReplayError: `salt` was seen; never in the 2022 edition, which looks when it adds.
         """
-        if self._filter is not None and not self._timed and self._filter.seen(salt):
-            raise _replay()
+        if self.filter is not None and not self._timed and self.filter.seen(salt):
+            raise replay()
 
     def add(self, salt: bytes) -> None:
         """Remember a salt whose first record opened.
 
         :raises ReplayError: `salt` was seen, or cannot be remembered for as long as it has to be.
         """
-        if self._filter is not None and not self._filter.add(salt):
-            raise _replay()
+        if self.filter is not None and not self.filter.add(salt):
+            raise replay()
 
 
-def _replay() -> ReplayError:
+def replay() -> ReplayError:
+    """Return the error about a salt that was seen."""
     return ReplayError("a salt that was used before: a replay, or a probe")

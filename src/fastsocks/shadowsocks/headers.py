@@ -19,7 +19,7 @@ LARGEST_PADDING = 900
 #: Seconds that a peer's clock may be off, either way.
 LARGEST_SKEW = 30
 
-_SESSION_CONTEXT = "shadowsocks 2022 session subkey"
+SESSION_CONTEXT = "shadowsocks 2022 session subkey"
 _IDENTITY_CONTEXT = "shadowsocks 2022 identity subkey"
 
 
@@ -32,7 +32,7 @@ class RequestHeader(NamedTuple):
 
 def session_subkey(key: bytes, salt: bytes) -> bytes:
     """Derive a session's subkey, as long as `key`, from a PSK and a salt (SIP022)."""
-    return blake3_derive(_SESSION_CONTEXT, key + salt, len(key))
+    return blake3_derive(SESSION_CONTEXT, key + salt, len(key))
 
 
 def _identity_cipher(key: bytes, salt: bytes) -> BlockCipher:

@@ -46,7 +46,7 @@ class ClientKey:
 class ServerKey:
     """What a server needs of keys; made by :func:`server_key`."""
 
-    __slots__ = ("key", "method", "users")
+    __slots__ = ("ciphers", "key", "method", "users")
 
     def __init__(self, method: Method, key: bytes, users: dict[bytes, User]) -> None:
         self.method = method
@@ -55,6 +55,8 @@ class ServerKey:
         self.key = key
         #: By the 16-byte hash of the uPSK (SIP023); empty without users.
         self.users = users
+        #: Of ``_session``, once they are made.
+        self.ciphers: object = None
 
     def __repr__(self) -> str:
         return f"<ServerKey {self.method.name}>"

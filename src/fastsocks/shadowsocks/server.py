@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..address import Address, read_address
 from ..crypto import Aead, random_bytes
 from ..errors import FastsocksError, HeaderError, UserError
+from ..implementation import IMPLEMENTATION
 from ..request import Request
 from . import headers
 from .framing import TAG_SIZE, Codec
@@ -275,6 +277,17 @@ _CODECS: dict[Family, type[ServerCodec]] = {
     Family.AEAD_2022: Aead2022ServerCodec,
 }
 
+#: What takes the place of those classes where their twins are built.
+_MAKERS: dict[Family, Callable[[ServerKey, ReplayGuard], ServerCodec]] = {}
+
+if not TYPE_CHECKING and IMPLEMENTATION == "cython":
+    from . import _server
+
+    _MAKERS = {
+        Family.AEAD: _server.server_codec,
+        Family.AEAD_2022: _server.server_codec,
+    }
+
 
 def server_codec(key: ServerKey, guard: ReplayGuard) -> ServerCodec:
     """Make the codec of one accepted connection.
@@ -282,4 +295,5 @@ def server_codec(key: ServerKey, guard: ReplayGuard) -> ServerCodec:
     :param key: method, key and users.
     :param guard: the replay guard of that key.
     """
-    return _CODECS[key.method.family](key, guard)
+    make = _MAKERS.get(key.method.family) or _CODECS[key.method.family]
+    return make(key, guard)

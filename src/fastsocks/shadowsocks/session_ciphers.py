@@ -13,7 +13,7 @@ from .methods import Family, Method
 AEAD_RECORD_LIMIT = 0x3FFF
 AEAD_2022_RECORD_LIMIT = 0xFFFF
 
-_AEAD_INFO = b"ss-subkey"
+AEAD_INFO = b"ss-subkey"
 
 
 def session_aead(method: Method, key: bytes, salt: bytes) -> Aead:
@@ -23,7 +23,7 @@ def session_aead(method: Method, key: bytes, salt: bytes) -> Aead:
     """
     if method.family is Family.AEAD_2022:
         return Aead(method.cipher, session_subkey(key, salt))
-    return Aead(method.cipher, hkdf_sha1(key, salt, _AEAD_INFO, method.key_size))
+    return Aead(method.cipher, hkdf_sha1(key, salt, AEAD_INFO, method.key_size))
 
 
 def session_stream(method: Method, key: bytes, iv: bytes, *, encrypt: bool) -> StreamCipher:

@@ -1,0 +1,29 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+from fastsocks.crypto._primitives cimport Aead
+from fastsocks.shadowsocks._framing cimport RecordOpener, RecordSealer
+
+
+cdef class SessionCiphers:
+    cdef readonly object method
+    # The master key or PSK.
+    cdef readonly bytes key
+    cdef readonly bint timed
+    # In bytes.
+    cdef readonly Py_ssize_t salt_size
+    cdef Py_ssize_t _key_size
+    cdef Py_ssize_t limit
+    cdef int _empty_records
+    # Gives others its cipher; is never used itself.
+    cdef Aead _model
+
+    # Keys the direction that a salt opens; `key` is None or that of a user.
+    cdef Aead aead(self, const uint8_t* salt, bytes key)
+    cdef RecordOpener opener(self, Aead aead, uint64_t counter, Py_ssize_t length)
+    cdef RecordSealer sealer(self, Aead aead, uint64_t counter, bytes preamble)
+    # A salt at random, or `chosen`.
+    cdef bytes salt(self, bytes chosen)
+
+
+# Those of a ClientKey or ServerKey, of AEAD or the 2022 edition; made once.
+cdef SessionCiphers session_ciphers(object key)
