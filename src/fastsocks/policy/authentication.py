@@ -15,7 +15,7 @@ from .failures import FailedLogins
 from .limits import client_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 
 #: A user's name; None refuses; or what is to be awaited for one of the two.
 Verdict: TypeAlias = "str | Awaitable[str | None] | None"
@@ -104,7 +104,7 @@ class Authenticator:
             return None
         pair = self._pair(username, password)
         if self._hook is not None:
-            return self._ask(self._hook, username, password, peer, pair)
+            return _Later(partial(self._ask, self._hook, username, password, peer, pair))
         name = username.decode("utf-8", "surrogateescape")
         expected = self._accounts.get(username)
         # compare_digest takes as long as its second argument is: nothing of the password, and
@@ -125,7 +125,7 @@ class Authenticator:
         if waiting is None:
             check = partial(_matches, hashed, password, known is not None)
             waiting = self._begin(client, pair, check)
-        return None if waiting is None else self._await(waiting, name)
+        return None if waiting is None else _Later(partial(self._await, waiting, name))
 
     def _pair(self, username: bytes, password: bytes) -> bytes:
         text = len(username).to_bytes(4) + username + password
@@ -208,6 +208,18 @@ class Authenticator:
     def _tell(self, client: str, text: str) -> None:
         if self._notice is not None:
             self._notice(client, text)
+
+
+class _Later:
+    """A verdict to be awaited, or dropped: Python would complain of a coroutine that is."""
+
+    __slots__ = ("_begin",)
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, str | None]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, None, str | None]:
+        return self._begin().__await__()
 
 
 def _matches(hashed: PasswordHash, password: bytes, known: bool) -> bool:
