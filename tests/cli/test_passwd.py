@@ -78,6 +78,7 @@ def test_at_a_terminal(tmp_path: Path) -> None:
         (["alice"], b"", "the password: it has 1 to 255 bytes"),
         (["alice"], b"\n", "the password: it has 1 to 255 bytes"),
         (["alice"], b"p" * 256, "the password: it has 1 to 255 bytes"),
+        (["alice"], b"one\0", "the password: it cannot end in NUL"),
         (["a" * 256], b"one", "USER: a name has 1 to 255 bytes"),
         ([""], b"one", "USER: a name has 1 to 255 bytes"),
         (["a:b"], b"one", "USER: no colon"),

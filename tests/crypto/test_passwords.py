@@ -40,6 +40,12 @@ def test_a_hash_of_our_own() -> None:
     assert made.text not in repr(made)
 
 
+def test_zeros_at_its_end_make_another_password() -> None:
+    assert not ScryptHash(PASSLIB).matches(b"password\0")
+    with pytest.raises(ValueError, match="NUL"):
+        ScryptHash.of(b"password\0")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -59,6 +59,8 @@ def _read_password() -> bytes:
         password = line.removesuffix(b"\n").removesuffix(b"\r")
     if not 1 <= len(password) <= LONGEST_CREDENTIAL:
         raise ConfigError("the password: it has 1 to 255 bytes (RFC 1929)")
+    if password.endswith(b"\0"):
+        raise ConfigError("the password: it cannot end in NUL")
     return password
 
 

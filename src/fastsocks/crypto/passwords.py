@@ -55,7 +55,12 @@ class ScryptHash:
 
     @classmethod
     def of(cls, password: bytes) -> Self:
-        """Make a hash of a password, with a salt of its own."""
+        """Make a hash of a password, with a salt of its own.
+
+        :raises ValueError: it ends in NUL.
+        """
+        if password.endswith(b"\0"):
+            raise ValueError("a password that ends in NUL")
         salt = os.urandom(_SALT_SIZE)
         key = _scrypt(password, salt, _LOG_N, _R, _P, _KEY_SIZE)
         parts = (base64.b64encode(part).decode().rstrip("=") for part in (salt, key))
@@ -67,7 +72,8 @@ class ScryptHash:
         Takes the memory and the time of its cost, without the interpreter's lock.
         """
         key = _scrypt(password, self._salt, self._log_n, self._r, self._p, len(self._key))
-        return hmac.compare_digest(key, self._key)
+        # HMAC pads a short password with zeros: with some at its end it would be the same one.
+        return hmac.compare_digest(key, self._key) and not password.endswith(b"\0")
 
 
 def _scrypt(password: bytes, salt: bytes, log_n: int, r: int, p: int, size: int) -> bytes:
