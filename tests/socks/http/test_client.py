@@ -103,6 +103,13 @@ def test_a_head_without_end() -> None:
         client.receive(b"x" * LARGEST_HEAD)
 
 
+def test_interim_responses_without_end() -> None:
+    client = HttpClient(TARGET)
+    assert client.receive(b"HTTP/1.1 100 Continue\r\n\r\n" * 16) is None
+    with pytest.raises(ProtocolError, match="for ever"):
+        client.receive(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def test_an_end_too_early() -> None:
     with pytest.raises(TruncatedError):
         HttpClient(TARGET).end_of_stream()

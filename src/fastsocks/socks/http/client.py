@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Largest head of a response, in bytes.
 LARGEST_HEAD = 16 * 1024
 
+#: Interim responses that are read before the one that counts.
+_MOST_INTERIM = 16
+
 #: What says most by SOCKS reply codes of what a proxy says by its own.
 _REPLIES = {403: 0x02, 405: 0x07, 501: 0x07, 504: 0x06}
 
@@ -33,13 +36,14 @@ class HttpClient:
     :raises ProtocolError: the name is none that a URL could have.
     """
 
-    __slots__ = ("_connection", "_outgoing")
+    __slots__ = ("_connection", "_interim", "_outgoing")
 
     def __init__(
         self, address: Address, *, username: bytes | None = None, password: bytes | None = None
     ) -> None:
         import h11
 
+        self._interim = 0
         authority = _authority(address)
         headers = [("Host", authority)]
         if username is not None:
@@ -76,6 +80,9 @@ class HttpClient:
                 if event is h11.NEED_DATA:
                     return None
                 if isinstance(event, h11.InformationalResponse):
+                    self._interim += 1
+                    if self._interim > _MOST_INTERIM:
+                        raise ProtocolError("the HTTP proxy sends interim responses for ever")
                     continue
                 if not isinstance(event, h11.Response):
                     raise ProtocolError("the HTTP proxy sends no response")
