@@ -265,6 +265,7 @@ def test_a_level_that_the_client_does_not_take(
         ("change", r"\(protection\)"),
         ("reorder", r"\(protection\)"),
         ("cut", r"ended inside a record \(truncated\)"),
+        ("shorten", r"Invalid token was supplied \(protection\)"),
         ("plain", r"\(version\)"),
     ],
 )
@@ -281,6 +282,7 @@ def test_messages_that_were_harmed(service: Service, harm: str, reason: str) -> 
                 "change": second[:-1] + bytes((second[-1] ^ 1,)),
                 "reorder": client.seal(b"third") + second,
                 "cut": second[:-1],
+                "shorten": second[:3] + b"\x05" + second[4:9],
                 "plain": b"GET / HTTP/1.1\r\n\r\n",
             }[harm]
         )

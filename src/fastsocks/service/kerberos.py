@@ -186,4 +186,7 @@ def _reason(error: Any) -> str:
     if not code or error.maj_code & _SUPPLEMENTARY:
         code, is_major = error.maj_code, True
     text = str(error.get_all_statuses(code, is_major)[0])
+    if text == "Success":
+        # What MIT Kerberos says of tokens that end too early.
+        text = str(error.get_all_statuses(error.maj_code, True)[0])
     return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_REASON])
