@@ -9,13 +9,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from fastsocks.cli.flags import NOT_KEYS
 from fastsocks.cli.log import _JSONFormatter
-from fastsocks.config.keys import KEYS
+from fastsocks.config.keys import ALIASES, KEYS
 from fastsocks.service import reporting
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +76,16 @@ def test_the_fields_of_log_lines_are_those_of_the_code() -> None:
     written |= set(json.loads(formatter.format(record)))
     text = (ROOT / "docs" / "reference" / "log.md").read_text("utf-8")
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == written - {"fields"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_configuration_in_a_document_has_keys_that_exist(document: str) -> None:
+    known = {*ALIASES, *(name for keys in KEYS.values() for name in keys)}
+    text = (ROOT / document).read_text("utf-8")
+    for block in re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        content = tomllib.loads(block)
+        entries = [entry for name in ("servers", "locals") for entry in content.get(name, [])]
+        assert known.issuperset(key for table in (content, *entries) for key in table)
 
 
 def test_statuses_named_in_the_table_of_probes_are_tested() -> None:
