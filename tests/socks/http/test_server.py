@@ -19,6 +19,7 @@ from fastsocks.errors import (
     ProtocolError,
     ResolveError,
     TruncatedError,
+    UpstreamError,
 )
 from fastsocks.request import UDP_ASSOCIATE, Request
 from fastsocks.socks.http import HttpServer
@@ -394,6 +395,7 @@ def slow() -> DialError:
         (DialError("Connection refused"), b"502 Bad Gateway"),
         (ResolveError("no such name"), b"502 Bad Gateway"),
         (slow(), b"504 Gateway Timeout"),
+        (UpstreamError("upstream http://10.1.2.3:1: rule 7"), b"502 Bad Gateway"),
     ],
 )
 def test_failed_dial(error: FastsocksError, line: bytes) -> None:

@@ -14,6 +14,7 @@ from fastsocks.errors import (
     PolicyError,
     ProtocolError,
     TruncatedError,
+    UpstreamError,
 )
 from fastsocks.request import CONNECT, Request
 
@@ -248,9 +249,12 @@ def _one_hop_further(method: bytes, fields: Headers) -> Headers:
 def _answer(error: FastsocksError, *, bodyless: bool) -> bytes:
     """Build the response that tells a client of an error."""
     status = _status_of(error)
-    # Of the rules and accounts of this place a client learns what it has to, not how they read.
-    told = isinstance(error, ProtocolError) and not isinstance(error, AuthenticationError)
-    text = f"{error}\n".encode("utf-8", "backslashreplace") if told or status >= 500 else b""
+    # Of the rules, accounts and upstreams of this place a client learns what it has to, not how
+    # they read.
+    told = status >= 500 or isinstance(error, ProtocolError)
+    if isinstance(error, AuthenticationError | UpstreamError):
+        told = False
+    text = f"{error}\n".encode("utf-8", "backslashreplace") if told else b""
     body = text or f"{status.phrase}\n".encode()
     fields = [
         (b"Content-Type", b"text/plain; charset=utf-8"),
