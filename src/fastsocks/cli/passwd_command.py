@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from fastsocks.config.accounts_file import LONGEST_CREDENTIAL, read_accounts_file, read_lines
+from fastsocks.config.accounts import LONGEST_CREDENTIAL
+from fastsocks.config.accounts_file import read_accounts_file, read_lines
 from fastsocks.errors import ConfigError
 
 

@@ -1,5 +1,6 @@
 """Options of the services, and their readers: files, environment, URLs."""
 
+from .accounts import Accounts, read_accounts
 from .configuration import (
     Configuration,
     Configured,
@@ -8,16 +9,14 @@ from .configuration import (
     configure_server,
     is_first_run,
 )
+from .option_checks import is_loopback
 from .options import (
-    Accounts,
     LocalOptions,
     Options,
     ProcessOptions,
     ProxyOptions,
     ServerEntry,
     ServerOptions,
-    is_loopback,
-    read_accounts,
 )
 from .passwords import MissingPasswordError
 from .url import ServerURL

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from fastsocks.errors import ConfigError
 
+from .accounts import LONGEST_CREDENTIAL
+
 if TYPE_CHECKING:
     from fastsocks.crypto.passwords import ScryptHash
 
 #: Largest file in bytes: more than 100 000 users.
 _LARGEST = 16 * 1024 * 1024
-
-#: RFC 1929: ULEN and PLEN are one byte each.
-LONGEST_CREDENTIAL = 255
 
 
 def read_accounts_file(path: str | os.PathLike[str]) -> dict[bytes, ScryptHash]:

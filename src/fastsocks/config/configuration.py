@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from fastsocks.errors import ConfigError
@@ -14,9 +13,9 @@ from fastsocks.errors import ConfigError
 from .environment import read_environment
 from .file import Entry, FileSettings, read_file
 from .keys import KEYS, PASSWORDS, Place, Side
+from .option_settings import settings_of_options
 from .options import LocalOptions, Options, ProcessOptions, ProxyOptions, ServerEntry, ServerOptions
 from .passwords import check_keys, expand_url, password_of
-from .rules import Rule, placed
 from .settings import Layer, Setting, read_flags
 from .values import Hosts
 
@@ -290,87 +289,13 @@ class _Reading:
                     f"{where}server: its address is missing; write its ss:// URL, or -s ADDRESS"
                 )
             check_keys(self._side, chosen, where)
-        settings = self._by_option(chosen)
+        settings = settings_of_options(chosen, self._side, self._warnings)
         if further := self._further_servers(instance):
             settings["servers"] = further
         values = {option: setting.value for option, setting in settings.items()}
         options = self._make(_OPTIONS[self._side], values, settings, where)
         self._advise(options)
         return Configured(instance.name, options, _sources(type(options), settings))
-
-    def _by_option(self, chosen: Layer) -> dict[str, Setting]:
-        settings: dict[str, Setting] = {}
-        for name, setting in chosen.items():
-            option = KEYS[Place.TOP][name].meaning(self._side).text
-            value = setting.value
-            if option == "addresses":
-                ipv6_only = "ipv6_only" in chosen and chosen["ipv6_only"].value
-                value = value.listening(ipv6_only=ipv6_only)
-            elif option == "server":
-                value = value.names[0]
-            elif option in {"outbound_addresses", "ipv6_only", "rules"}:
-                continue
-            settings[option] = Setting(value, setting.source)
-        outbound = self._outbound(chosen) if self._side is Side.SERVER else None
-        if outbound:
-            settings["outbound_addresses"] = outbound
-        if "rules" in chosen or "acl" in chosen:
-            settings["rules"] = self._rules(chosen)
-        return settings
-
-    def _rules(self, chosen: Layer) -> Setting:
-        """Put the rules of an ACL file behind the others."""
-        rules: tuple[Rule, ...] = ()
-        given = chosen.get("rules")
-        if given is not None:
-            rules = placed(given.value, given.source)
-        acl = chosen.get("acl")
-        if acl is not None:
-            from .acl import read_acl
-
-            try:
-                rules += read_acl(acl.value, server=self._side is Side.SERVER)
-            except ConfigError as error:
-                raise ConfigError(f"{acl.source}: {error}") from None
-        return Setting(rules, ", ".join(one.source for one in (given, acl) if one is not None))
-
-    def _outbound(self, chosen: Layer) -> Setting | None:
-        """Gather what a server dials from: an address of each family at most."""
-        found: dict[int, str] = {}
-        sources: list[str] = []
-        for key in ("local_address", "local_ipv4_address", "local_ipv6_address"):
-            if key not in chosen:
-                continue
-            setting = chosen[key]
-            names = setting.value.names if key == "local_address" else setting.value
-            own: set[int] = set()
-            for name in names:
-                try:
-                    address = ip_address(name)
-                except ValueError:
-                    raise ConfigError(
-                        f"{setting.source}: on a server this is what it dials from, and has to be "
-                        "an IP address"
-                    ) from None
-                if address.is_unspecified:
-                    continue
-                allowed = "allow_private" in chosen and chosen["allow_private"].value
-                if key == "local_address" and address.is_loopback and not allowed:
-                    self._warnings.append(
-                        f"{setting.source}: ignored: on a server this is what it dials from, and "
-                        "from loopback it would reach nobody; `server` is where it listens"
-                    )
-                    continue
-                if address.version in own:
-                    raise ConfigError(
-                        f"{setting.source}: one IPv4 and one IPv6 address at most to dial from"
-                    )
-                own.add(address.version)
-                found[address.version] = name
-                sources.append(setting.source)
-        if not found:
-            return None
-        return Setting(tuple(found.values()), ", ".join(dict.fromkeys(sources)))
 
     def _make(self, kind: type[Any], values: Mapping[str, Any], settings: Layer, where: str) -> Any:
         try:

@@ -7,33 +7,35 @@ none repeats a secret.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 from fastsocks.errors import ConfigError
-from fastsocks.request import PROTOCOLS, SOCKS4, SOCKS5
+from fastsocks.request import PROTOCOLS, SOCKS5
 
+from .accounts import Accounts, check_accounts
+from .option_checks import (
+    check_gssapi,
+    check_key,
+    check_method,
+    check_outbound,
+    check_port,
+    check_protocols,
+    check_seconds,
+    check_udp_address,
+    is_loopback,
+)
 from .rules import Rule, read_rules
-
-#: Passwords (or, on a 2022 server, keys) by user name.
-Accounts: TypeAlias = Mapping[str, str]
 
 #: Tells of a user name, a password and a client's socket address whether that user may log in, or
 #: under which name.
 Hook: TypeAlias = Callable[[str, str, tuple[Any, ...]], Awaitable[bool | str]]
 
-#: What GSSAPI does for the messages of a connection; the weakest first.
-PROTECTIONS = ("none", "integrity", "confidentiality")
-
 MODES = ("tcp_only", "tcp_and_udp", "udp_only")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
-
-#: RFC 1929: ULEN and PLEN are one byte each.
-_LONGEST_CREDENTIAL = 255
 
 #: An IPv4 host has to take datagrams of this many bytes (RFC 791 section 3.1).
 _LOWEST_MTU = 576
@@ -107,9 +109,9 @@ class Options:
             object.__setattr__(self, "rules", read_rules(self.rules))
         except ConfigError as error:
             raise ConfigError(f"rules: {error}") from None
-        _check_port("port", self.port, lowest=0)
+        check_port("port", self.port, lowest=0)
         for key in ("timeout", "tcp_idle_timeout", "udp_timeout"):
-            _check_seconds(key, getattr(self, key))
+            check_seconds(key, getattr(self, key))
         if not self.grace >= 0:
             raise ConfigError(f"grace: {self.grace} is not a number of seconds, 0 or more")
         if self.mode not in MODES:
@@ -177,9 +179,9 @@ class ServerOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_method(self.method)
-        _check_key(self.password, self.key)
-        _check_outbound(self.outbound_addresses)
+        check_method(self.method)
+        check_key(self.password, self.key)
+        check_outbound(self.outbound_addresses)
         if (
             self.method.lower() in _UNENCRYPTED
             and self.beyond_loopback
@@ -223,12 +225,12 @@ class SocksOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_accounts(self.accounts)
-        _check_protocols(self.protocols, has_accounts=self.has_accounts)
+        check_accounts(self.accounts)
+        check_protocols(self.protocols, has_accounts=self.has_accounts)
         if self.gssapi and SOCKS5 not in self.protocols:
             raise ConfigError("gssapi: only socks5 has it, which protocols does not list")
-        _check_gssapi(self.gssapi, self.gssapi_keytab, self.gssapi_protection)
-        _check_udp_address(self.udp_address)
+        check_gssapi(self.gssapi, self.gssapi_keytab, self.gssapi_protection)
+        check_udp_address(self.udp_address)
         if self.authenticate is not None and (self.accounts or self.accounts_file):
             raise ConfigError("authenticate: there are accounts, too; give one of the two")
 
@@ -251,9 +253,9 @@ class ServerEntry:
     def __post_init__(self) -> None:
         if not self.server:
             raise ConfigError("server: its address is missing")
-        _check_port("server port", self.server_port, lowest=1)
-        _check_method(self.method)
-        _check_key(self.password, self.key)
+        check_port("server port", self.server_port, lowest=1)
+        check_method(self.method)
+        check_key(self.password, self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,9 +280,9 @@ class LocalOptions(SocksOptions):
         super().__post_init__()
         if not self.server:
             raise ConfigError("server: its address is missing")
-        _check_port("server port", self.server_port, lowest=1)
-        _check_method(self.method)
-        _check_key(self.password, self.key)
+        check_port("server port", self.server_port, lowest=1)
+        check_method(self.method)
+        check_key(self.password, self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +304,7 @@ class ProxyOptions(SocksOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_outbound(self.bind_addresses, "bind_address")
+        check_outbound(self.bind_addresses, "bind_address")
         for address in self.bind_addresses:
             if ip_address(address).is_unspecified:
                 raise ConfigError(f"bind_address: nobody can connect to {address}")
@@ -310,7 +312,7 @@ class ProxyOptions(SocksOptions):
             first, last = self.bind_ports
             if not 1 <= first <= last <= 0xFFFF:
                 raise ConfigError(f"bind_ports: {first}-{last} is no range of 1..65535")
-        _check_seconds("bind_timeout", self.bind_timeout)
+        check_seconds("bind_timeout", self.bind_timeout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,100 +341,3 @@ class ProcessOptions:
             raise ConfigError(f"workers: {self.workers} is below 0")
         if self.nofile is not None and self.nofile < 1:
             raise ConfigError(f"nofile: {self.nofile} is below 1")
-
-
-def is_loopback(address: str) -> bool:
-    """Tell whether only this host can reach what listens on `address`.
-
-    :param address: an IP address, a name or "". Of names only ``localhost`` counts.
-    """
-    try:
-        ip: IPv4Address | IPv6Address = ip_address(address)
-    except ValueError:
-        return address.lower() == "localhost"
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return ip.is_loopback
-
-
-def read_accounts(texts: Iterable[str]) -> Accounts:
-    """Read users from texts of the form ``NAME:PASSWORD``; the name has no colon.
-
-    :raises ConfigError: a text has no colon or no name, or two have the same name.
-    """
-    accounts: dict[str, str] = {}
-    for text in texts:
-        name, colon, password = text.partition(":")
-        if not (name and colon):
-            raise ConfigError("user: write NAME:PASSWORD")
-        if name in accounts:
-            raise ConfigError(f"user: {name!r} is there twice")
-        accounts[name] = password
-    return accounts
-
-
-def _check_port(key: str, port: int, lowest: int) -> None:
-    if not lowest <= port <= 0xFFFF:
-        raise ConfigError(f"{key}: {port} is not in {lowest}..65535")
-
-
-def _check_seconds(key: str, seconds: float) -> None:
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ConfigError(f"{key}: {seconds} is not a number of seconds above 0")
-
-
-def _check_method(method: str) -> None:
-    if not method:
-        raise ConfigError("method: none given; a good one is 2022-blake3-aes-128-gcm")
-
-
-def _check_key(password: str, key: str) -> None:
-    if password and key:
-        raise ConfigError("key: there is a password too; give one of the two")
-
-
-def _check_outbound(addresses: tuple[str, ...], key: str = "outbound address") -> None:
-    versions = []
-    for address in addresses:
-        try:
-            versions.append(ip_address(address).version)
-        except ValueError:
-            raise ConfigError(f"{key}: it has to be an IP address") from None
-    if len(set(versions)) < len(versions):
-        raise ConfigError(f"{key}: one IPv4 and one IPv6 address at most")
-
-
-def _check_udp_address(address: str) -> None:
-    if not address:
-        return
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        raise ConfigError("udp_address: it has to be an IP address") from None
-    if ip.is_unspecified:
-        raise ConfigError(f"udp_address: nobody can send to {address}")
-
-
-def _check_protocols(protocols: tuple[str, ...], *, has_accounts: bool) -> None:
-    if not protocols or not set(protocols) <= set(PROTOCOLS):
-        raise ConfigError(f"protocols: one or more of {', '.join(PROTOCOLS)}")
-    if has_accounts and set(protocols) == {SOCKS4}:
-        raise ConfigError("protocols: socks4 has no passwords; add socks5 or http")
-
-
-def _check_gssapi(wanted: bool, keytab: str, protection: tuple[str, ...]) -> None:
-    if keytab and not wanted:
-        raise ConfigError("gssapi_keytab: it is not used: set gssapi too, or remove it")
-    if not protection or not set(protection) <= set(PROTECTIONS):
-        raise ConfigError(f"gssapi_protection: one or more of {', '.join(PROTECTIONS)}")
-
-
-def _check_accounts(accounts: Accounts) -> None:
-    for name, password in accounts.items():
-        for what, text in (("name", name), ("password", password)):
-            try:
-                size = len(text.encode("utf-8", "surrogateescape"))
-            except UnicodeEncodeError:
-                raise ConfigError(f"user: a {what} that UTF-8 cannot write") from None
-            if not 1 <= size <= _LONGEST_CREDENTIAL:
-                raise ConfigError(f"user: a {what} has 1 to 255 bytes, not {size} (RFC 1929)")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from fastsocks.address import Address
 from fastsocks.errors import AddressError, ConfigError
 
-from .options import Accounts
+from .accounts import Accounts
 
 _BOOLEANS = {
     "true": True,

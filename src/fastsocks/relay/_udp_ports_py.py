@@ -17,7 +17,8 @@ from ..net import open_datagram_socket
 if TYPE_CHECKING:
     from ..net.resolve import AddrInfo
     from ..shadowsocks.packets import PacketCodec
-    from ._udp_py import Association, DatagramEngine
+    from ._udp_associations_py import Association
+    from ._udp_py import DatagramEngine
 
 # A socket address as sendto() takes it.
 SockAddr: TypeAlias = tuple[Any, ...]

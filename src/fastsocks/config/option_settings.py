@@ -1,0 +1,94 @@
+"""What the keys of a service say of its options."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from fastsocks.errors import ConfigError
+
+from .keys import KEYS, Place, Side
+from .rules import Rule, placed
+from .settings import Layer, Setting
+
+
+def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[str, Setting]:
+    """Return the settings of a service's options, by the name of the option.
+
+    :param chosen: its settings, by key.
+    :param warnings: what to tell the user is added to these.
+    :raises ConfigError: a value cannot be, or not on this side.
+    """
+    settings: dict[str, Setting] = {}
+    for name, setting in chosen.items():
+        option = KEYS[Place.TOP][name].meaning(side).text
+        value = setting.value
+        if option == "addresses":
+            ipv6_only = "ipv6_only" in chosen and chosen["ipv6_only"].value
+            value = value.listening(ipv6_only=ipv6_only)
+        elif option == "server":
+            value = value.names[0]
+        elif option in {"outbound_addresses", "ipv6_only", "rules"}:
+            continue
+        settings[option] = Setting(value, setting.source)
+    outbound = _outbound(chosen, warnings) if side is Side.SERVER else None
+    if outbound:
+        settings["outbound_addresses"] = outbound
+    if "rules" in chosen or "acl" in chosen:
+        settings["rules"] = _rules(chosen, side)
+    return settings
+
+
+def _rules(chosen: Layer, side: Side) -> Setting:
+    """Put the rules of an ACL file behind the others."""
+    rules: tuple[Rule, ...] = ()
+    given = chosen.get("rules")
+    if given is not None:
+        rules = placed(given.value, given.source)
+    acl = chosen.get("acl")
+    if acl is not None:
+        from .acl import read_acl
+
+        try:
+            rules += read_acl(acl.value, server=side is Side.SERVER)
+        except ConfigError as error:
+            raise ConfigError(f"{acl.source}: {error}") from None
+    return Setting(rules, ", ".join(one.source for one in (given, acl) if one is not None))
+
+
+def _outbound(chosen: Layer, warnings: list[str]) -> Setting | None:
+    """Gather what a server dials from: an address of each family at most."""
+    found: dict[int, str] = {}
+    sources: list[str] = []
+    for key in ("local_address", "local_ipv4_address", "local_ipv6_address"):
+        if key not in chosen:
+            continue
+        setting = chosen[key]
+        names = setting.value.names if key == "local_address" else setting.value
+        own: set[int] = set()
+        for name in names:
+            try:
+                address = ip_address(name)
+            except ValueError:
+                raise ConfigError(
+                    f"{setting.source}: on a server this is what it dials from, and has to be "
+                    "an IP address"
+                ) from None
+            if address.is_unspecified:
+                continue
+            allowed = "allow_private" in chosen and chosen["allow_private"].value
+            if key == "local_address" and address.is_loopback and not allowed:
+                warnings.append(
+                    f"{setting.source}: ignored: on a server this is what it dials from, and "
+                    "from loopback it would reach nobody; `server` is where it listens"
+                )
+                continue
+            if address.version in own:
+                raise ConfigError(
+                    f"{setting.source}: one IPv4 and one IPv6 address at most to dial from"
+                )
+            own.add(address.version)
+            found[address.version] = name
+            sources.append(setting.source)
+    if not found:
+        return None
+    return Setting(tuple(found.values()), ", ".join(dict.fromkeys(sources)))
