@@ -109,17 +109,34 @@ bench-report: setup ## Write docs/benchmarks from what bench measured last
 bench-ratios: setup build ## Measure what Cython is worth against pure Python
 	$(python) -m benchmarks.ratios $(ARGS)
 
+# The commit that bench-compare builds and measures beside this tree.
+BASE ?= HEAD
+.PHONY: bench-compare
+bench-compare: setup build ## Measure this tree against BASE=<commit> and pure Python; fails if it is worse for certain
+	$(python) -m benchmarks.compare $(BASE) $(ARGS)
+
 bench-test: setup build ## Test the load generator and the reports
-	$(python) -m pytest benchmarks/test_load.py benchmarks/test_report.py $(ARGS)
+	$(python) -m pytest benchmarks/test_load.py benchmarks/test_report.py benchmarks/test_compare.py $(ARGS)
 
 bench-micro: setup build ## Measure single functions in both implementations
 	$(python) -m pytest benchmarks/micro $(ARGS)
 
 # Builds of their own for diagnosis, below build/
 
-.PHONY: sanitize
+.PHONY: sanitize fuzz coverage
 sanitize: setup ## Run the tests on extension modules with AddressSanitizer and UBSan (ARGS: of pytest)
 	WORKERS=$(WORKERS) scripts/sanitize.sh $(python) $(ARGS)
+
+# Seconds for each of TARGETS, which are all without it; KEEP=1 adds to the corpus what reached more.
+SECONDS ?= 60
+fuzz: setup build ## Run the fuzz targets (clang: also guided by the C code; SECONDS=60, TARGETS="url rule", KEEP=1)
+	$(pip) install --group fuzz
+	! command -v clang >/dev/null || CC=clang $(python) scripts/build_variant.py fuzz
+	PYTHONPATH=src:tests $(python) -m fuzz --seconds $(SECONDS) $(if $(KEEP),--keep) $(TARGETS)
+
+coverage: setup ## Print which lines tests run, of Python and Cython together (ARGS: of pytest)
+	$(pip) install --group coverage
+	scripts/coverage.sh $(python) $(ARGS)
 
 # Distributions
 

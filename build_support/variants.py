@@ -32,8 +32,14 @@ VARIANTS = {
         compile_args=[*_DIAGNOSED, *_SANITIZERS],
         link_args=_SANITIZERS,
     ),
-    # Needs clang; atheris brings what the instrumented code calls.
-    "fuzz": Variant(compile_args=[*_DIAGNOSED, "-fsanitize=fuzzer-no-link"]),
+    # Needs clang; atheris brings what the instrumented code calls, but for what tells of the stack.
+    "fuzz": Variant(
+        compile_args=[
+            *_DIAGNOSED,
+            "-fsanitize=fuzzer-no-link",
+            "-fno-sanitize-coverage=stack-depth",
+        ]
+    ),
     "coverage": Variant(
         compile_args=["-O0", "-DCYTHON_TRACE_NOGIL=1", "-Wno-unused-variable"],
         directives={"linetrace": True},

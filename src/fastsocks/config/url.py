@@ -76,7 +76,7 @@ class ServerURL:
             raise ConfigError(f"URL: {len(text)} characters, more than {_LONGEST}")
         if text[: len(_SCHEME)].lower() != _SCHEME:
             raise ConfigError(f"URL: it does not begin with ss://; write {_FORM}")
-        rest, hash_sign, fragment = text[len(_SCHEME) :].partition("#")
+        rest, _, fragment = text[len(_SCHEME) :].partition("#")
         rest, _, query = rest.partition("?")
         if not rest.rstrip("/"):
             raise ConfigError(f"URL: nothing behind ss://; write {_FORM}")
@@ -95,7 +95,7 @@ class ServerURL:
             password=password,
             host=host,
             port=port,
-            tag=_percent_decode(fragment, "name behind #") if hash_sign else None,
+            tag=_percent_decode(fragment, "name behind #") if fragment else None,
             plugin=plugin,
             plugin_opts=plugin_opts,
         )

@@ -4,15 +4,14 @@
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
-from fastsocks.address._header cimport header_size
 from fastsocks.address._reader cimport Reader, reader_over
 from fastsocks.shadowsocks._packets cimport (
-    PAST_THE_END,
     RAISED,
     TRUNCATED,
     PacketCodec,
     PacketInfo,
     PacketSession,
+    read_contents,
 )
 
 cdef enum:
@@ -36,21 +35,13 @@ cdef class SocksPackets(PacketCodec):
         PacketInfo* info,
     ) except? RAISED:
         cdef Reader reader
-        cdef Py_ssize_t address_size
         if size <= _HEADER or packet[2] != 0:
             return TRUNCATED
         size -= _HEADER
         memcpy(out, packet + _HEADER, size)
         reader = reader_over(out, size)
-        address_size = header_size(&reader)
-        if address_size <= 0:
-            return PAST_THE_END
         info.session = NULL
-        info.address = out
-        info.address_size = address_size
-        info.payload = out + address_size
-        info.payload_size = size - address_size
-        return info.payload_size
+        return read_contents(&reader, info)
 
     cdef Py_ssize_t seal_into(
         self,

@@ -1,0 +1,32 @@
+"""All targets: each takes any bytes, and raises what is a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from . import configuration, datagrams, explain, http, shadowsocks, socks
+
+#: By the names of their folders in the corpus.
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "address": socks.address,
+    "socks_messages": socks.messages,
+    "socks_server": socks.server,
+    "socks_client": socks.client,
+    "socks4_server": socks.server_4,
+    "gssapi": socks.gssapi,
+    "http_server": http.server,
+    "http_client": http.client,
+    "http_exchange": http.exchange,
+    "shadowsocks_server": shadowsocks.server,
+    "shadowsocks_client": shadowsocks.client,
+    "datagrams_socks": datagrams.socks,
+    "datagrams_server": datagrams.server,
+    "datagrams_client": datagrams.client,
+    "url": configuration.url,
+    "rule": configuration.rule,
+    "document": configuration.document,
+    "explain": explain.stream,
+    "explain_datagram": explain.datagram,
+    "explain_capture": explain.capture,
+}

@@ -1,0 +1,95 @@
+"""HTTP, which has no twins: both sides of a handshake, and what a plain request becomes."""
+
+from __future__ import annotations
+
+from fastsocks.address import Address
+from fastsocks.errors import ProtocolError
+from fastsocks.socks.http import HttpServer
+from fastsocks.socks.http.client import HttpClient
+
+from ..oracle import Input, agree, pieces_of
+
+_PLAIN = (
+    b"POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+
+def server(data: bytes) -> None:
+    """A client's request, with its body where it has one."""
+    chosen = Input(data)
+    options, size = chosen.byte(), chosen.byte()
+    wire = chosen.rest()
+    check = _check if options & 1 else None
+    agree(
+        [
+            ("pieces", _serve(HttpServer(check), wire, size)),
+            ("at once", _serve(HttpServer(check), wire, 0)),
+        ]
+    )
+
+
+def exchange(data: bytes) -> None:
+    """What a target answers to a plain request, on its way to the client."""
+    chosen = Input(data)
+    size = chosen.byte()
+    wire = chosen.rest()
+    agree([("pieces", _answer(wire, size)), ("at once", _answer(wire, 0))])
+
+
+def client(data: bytes) -> None:
+    """What a proxy answers to a CONNECT."""
+    chosen = Input(data)
+    size = chosen.byte()
+    wire = chosen.rest()
+    machine = HttpClient(Address.of("example.com", 443), username=b"user", password=b"pass")
+    machine.take_outgoing()
+    for piece in pieces_of(wire, size):
+        try:
+            if machine.receive(piece) is not None:
+                return
+        except ProtocolError:
+            return
+
+
+def _serve(machine: HttpServer, wire: bytes, size: int) -> object:
+    """Return the request and all that goes to its target; only that it failed if it did."""
+    request = None
+    upstream = b""
+    try:
+        for piece in pieces_of(wire, size):
+            if request is not None:
+                upstream += piece if machine.codec is None else machine.codec.open(piece)
+                continue
+            request = machine.receive(piece)
+            if request is not None:
+                upstream += request.early_data
+                machine.connected(None)
+    except ProtocolError as error:
+        if request is None and not machine.failed(error):
+            raise AssertionError("a client is not told why it is refused") from error
+        return "refused"
+    return request and (request.address, request.user), _whole_body(upstream)
+
+
+def _whole_body(upstream: bytes) -> object:
+    """Join the chunks of a body: how it is cut into them depends on how it came."""
+    head, _, body = upstream.partition(b"\r\n\r\n")
+    if b"\r\ntransfer-encoding: chunked" not in head.lower():
+        return upstream
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        whole += body[: int(size, 16)]
+        body = body[int(size, 16) + 2 :]
+    return head, whole
+
+
+def _answer(wire: bytes, size: int) -> bytes:
+    machine = HttpServer()
+    if machine.receive(_PLAIN) is None or machine.codec is None:
+        raise AssertionError("a plain request is not taken")
+    return b"".join(machine.codec.seal(piece) for piece in pieces_of(wire, size))
+
+
+def _check(username: bytes, password: bytes) -> str | None:
+    return username.hex() if password == b"pass" else None
