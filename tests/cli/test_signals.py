@@ -45,6 +45,15 @@ def test_with_nothing_to_finish_the_first_one_ends_it(
     assert "Traceback" not in service.process.output
 
 
+def test_one_after_the_end_changes_nothing(implementation: str, loop: str) -> None:
+    with start(implementation, loop) as service:
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait_for_line("stopped")
+        while service.process.alive:
+            service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait() == 0
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_one_lets_relays_finish(
     implementation: str, loop: str, number: signal.Signals

@@ -141,7 +141,7 @@ async def _serve(services: list[Running], start: Start, sockets: Sequence[socket
     from fastsocks.service.stopping import StopSignals, drain_all
 
     try:
-        with StopSignals() as signals:
+        with StopSignals(ends_process=True) as signals:
             for service in services:
                 await service.start(service.bind(1, sockets)[0] if sockets else None)
             if start.options.user:

@@ -110,7 +110,10 @@ class _Requests(StopRequests):
         traceback: TracebackType | None,
     ) -> None:
         self._loop.remove_reader(self._descriptor)
+        # The process ends next: a signal that comes now must not turn that into a death by it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         self._loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def _read(self) -> None:
         found = os.read(self._descriptor, 16)

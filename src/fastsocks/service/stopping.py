@@ -34,13 +34,17 @@ class StopSignals(StopRequests):
 
     As a context manager it takes both signals over from the process, and gives them back. Only
     the main thread can do that.
+
+    :param ends_process: the process ends next: leave both ignored instead, so that a signal that
+        comes a moment too late does not turn a clean end into a death by it.
     """
 
     NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_process: bool = False) -> None:
         super().__init__()
         self._loop = asyncio.get_running_loop()
+        self._ends_process = ends_process
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -58,10 +62,13 @@ class StopSignals(StopRequests):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._ends_process and hasattr(signal, "pthread_sigmask"):
+            # To take a handler away is to restore the default for a moment.
+            signal.pthread_sigmask(signal.SIG_BLOCK, self.NUMBERS)
         for number, before in self._before.items():
             with contextlib.suppress(NotImplementedError):  # Windows
                 self._loop.remove_signal_handler(number)
-            signal.signal(number, before)
+            signal.signal(number, signal.SIG_IGN if self._ends_process else before)
 
 
 async def drain_all(services: Sequence[Running], requests: StopRequests) -> None:
