@@ -24,6 +24,8 @@ AFTERWARDS = 1_000_000
 SO_BUF_LOCK = 72
 #: Bytes that two turns of the loop carry.
 MOST_AT_ONE_GO = 2_200_000
+#: Bytes that two socket buffers hold, with a first read of 64 KiB and one of 16 KiB.
+MOST_READ_FOR_ONE_THAT_STOPS = 200 * _KIB
 
 
 @pytest.mark.parametrize("method", [None, "aes-256-gcm", "2022-blake3-aes-256-gcm", "aes-256-cfb"])
@@ -195,6 +197,26 @@ def test_bulk_over_a_short_path_has_a_bounded_send_buffer(
                 # The kernel doubles what it is told.
                 assert send_buffer(tuned) == 2 * SHORT_PATH_SEND_BUFFER
                 assert send_buffer(fixed) == 2 * BUFFER
+        await ended
+
+    run(scenario())
+
+
+def test_little_is_kept_for_a_receiver_that_stops(run: Any, twin: Twin) -> None:
+    """Whatever waits in the kernel to be read, no more is read than the other end takes."""
+
+    async def scenario() -> None:
+        pair = codec_pair(twin.shadowsocks, "aes-256-gcm")
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        near_client, far_client = connect(BUFFER)
+        near_target, far_target = connect()
+        ended = asyncio.get_running_loop().create_future()
+        engine.start(near_client, pair.server, near_target, None, ended.set_result)
+        with far_client, far_target:
+            waiting = fill_at_once(End(far_target), 0)
+            assert waiting > 2 * MOST_READ_FOR_ONE_THAT_STOPS, "too little to show anything"
+            await End(far_target).fill(waiting)
+            assert engine.counters.bytes_down < MOST_READ_FOR_ONE_THAT_STOPS
         await ended
 
     run(scenario())

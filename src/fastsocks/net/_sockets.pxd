@@ -7,6 +7,7 @@ cdef extern from * nogil:
     #include <netinet/in.h>
     #include <netinet/tcp.h>
     #include <errno.h>
+    #include <limits.h>
     #include <stdint.h>
     #include <time.h>
     #ifdef __linux__
@@ -14,6 +15,9 @@ cdef extern from * nogil:
     /* Since 5.14; the headers that wheels are built with are older. */
     #ifndef SO_BUF_LOCK
     #define SO_BUF_LOCK 72
+    #endif
+    #ifndef SO_MEMINFO
+    #define SO_MEMINFO 55
     #endif
     #endif
 
@@ -99,6 +103,18 @@ cdef extern from * nogil:
     #endif
     }
 
+    static inline int fastsocks_send_room(int fd)
+    {
+    #ifdef __linux__
+        /* linux/sock_diag.h: SK_MEMINFO_SNDBUF is 3, SK_MEMINFO_WMEM_QUEUED 5. */
+        uint32_t info[6];
+        socklen_t length = sizeof info;
+        if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &length) == 0 && length == sizeof info)
+            return info[5] < info[3] ? (int)(info[3] - info[5]) : 0;
+    #endif
+        return INT_MAX;
+    }
+
     static inline void fastsocks_finish_sending(int fd)
     {
         (void)shutdown(fd, SHUT_WR);
@@ -122,6 +138,8 @@ cdef extern from * nogil:
     # Gives a socket a send buffer of `size` bytes where the round trip takes less than
     # `round_trip` microseconds and nobody has set that buffer; see net.tcp.
     void limit_send_buffer "fastsocks_limit_send_buffer"(int fd, int size, int round_trip) noexcept
+    # Bytes that the send buffer has room for; INT_MAX where the system does not tell.
+    int send_room "fastsocks_send_room"(int fd) noexcept
     # Sends the end of the stream.
     void finish_sending "fastsocks_finish_sending"(int fd) noexcept
     # Makes the coming close() send RST rather than FIN.

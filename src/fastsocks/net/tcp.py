@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import sys
 from pathlib import Path
 
@@ -46,6 +47,10 @@ SOCKET_OPTIONS = _socket_options()
 _SO_BUF_LOCK = 72
 _SOCK_SNDBUF_LOCK = 1
 
+#: asm-generic/socket.h, since 4.12; linux/sock_diag.h: the fields 3 and 5 of its answer.
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("=12xI4xI")
+
 #: linux/tcp.h: where tcpi_min_rtt lies in struct tcp_info.
 _MIN_RTT_AT = 148
 
@@ -87,6 +92,18 @@ def limit_send_buffer(sock: socket.socket) -> None:
         return
     if int.from_bytes(info[_MIN_RTT_AT:], sys.byteorder) < SHORT_PATH_ROUND_TRIP:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SHORT_PATH_SEND_BUFFER)
+
+
+def send_room(sock: socket.socket) -> int | None:
+    """Return how many bytes the send buffer has room for; None where the system does not tell."""
+    if sys.platform != "linux":
+        return None
+    try:
+        answer = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        limit, queued = _MEMINFO.unpack(answer)
+    except (OSError, struct.error):
+        return None
+    return int(max(0, limit - queued))
 
 
 def accept_fast_open(sock: socket.socket) -> None:

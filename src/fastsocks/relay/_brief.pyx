@@ -22,7 +22,7 @@ from fastsocks.net._poller cimport Poller
 from fastsocks.net._sockets cimport receive, reset_on_close
 from fastsocks.relay._adapted cimport adapted
 from fastsocks.relay._splice cimport PipeStock, begin_splice
-from fastsocks.relay._tcp cimport READ_SIZE, Codec, Counters, End, Relay, broken
+from fastsocks.relay._tcp cimport Codec, Counters, End, Relay, broken
 from fastsocks.relay._tcp cimport Engine as AttachingEngine
 
 from fastsocks.errors import ResetError
@@ -202,7 +202,7 @@ cdef class BriefRelay(Relay):
                 self._fail(ResetError(os.strerror(pending_error(end.fd) or ECONNRESET)))
             return 0
         while True:
-            size = receive(end.fd, self._engine.read_at, READ_SIZE)
+            size = receive(end.fd, self._engine.read_at, BRIEF_SIZE)
             if size == -EAGAIN:
                 return 0
             if size < 0:
@@ -214,7 +214,7 @@ cdef class BriefRelay(Relay):
                 return 0
             if self.bytes_up + self.bytes_down > BRIEF_SIZE:
                 return self._attach()
-            if size < READ_SIZE and not last:
+            if size < BRIEF_SIZE and not last:
                 return 0
 
     cdef int _attach(self) except -1:

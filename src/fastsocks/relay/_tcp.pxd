@@ -36,8 +36,13 @@ cdef class End:
     cdef bint holding
     cdef bint paused
     cdef bint lost
-    # Reads in a row that filled the buffer.
-    cdef int full_reads
+    # When it began to hold bytes, and whether it was rid of them soon.
+    cdef double held_since
+    cdef bint swift
+    # Bytes to be read next, at most.
+    cdef Py_ssize_t read_size
+    # Bytes read in a row that each filled what they were read into.
+    cdef Py_ssize_t at_one_go
     # What is sent goes at once (TCP_NODELAY).
     cdef bint prompt
 
@@ -47,7 +52,9 @@ cdef class End:
     cdef int finish_sending(self) except -1
     cdef int pause(self) except -1
     cdef int resume(self) except -1
+    cdef Py_ssize_t room(self) noexcept
     cdef int rest(self) except -1
+    cdef int plan(self, Py_ssize_t size) except -1
     cdef void limit_send_buffer(self) noexcept
     cdef int reset(self) except -1
     cdef bint draining(self) except -1

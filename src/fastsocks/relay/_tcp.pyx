@@ -26,6 +26,7 @@ from fastsocks.net._sockets cimport (
     now,
     reset_on_close,
     send,
+    send_room,
     unacknowledged,
 )
 from fastsocks.relay._adapted cimport ADAPTED_ROOM, adapted
@@ -54,14 +55,21 @@ cdef enum:
     # codec of Python more, and more than all layers of a chain.
     WIRE_SIZE = PLAINTEXT_SIZE + ADAPTED_ROOM
 
-    # Full reads in a row of one end before the others get their turn: a megabyte.
-    FULL_READS = 4
+    # What an end reads at least at one time, and without knowing that the other end takes it.
+    LEAST_READ = 16 * 1024
+    FIRST_READ = 64 * 1024
+
+    # Bytes that an end reads at most, filling each read, before the others get their turn.
+    MOST_AT_ONE_GO = 1024 * 1024
 
 cdef int _KEEPALIVE_IDLE = KEEPALIVE_IDLE
 cdef int _KEEPALIVE_INTERVAL = KEEPALIVE_INTERVAL
 cdef int _KEEPALIVE_PROBES = KEEPALIVE_PROBES
 cdef int _SHORT_PATH_ROUND_TRIP = SHORT_PATH_ROUND_TRIP
 cdef int _SHORT_PATH_SEND_BUFFER = SHORT_PATH_SEND_BUFFER
+
+# Seconds within which an end takes what was kept for it, if more may be kept the next time.
+cdef double SWIFT = 0.05
 
 # Seconds between two looks for silent relays, at most.
 cdef double SWEEP_INTERVAL = 15.0
@@ -157,9 +165,16 @@ cdef class End:
     cdef int resume(self) except -1:
         # After the end of its stream a transport must not read again.
         if self.paused and not (self.ended or self.transport is None):
+            self.read_size = self.peer.room()
             self.transport.resume_reading()
         self.paused = False
         return 0
+
+    cdef Py_ssize_t room(self) noexcept:
+        """How much to read for this end: what it does not take would have to be kept."""
+        if self.swift:
+            return READ_SIZE
+        return min(<Py_ssize_t>READ_SIZE, max(<Py_ssize_t>LEAST_READ, send_room(self.fd)))
 
     cdef int rest(self) except -1:
         """Let others have their turn: libuv alone would read 32 times in a row."""
@@ -176,6 +191,20 @@ cdef class End:
 
     cdef void limit_send_buffer(self) noexcept:
         limit_send_buffer(self.fd, _SHORT_PATH_SEND_BUFFER, _SHORT_PATH_ROUND_TRIP)
+
+    cdef int plan(self, Py_ssize_t size) except -1:
+        """After a read of `size` bytes, choose how much to read next, and whether to rest."""
+        cdef bint full = size == self.read_size
+        if (full or size >= FIRST_READ) and not self.peer.holding:
+            self.read_size = self.peer.room()
+        if not full:
+            self.at_one_go = 0
+            return 0
+        self.at_one_go += size
+        if self.at_one_go + READ_SIZE > MOST_AT_ONE_GO:
+            self.at_one_go = 0
+            self.rest()
+        return 0
 
     cdef int reset(self) except -1:
         if self.transport is not None:
@@ -234,24 +263,20 @@ cdef class Endpoint(End, asyncio.BufferedProtocol):
         self.first = None
 
     def get_buffer(self, sizehint):
-        return self.relay._engine.read_view
+        return self.relay._engine.read_view[:self.read_size]
 
     def buffer_updated(self, Py_ssize_t size):
         self.received(size)
-        if size < READ_SIZE:
-            self.full_reads = 0
-            return
-        self.full_reads += 1
-        if self.full_reads == FULL_READS:
-            self.full_reads = 0
-            self.rest()
+        self.plan(size)
 
     def pause_writing(self):
         self.holding = True
+        self.held_since = now()
         self.peer.pause()
 
     def resume_writing(self):
         self.holding = False
+        self.swift = now() - self.held_since < SWIFT
         if self.relay is not None:
             self.relay._touched = now()
             self.peer.resume()
@@ -496,6 +521,7 @@ cdef Endpoint _endpoint(Relay relay, int fd, Codec codec):
     cdef Endpoint endpoint = Endpoint.__new__(Endpoint)
     endpoint.relay = relay
     endpoint.fd = fd
+    endpoint.read_size = FIRST_READ
     # `none` puts plaintext on the wire: then no codec is the shorter way.
     endpoint.codec = None if codec is None or codec.transparent else codec
     return endpoint

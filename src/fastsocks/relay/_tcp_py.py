@@ -22,7 +22,7 @@ from ..errors import (
     StoppedError,
     TruncatedError,
 )
-from ..net.tcp import limit_send_buffer
+from ..net.tcp import limit_send_buffer, send_room
 from .codec import RelayCodec
 
 if sys.platform == "linux":
@@ -31,8 +31,15 @@ if sys.platform == "linux":
 
 _READ_SIZE = 256 * 1024
 
-# Full reads in a row of one end before the others get their turn: a megabyte.
-_FULL_READS = 4
+# What an end reads at least at one time, and without knowing that the other end takes it.
+_LEAST_READ = 16 * 1024
+_FIRST_READ = 64 * 1024
+
+# Bytes that an end reads at most, filling each read, before the others get their turn.
+_MOST_AT_ONE_GO = 1024 * 1024
+
+# Seconds within which an end takes what was kept for it, if more may be kept the next time.
+_SWIFT = 0.05
 
 # Seconds between two looks for silent relays, at most.
 _SWEEP_INTERVAL = 15.0
@@ -228,15 +235,18 @@ class _Endpoint(asyncio.BufferedProtocol):
     """One end of a relay."""
 
     __slots__ = (
+        "_at_one_go",
         "_attaching",
         "_backlog",
         "_codec",
         "_first",
-        "_full_reads",
+        "_held_since",
         "_holding",
         "_paused",
+        "_read_size",
         "_relay",
         "_socket",
+        "_swift",
         "ended",
         "lost",
         "peer",
@@ -259,7 +269,10 @@ class _Endpoint(asyncio.BufferedProtocol):
         self._backlog = 0
         self._holding = False
         self._paused = False
-        self._full_reads = 0
+        self._held_since = 0.0
+        self._swift = False
+        self._read_size = _FIRST_READ
+        self._at_one_go = 0
         self._attaching: Coroutine[Any, Any, Any] | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -307,7 +320,7 @@ class _Endpoint(asyncio.BufferedProtocol):
         self._first = b""
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._relay.engine.read_view
+        return self._relay.engine.read_view[: self._read_size]
 
     def buffer_updated(self, nbytes: int) -> None:
         relay = self._relay
@@ -320,12 +333,19 @@ class _Endpoint(asyncio.BufferedProtocol):
                 self.peer.deliver(plaintext)
         except FastsocksError as error:
             relay.fail(error)
-        if nbytes < _READ_SIZE:
-            self._full_reads = 0
+        self._plan(nbytes)
+
+    def _plan(self, size: int) -> None:
+        """After a read of `size` bytes, choose how much to read next, and whether to rest."""
+        full = size == self._read_size
+        if (full or size >= _FIRST_READ) and not self.peer._holding:
+            self._read_size = self.peer._room()
+        if not full:
+            self._at_one_go = 0
             return
-        self._full_reads += 1
-        if self._full_reads == _FULL_READS:
-            self._full_reads = 0
+        self._at_one_go += size
+        if self._at_one_go + _READ_SIZE > _MOST_AT_ONE_GO:
+            self._at_one_go = 0
             self._rest()
 
     def _rest(self) -> None:
@@ -353,10 +373,12 @@ class _Endpoint(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._holding = True
+        self._held_since = monotonic()
         self.peer.pause()
 
     def resume_writing(self) -> None:
         self._holding = False
+        self._swift = monotonic() - self._held_since < _SWIFT
         if self.lost:
             return
         self._relay.touched = monotonic()
@@ -371,8 +393,16 @@ class _Endpoint(asyncio.BufferedProtocol):
     def resume(self) -> None:
         """Read again; but never after the end of the stream."""
         if self._paused and not (self.ended or self.transport is None):
+            self._read_size = self.peer._room()
             self.transport.resume_reading()
         self._paused = False
+
+    def _room(self) -> int:
+        """How much to read for this end: what it does not take would have to be kept."""
+        if self._swift:
+            return _READ_SIZE
+        room = send_room(self._socket)
+        return _READ_SIZE if room is None else min(_READ_SIZE, max(_LEAST_READ, room))
 
     def eof_received(self) -> bool:
         relay = self._relay
