@@ -5,16 +5,15 @@ The twins of the classes of the same names in ``server.py``, which say what they
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
-from libc.time cimport time as unix_time
 
 from fastsocks.address._header cimport take_address
 from fastsocks.address._reader cimport Reader, left, reader_over, take
-from fastsocks.crypto._primitives cimport Aead
+from fastsocks.crypto._primitives cimport TAG_SIZE, Aead
 from fastsocks.shadowsocks._framing cimport LARGEST_NONCE, Codec, RecordSealer
 from fastsocks.shadowsocks._salts cimport SaltFilter
-from fastsocks.shadowsocks._session cimport SessionCiphers, session_ciphers
+from fastsocks.shadowsocks._session cimport SessionCiphers, session_ciphers, unix_now
 
 from fastsocks.crypto._messages import TAG_MISMATCH
 from fastsocks.errors import HeaderError, TagError, UserError
@@ -23,7 +22,6 @@ from fastsocks.shadowsocks import headers
 from fastsocks.shadowsocks.guard import replay
 
 cdef enum:
-    TAG_SIZE = 16
     FIXED_HEADER_SIZE = 11
     IDENTITY_HEADER_SIZE = 16
 
@@ -171,10 +169,6 @@ cdef class AnswerSealer(RecordSealer):
         if sealed < 0:
             raise MemoryError("libcrypto could not seal a record")
         return start + sealed
-
-
-cdef int64_t unix_now(object clock) except? -1:
-    return unix_time(NULL) if clock is None else int(clock())
 
 
 cdef class Aead2022ServerCodec(ServerCodec):

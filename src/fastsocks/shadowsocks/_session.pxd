@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from fastsocks.crypto._primitives cimport Aead
 from fastsocks.shadowsocks._framing cimport RecordOpener, RecordSealer
@@ -27,3 +27,6 @@ cdef class SessionCiphers:
 
 # Those of a ClientKey or ServerKey, of AEAD or the 2022 edition; made once.
 cdef SessionCiphers session_ciphers(object key)
+
+# Unix time in seconds, by `clock` or, where that is None, by the system's.
+cdef int64_t unix_now(object clock) except? -1

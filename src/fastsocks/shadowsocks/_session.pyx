@@ -5,6 +5,7 @@ What ``session_ciphers.py`` does for AEAD and the 2022 edition, without a Python
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.time cimport time as unix_time
 
 from fastsocks.crypto._primitives cimport hkdf_sha1_raw, random_raw
 
@@ -96,3 +97,7 @@ cdef SessionCiphers session_ciphers(object key):
     ciphers._model = Aead(method.cipher, key.key)
     key.ciphers = ciphers
     return ciphers
+
+
+cdef int64_t unix_now(object clock) except? -1:
+    return unix_time(NULL) if clock is None else int(clock())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..address import Address
 from ..crypto import random_bytes
 from ..errors import HeaderError, ReplayError
+from ..implementation import IMPLEMENTATION
 from . import headers
 from .framing import TAG_SIZE, Codec, Opener
 from .keys import ClientKey
@@ -129,3 +131,9 @@ class ClientCodec(Codec):
         header = aead.open(bytes(method.nonce_size), head[salt_size:size])
         length = headers.read_response_header(header, int(self._clock()), self._salt)
         return record_opener(method, aead, counter=1, length=length), size
+
+
+if not TYPE_CHECKING and IMPLEMENTATION == "cython":
+    from . import _client
+
+    ClientCodec = _client.ClientCodec

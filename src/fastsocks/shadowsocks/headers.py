@@ -73,15 +73,24 @@ def build_request_headers(
         went into it.
     :raises ValueError: more padding than 900 bytes.
     """
-    if padding is None:
-        padding = b"" if payload else bytes(_padding_size())
-    elif len(padding) > LARGEST_PADDING:
-        raise ValueError(f"{len(padding)} bytes of padding, more than {LARGEST_PADDING}")
+    padding = padding_of(payload, padding)
     head = address.wire + len(padding).to_bytes(2, "big") + padding
     taken = min(len(payload), 0xFFFF - len(head))
     variable = head + payload[:taken]
     fixed = bytes((REQUEST_TYPE,)) + now.to_bytes(8, "big") + len(variable).to_bytes(2, "big")
     return fixed, variable, taken
+
+
+def padding_of(payload: bytes | memoryview, padding: bytes | None) -> bytes:
+    """Return the padding of a request, by default that of :func:`build_request_headers`.
+
+    :raises ValueError: more than 900 bytes.
+    """
+    if padding is None:
+        return b"" if payload else bytes(_padding_size())
+    if len(padding) > LARGEST_PADDING:
+        raise ValueError(f"{len(padding)} bytes of padding, more than {LARGEST_PADDING}")
+    return padding
 
 
 def _padding_size() -> int:

@@ -25,7 +25,7 @@ class User(NamedTuple):
 class ClientKey:
     """What a client needs of keys; made by :func:`client_key`."""
 
-    __slots__ = ("identity_hashes", "identity_keys", "key", "method")
+    __slots__ = ("ciphers", "identity_hashes", "identity_keys", "key", "method")
 
     def __init__(self, method: Method, key: bytes, identity_keys: tuple[bytes, ...] = ()) -> None:
         self.method = method
@@ -38,6 +38,8 @@ class ClientKey:
             blake3_hash16(following)
             for following in (*identity_keys[1:], key)[: len(identity_keys)]
         )
+        #: Of ``_session``, once they are made.
+        self.ciphers: object = None
 
     def __repr__(self) -> str:
         return f"<ClientKey {self.method.name}>"
