@@ -105,6 +105,7 @@ class LineService:
         self.payload_wait = 0.0
         #: What route raises.
         self.refusal: Exception | None = None
+        self.straight = False
         self.limits = ClientLimits()
         self.users: UserCounters | None = None
         self.access_log = False
@@ -137,6 +138,8 @@ class ScriptedDialer:
         loop = asyncio.get_running_loop()
         self._real = Dialer(loop, Resolver(loop), timeout=timeout)
         self.names: dict[str, Callable[[], Awaitable[socket.socket]]] = {}
+        self.plain = self._real.plain
+        self.may_dial = self._real.may_dial
 
     def literal(self, address: Address, permit: Any = None) -> Any:
         return None if address.is_name else self._real.literal(address, permit)

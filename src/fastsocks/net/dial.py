@@ -159,12 +159,13 @@ class Dialer:
         self._resolver = resolver
         self._timeout = timeout
         self._attempt_delay = attempt_delay
-        self._may_dial = may_dial
         self._local = {_family(host): host for host in local_addresses}
         self._ipv6_first = ipv6_first
         self._fast_open = fast_open
-        # Whether a socket needs nothing that literal's caller would not do.
-        self._plain = not (self._local or fast_open)
+        #: The parameter.
+        self.may_dial = may_dial
+        #: Whether a socket needs nothing that the caller of :meth:`literal` would not do.
+        self.plain = not (self._local or fast_open)
 
     def literal(
         self, address: Address, permit: Permit | None = None
@@ -179,7 +180,7 @@ class Dialer:
         :raises PolicyError: the address may not be dialed.
         """
         ready = self._literal(address, permit)
-        return ready if self._plain else None
+        return ready if self.plain else None
 
     def _literal(
         self, address: Address, permit: Permit | None
@@ -203,7 +204,7 @@ class Dialer:
     def _check(self, host: str, permit: Permit | None, *, of_name: bool = False) -> None:
         if permit is not None:
             permit(host)
-        elif self._may_dial is not None and not self._may_dial(host):
+        elif self.may_dial is not None and not self.may_dial(host):
             raise not_public(host if of_name else "")
 
     async def dial(
@@ -258,7 +259,7 @@ class Dialer:
         found = await self._resolver.resolve(address.host, address.port, client)
         if self._ipv6_first:
             found.sort(key=lambda info: info[0] != socket.AF_INET6)
-        if self._may_dial is None and permit is None:
+        if self.may_dial is None and permit is None:
             return found
         allowed: list[AddrInfo] = []
         refusal: PolicyError | None = None

@@ -263,14 +263,16 @@ class Admission:
             self._count(DRAINING, -1)
         limits.connections -= 1
         client.connections -= 1
-        self._count(CONNECTIONS, -1)
+        if limits._counts is not None:
+            self._count(CONNECTIONS, -1)
         if not client.connections:
             del limits._clients[client.name]
 
     def _end_handshake(self) -> None:
         self._limits.handshakes -= 1
         self._client.handshakes -= 1
-        self._count(HANDSHAKES, -1)
+        if self._limits._counts is not None:
+            self._count(HANDSHAKES, -1)
 
     def _count(self, kind: int, change: int) -> None:
         counts = self._limits._counts

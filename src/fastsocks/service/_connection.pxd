@@ -38,6 +38,10 @@ cdef class AcceptorBase:
     cdef object loop
     cdef object service
     cdef object dialer
+    # Of the dialer and the service; see there.
+    cdef bint plain
+    cdef bint straight
+    cdef object may_dial
     cdef Engine engine
     # Of the service; None where users are not told apart.
     cdef object users
@@ -113,6 +117,7 @@ cdef class Connection:
     cdef int bind(self, object local_host) except -1
     cdef int read_ahead(self) except -1
     cdef int peer_came(self) except -1
+    cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1
     cdef int begin_payload(self) except -1
     cdef int open(self) except -1
     cdef int not_reached(self, object error) except -1

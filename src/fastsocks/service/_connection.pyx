@@ -50,7 +50,21 @@ from fastsocks.service.limits import FAILOVER_WAIT, LINGER
 cdef enum:
     LAST_READS = 16
 
+# ATYP.
+cdef enum:
+    NAME = 3
+
 cdef double _FAILOVER_WAIT = FAILOVER_WAIT
+
+# Of a service that is straight; `address` is that of the request.
+cdef object _STRAIGHT = Route(None)
+
+
+cdef inline bint has_port(bytes wire) noexcept:
+    cdef Py_ssize_t size = len(wire)
+    cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(wire)
+    return size > 2 and (start[size - 1] != 0 or start[size - 2] != 0)
+
 
 cdef class AcceptorBase:
     """What a connection needs of the Acceptor that took it."""
@@ -290,14 +304,22 @@ cdef class Connection:
         return 0
 
     cdef int dial(self) except -1:
+        cdef AcceptorBase acceptor = self.acceptor
         cdef bytes wire
         try:
-            self.route = self.acceptor.service.route(self.request, self.peer)
-            if self.route.open is not None:
-                return self.open()
-            address = self.route.address
+            wire = self.address.wire
+            if acceptor.straight and has_port(wire):
+                self.route, address = _STRAIGHT, self.address
+            else:
+                self.route = acceptor.service.route(self.request, self.peer)
+                if self.route.open is not None:
+                    return self.open()
+                address = self.route.address
+                wire = address.wire
             self.begin_payload()
-            ready = self.acceptor.dialer.literal(address, self.route.permit)
+            if self.dials_at_once(address, wire, self.route.permit):
+                return self.connect(wire)
+            ready = acceptor.dialer.literal(address, self.route.permit)
         except FastsocksError as error:
             return self.refuse(error)
         if ready is not None and address.is_name:
@@ -317,6 +339,13 @@ cdef class Connection:
             return 0
         wire = address.wire
         return self.connect(wire)
+
+    cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1:
+        """Whether the dialer would say of `address` that it is to be dialed as it is."""
+        cdef AcceptorBase acceptor = self.acceptor
+        if not acceptor.plain or permit is not None or wire[0] == NAME or not has_port(wire):
+            return False
+        return acceptor.may_dial is None or acceptor.may_dial(address.host)
 
     cdef int open(self) except -1:
         self.state = State.DIALING

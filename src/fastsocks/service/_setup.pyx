@@ -86,6 +86,9 @@ cdef class Acceptor(AcceptorBase):
         self.loop = loop
         self.service = service
         self.dialer = dialer
+        self.plain = dialer.plain
+        self.may_dial = dialer.may_dial
+        self.straight = service.straight
         self.users = service.users
         self.access_log = service.access_log
         self._admit = service.limits.admit

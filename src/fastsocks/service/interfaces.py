@@ -212,6 +212,13 @@ class Service(Protocol):
         """
 
     @property
+    def straight(self) -> bool:
+        """Whether :meth:`route` leads every request, whose port is not 0, just to its address.
+
+        Set-up then need not ask it.
+        """
+
+    @property
     def limits(self) -> ClientLimits:
         """What each accepted connection asks for an admission."""
 

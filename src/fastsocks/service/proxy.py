@@ -45,6 +45,7 @@ class ProxyService(SocksService):
         guarded = options.beyond_loopback and not options.allow_private
         self.may_dial = is_public if guarded else None
         self.outbound = make_outbound(self, options, self.may_dial)
+        self.straight = self.outbound is None
         chain = self._chain = self.outbound.chain if self.outbound is not None else None
         if chain is None and options.relays_tcp:
             self._commands += (BIND,)

@@ -120,6 +120,8 @@ class ReportingService(ABC):
         )
         #: Usage by user; None where no users are told apart.
         self.users: UserCounters | None = None
+        #: Whether :meth:`route` has nothing to decide; see :class:`.interfaces.Service`.
+        self.straight = False
         #: Whether :meth:`finished` is to be called.
         self.access_log = options is not None and options.access_log
         #: The rules; None where there are none, so that they cost nothing.

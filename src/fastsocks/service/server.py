@@ -52,6 +52,7 @@ class ServerService(ReportingService):
             self.users = UserCounters(None if shared is None else shared.users_of(options.users))
         self.may_dial = None if options.allow_private else is_public
         self.outbound = make_outbound(self, options, self.may_dial)
+        self.straight = self.outbound is None
         self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all listeners: a salt recorded at one must not pass at another.
         if shared is None:
