@@ -23,7 +23,7 @@ from .macro.figures import Figures
 from .macro.peer import SOCKS5, End, Link, Peer
 from .macro.peers import BASELINE, PEERS
 from .macro.report import table
-from .macro.scenario import QUICK, Sizes
+from .macro.scenario import FULL, QUICK, Sizes
 from .macro.scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,8 +177,9 @@ def _measure(base: Path, base_name: str, sizes: Sizes, rounds: int) -> session.R
     selection = session.Selection(
         peers=peers,
         methods=_METHODS,
-        scenarios=[one for one in SCENARIOS if one.name in _SCENARIOS],
-        sizes=sizes,
+        # What ran before in a process would show in the cost of short connections.
+        scenarios=[replace(one, own_pair=True) for one in SCENARIOS if one.name in _SCENARIOS],
+        sizes=replace(sizes, short_connections=FULL.short_connections),
         rounds=rounds,
         other_ends=[],
     )

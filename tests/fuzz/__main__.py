@@ -53,7 +53,15 @@ def _fuzz(target: str, seconds: int) -> int:
 
 def _keep(target: str) -> None:
     """Merge what was found into the corpus."""
-    _run(target, str(_CORPUS / target), str(_INPUTS / target), "-merge=1", f"-max_len={_LONGEST}")
+    corpus = _CORPUS / target
+    _run(
+        target,
+        str(corpus),
+        str(_INPUTS / target),
+        "-merge=1",
+        f"-max_len={_LONGEST}",
+        f"-artifact_prefix={corpus}/",
+    )
 
 
 def main() -> int:

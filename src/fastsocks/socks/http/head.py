@@ -115,6 +115,9 @@ class HeadReader:
             self._give_up(f"a head of more than {self._limit} bytes", 431)
         self._parse(bytes(self._kept[before:size]))
         if end < 0:
+            if self._complete:
+                # llhttp takes LF alone for the end of a line.
+                self._give_up("a head that does not end in an empty line")
             return None
         if not self._complete:
             self._give_up("an empty line where there is no head")
