@@ -6,11 +6,16 @@ import importlib.metadata
 import platform
 from typing import cast
 
+import hypothesis
 import pytest
 from cryptography.hazmat.backends.openssl import backend
 
 import fastsocks.implementation
 import twins
+
+# How long one example takes is the machine's matter: speed lives in benchmarks/.
+hypothesis.settings.register_profile("fastsocks", deadline=None)
+hypothesis.settings.load_profile("fastsocks")
 
 
 def pytest_report_header() -> list[str]:

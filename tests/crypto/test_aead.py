@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsocks.errors import MethodError, TagError
@@ -174,7 +174,6 @@ def test_says_what_it_is_and_hides_its_key(primitives: ModuleType) -> None:
     assert (aead.name, aead.nonce_size) == ("AES-128-GCM", 12)
 
 
-@settings(deadline=None)
 @given(
     cipher=st.sampled_from(list(CIPHERS)),
     seed=st.integers(0, 2**32),

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsocks.errors import MethodError
@@ -112,7 +112,6 @@ def test_hides_its_key(primitives: ModuleType) -> None:
     assert repr(primitives.BlockCipher(b"0123456789abcdef")) == "<BlockCipher>"
 
 
-@settings(deadline=None)
 @given(name=st.sampled_from(list(CIPHERS)), seed=st.integers(0, 2**32), pieces=PIECES)
 def test_twins_agree(
     twin_primitives: tuple[ModuleType, ModuleType], name: str, seed: int, pieces: list[int]
@@ -126,7 +125,6 @@ def test_twins_agree(
             assert cython.update(data) == python.update(data)
 
 
-@settings(deadline=None)
 @given(name=st.sampled_from(list(CIPHERS)), seed=st.integers(0, 2**32), pieces=PIECES)
 def test_decrypts_at_other_splits(
     primitives: ModuleType, name: str, seed: int, pieces: list[int]

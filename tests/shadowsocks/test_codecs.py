@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsocks.address import Address
@@ -134,7 +134,6 @@ def test_same_bytes(shadowsocks_twins: Any, method: str) -> None:
 # Anything at all may come from the wire.
 
 
-@settings(deadline=None)
 @given(method=st.sampled_from(NAMES), wire=st.binary(max_size=400), splits=SPLITS)
 def test_garbage_for_a_server(
     shadowsocks_twins: Any, method: str, wire: bytes, splits: list[int]
@@ -152,7 +151,6 @@ def test_garbage_for_a_server(
             assert all(step in {(None, False), (None, True)} for step in told[0][:-1])
 
 
-@settings(deadline=None)
 @given(method=st.sampled_from(NAMES), wire=st.binary(max_size=400), splits=SPLITS)
 def test_garbage_for_a_client(
     shadowsocks_twins: Any, method: str, wire: bytes, splits: list[int]
@@ -189,7 +187,6 @@ def changed(wire: bytes, change: tuple[str, int, bytes]) -> bytes:
     return wire
 
 
-@settings(deadline=None)
 @given(
     method=st.sampled_from(NAMES),
     sizes=st.lists(st.integers(0, 300), min_size=1, max_size=4),
@@ -216,7 +213,6 @@ def test_spoiled_requests(
     assert told[0] == told[1]
 
 
-@settings(deadline=None)
 @given(
     method=st.sampled_from(NAMES),
     sizes=st.lists(st.integers(1, 300), min_size=1, max_size=4),

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsocks.errors import HeaderError, ProtocolError, TagError
@@ -351,7 +351,6 @@ def damaged(draw: st.DrawFn, wire: bytes) -> bytes:
     return wire
 
 
-@settings(deadline=None)
 @given(method=st.sampled_from(AUTHENTICATED), sizes=SIZES, splits=SPLITS, data=st.data())
 def test_openers_agree(
     shadowsocks_twins: Any, method: str, sizes: list[int], splits: list[int], data: st.DataObject
@@ -370,7 +369,6 @@ def test_openers_agree(
     assert told[0] == told[1]
 
 
-@settings(deadline=None)
 @given(
     method=st.sampled_from(AUTHENTICATED),
     sizes=SIZES,
@@ -395,7 +393,6 @@ def test_sealers_agree(
         assert one.seal(payload) == other.seal(payload)
 
 
-@settings(deadline=None)
 @given(method=st.sampled_from(STREAM), sizes=SIZES, splits=SPLITS)
 def test_streams_agree(
     shadowsocks_twins: Any, method: str, sizes: list[int], splits: list[int]

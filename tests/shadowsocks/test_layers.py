@@ -64,7 +64,7 @@ def test_what_was_requested_is_only_sealed(ends: Ends) -> None:
     assert server.open(codec.seal(b"more")) == b"more"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.binary(max_size=40_000), max_size=4), st.integers(1, 5000))
 def test_cut_anywhere(ends: Ends, parts: list[bytes], step: int) -> None:
     names = METHODS[:3]

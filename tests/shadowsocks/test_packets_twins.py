@@ -54,9 +54,7 @@ bodies = st.builds(
 packet_ids = st.integers(0, 12) | st.sampled_from([1984, 1985, 1986, 5000, 2**64 - 2, 2**64 - 1])
 later = st.sampled_from([0] * 8 + [1, 31, 59, 60, 61, -40, 1000])
 
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def both(twins: Iterable[Any], make: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
