@@ -26,6 +26,7 @@ LINUX_MODULES = (
     "fastsocks.relay._udp",
     "fastsocks.relay._udp_ports",
     "fastsocks.service._connection",
+    "fastsocks.service._ending",
     "fastsocks.service._setup",
 )
 

@@ -81,8 +81,9 @@ def test_a_refusal_does_not_wait_for_ever(
     run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        connection = import_twin("fastsocks.service", "_connection", twin.implementation)
-        monkeypatch.setattr(connection, "LINGER", LIMIT)
+        ending = "_ending" if twin.implementation == "cython" else "_connection"
+        module = import_twin("fastsocks.service", ending, twin.implementation)
+        monkeypatch.setattr(module, "LINGER", LIMIT)
         async with Entrance(twin, LineService(), timeout=LIMIT) as entrance:
             client = await entrance.connect(BAD_LINE)
             assert await client.read_to_end() == b"failed 1\n"

@@ -24,10 +24,9 @@ from fastsocks.service._connection cimport (
     NO_LONGER_PENDING,
     NO_PAYLOAD_CAME,
     PEER_CAME,
-    AcceptorBase,
     Connection,
-    State,
 )
+from fastsocks.service._ending cimport AcceptorBase, Ending, State
 
 from fastsocks.service.limits import ACCEPT_PAUSE
 
@@ -208,8 +207,9 @@ cdef class Acceptor(AcceptorBase):
         if listener in self._listening:
             self.loop.add_reader(listener, self._accept, listener)
 
-    cdef int run(self, Connection connection, int cause, uint32_t events=0) except -1:
+    cdef int run(self, Ending ending, int cause, uint32_t events=0) except -1:
         """Move a connection on; a fault of ours must end this connection only."""
+        cdef Connection connection = <Connection>ending
         try:
             if cause == ACCEPTED:
                 connection.begin()
@@ -231,7 +231,7 @@ cdef class Acceptor(AcceptorBase):
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
         return 0
 
-    cdef int fail(self, Connection connection, object error) except -1:
+    cdef int fail(self, Ending connection, object error) except -1:
         self.loop.call_exception_handler(
             {"message": "connection set-up failed", "exception": error}
         )
@@ -249,7 +249,7 @@ cdef class Acceptor(AcceptorBase):
         if self.connections:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
 
-    cdef int await_payload(self, Connection connection, double seconds) except -1:
+    cdef int await_payload(self, Ending connection, double seconds) except -1:
         self._payload_waits.append((now() + seconds, connection))
         if self._payload_timer is None:
             self._payload_timer = self.loop.call_later(seconds, self._payloads_due)
