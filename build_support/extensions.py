@@ -24,6 +24,7 @@ LINUX_MODULES = (
     "fastsocks.relay._brief",
     "fastsocks.relay._splice",
     "fastsocks.relay._udp",
+    "fastsocks.relay._udp_associations",
     "fastsocks.relay._udp_ports",
     "fastsocks.service._connection",
     "fastsocks.service._ending",

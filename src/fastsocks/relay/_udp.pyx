@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False
 """The UDP relay on raw descriptors, in batches (Linux).
 
-The twin of ``_udp_py.py``; ``_udp_ports.pyx`` says what happens to a datagram. The event loop
+The twin of ``_udp_py.py``; ``_udp_associations.pyx`` says what happens to a datagram. The event loop
 watches one epoll descriptor for all sockets of an engine.
 """
 
@@ -23,15 +23,14 @@ from fastsocks.net._epoll cimport (
     epoll_wait,
 )
 from fastsocks.net._sockets cimport now
+from fastsocks.relay._udp_associations cimport Association, ClientPort, ServingPort
 from fastsocks.relay._udp_ports cimport (
     ARENA_SIZE,
     SLOT_HEADROOM,
     SLOT_SIZE,
-    Association,
-    ClientPort,
+    AssociationBase,
     EngineBase,
     Port,
-    ServingPort,
     TunnelPort,
 )
 from fastsocks.shadowsocks._packets cimport PacketCodec
@@ -216,7 +215,7 @@ cdef class DatagramEngine(EngineBase):
                     )
             self.flush()
 
-    cdef int admit(self, Association association) except -1:
+    cdef int admit(self, AssociationBase association) except -1:
         """Count an association in, and end the oldest where there are too many."""
         self.touch(association)
         if self._capacity_per_user and association.user is not None:
@@ -233,7 +232,7 @@ cdef class DatagramEngine(EngineBase):
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
         return 0
 
-    cdef int forget(self, Association association) except -1:
+    cdef int forget(self, AssociationBase association) except -1:
         self._associations.discard(association)
         self.counters.associations = len(self._associations)
         if self._over is not None:

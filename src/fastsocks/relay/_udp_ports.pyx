@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False
-"""The sockets and associations of the UDP relay (Linux).
+"""The sockets of the UDP relay, and those that face targets (Linux).
 
 Part of ``_udp.pyx``; the twin of ``_udp_ports_py.py``. A datagram goes from socket to socket
 without a Python object: slots are received into, codecs write into the arena beside them, and
@@ -14,12 +14,9 @@ one queue is sent before either is used again.
 
 from collections import Counter
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy
 
-from fastsocks.address._header cimport header_size, take_address
-from fastsocks.address._reader cimport Reader, reader_over
 from fastsocks.net._datagrams cimport (
     Inbox,
     Name,
@@ -27,36 +24,18 @@ from fastsocks.net._datagrams cimport (
     flush_outbox,
     message_at,
     message_size,
-    name_of_wire,
-    queue_datagram,
     receive_batch,
-    same_name,
     segment_size,
-    set_port_of,
     wire_before,
 )
-from fastsocks.net._epoll cimport AF_INET, AF_INET6, EPOLL_CTL_ADD, EPOLLIN, watch
+from fastsocks.net._epoll cimport EPOLL_CTL_ADD, EPOLLIN, watch
 from fastsocks.net._sockets cimport now
-from fastsocks.shadowsocks._packets cimport PacketInfo, PacketSession
+from fastsocks.shadowsocks._packets cimport PacketInfo
 
 from fastsocks.address import Address
-from fastsocks.errors import FastsocksError, ProtocolError
-from fastsocks.net import has_route, open_datagram_socket
+from fastsocks.errors import FastsocksError
+from fastsocks.net import has_route
 from fastsocks.shadowsocks.packet_faults import packet_error
-from fastsocks.socks.datagrams import Reassembler
-
-cdef enum:
-    # What sealing may add: the longest header of SIP022, its padding, and a tag.
-    SEALING_ROOM = 2048
-    # RSV and FRAG (RFC 1928 section 7).
-    SOCKS_HEADER = 3
-    LARGEST_PAYLOAD = 65507
-    # Datagrams of one association that may wait for a name to be resolved.
-    WAITING = 16
-    # Targets that an engine remembers as allowed.
-    TARGETS = 4096
-    # Targets of which one association remembers what its judge says.
-    JUDGED = 256
 
 
 cdef class DatagramCounters:
@@ -86,7 +65,7 @@ cdef class EngineBase:
         self.slots_queued = False
         return 0
 
-    cdef int touch(self, Association association) noexcept:
+    cdef int touch(self, AssociationBase association) noexcept:
         association.touched = now()
         # The clock stands still for milliseconds; the oldest is told from the others all the same.
         self.uses += 1
@@ -116,7 +95,7 @@ cdef class EngineBase:
             reason = self.faults[fault] = packet_error(fault).status
         return self.drop(reason)
 
-    cdef bytes check(self, Association association, address, resolved):
+    cdef bytes check(self, AssociationBase association, address, resolved):
         """Return the wire form of what is to be dialed if it may be, else None.
 
         :param address: the target.
@@ -134,7 +113,7 @@ cdef class EngineBase:
             return None
         return dialed.wire
 
-    cdef bytes choose(self, Association association, name, infos):
+    cdef bytes choose(self, AssociationBase association, name, infos):
         """Return the wire form of an address of a name that may be dialed, one with a route."""
         cdef bytes allowed, first = None
         port = name.port
@@ -148,11 +127,11 @@ cdef class EngineBase:
                 first = allowed
         return first
 
-    cdef int admit(self, Association association) except -1:
+    cdef int admit(self, AssociationBase association) except -1:
         """Count an association in, and end the oldest where there are too many."""
         raise NotImplementedError
 
-    cdef int forget(self, Association association) except -1:
+    cdef int forget(self, AssociationBase association) except -1:
         """Count an association out."""
         raise NotImplementedError
 
@@ -208,60 +187,18 @@ cdef class Port:
         return 0
 
 
-cdef class ServingPort(Port):
-    """Faces Shadowsocks clients."""
+cdef class AssociationBase:
+    """What engine and ports know of an association."""
 
-    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
-        cdef EngineBase engine = self.engine
-        cdef PacketInfo info
-        cdef uint8_t* out = engine.room(size)
-        cdef Py_ssize_t opened
-        cdef Association association
-        cdef PacketSession session = None
-        if size == 0:
-            return engine.drop("truncated")
-        opened = self.packets.open_into(data, size, engine.time, out, &info)
-        if opened < 0:
-            return engine.drop_fault(opened)
-        engine.commit(size)
-        if info.session is not NULL:
-            session = <PacketSession>info.session
-            association = session.association
-        else:
-            association = self.find(source)
-        if association is None or association.closed:
-            association = self.begin(source, session)
-        association.client = source[0]
-        association.forward(info.address, info.address_size, <uint8_t*>info.payload, opened)
-        return 0
+    cdef bint judged(self, address, resolved) except -1:
+        """Tell what the engine's judge says of a target."""
+        raise NotImplementedError
 
-    cdef Association find(self, const Name* source):
-        if self.latest is not None and same_name(source, &self.latest_source):
-            return self.latest
-        self.latest_source = source[0]
-        self.latest = self.by_source.get(key_of(source))
-        return self.latest
-
-    cdef Association begin(self, const Name* source, PacketSession session):
-        cdef Association association = Association.__new__(Association)
-        association.engine = self.engine
-        association.serving = self
-        association.client = source[0]
-        association.session = session
-        if session is not None:
-            association.user = session.user
-            session.association = association
-        else:
-            association.source_key = key_of(source)
-            self.by_source[association.source_key] = association
-            self.latest = association
-            self.latest_source = source[0]
-        self.engine.admit(association)
-        return association
-
-    cdef int shut(self) except -1:
-        self.latest = None
-        return Port.shut(self)
+    cdef int backward(
+        self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
+    ) except -1:
+        """Send a target's payload to the client; SOCKS_HEADER bytes are free before `address`."""
+        raise NotImplementedError
 
 
 cdef class OutgoingPort(Port):
@@ -298,358 +235,3 @@ cdef class TunnelPort(Port):
         return self.association.backward(
             <uint8_t*>info.address, info.address_size, <uint8_t*>info.payload, opened
         )
-
-
-cdef class ClientPort(Port):
-    """Faces one SOCKS client."""
-
-    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
-        cdef EngineBase engine = self.engine
-        cdef Association association = self.association
-        cdef Reader reader
-        cdef Py_ssize_t address_size
-        cdef uint8_t* work
-        if not self.comes_from_client(source):
-            return engine.drop("foreign-source")
-        if size <= SOCKS_HEADER:
-            return engine.drop("truncated")
-        if data[2] != 0:
-            return self.take_fragment(source, data, size)
-        if self.reassembler is not None:
-            # A whole datagram abandons the queue (RFC 1928 section 7).
-            self.reassembler.clear()
-        reader = reader_over(data + SOCKS_HEADER, size - SOCKS_HEADER)
-        address_size = header_size(&reader)
-        if address_size <= 0:
-            return engine.drop("bad-address")
-        self.learn(source)
-        size -= SOCKS_HEADER
-        if association.tunnel is not None:
-            # Sealing writes in front of the address, where a message's earlier datagram may lie.
-            work = engine.room(size + SLOT_HEADROOM) + SLOT_HEADROOM
-            memcpy(work, data + SOCKS_HEADER, size)
-            engine.commit(size + SLOT_HEADROOM)
-        else:
-            work = data + SOCKS_HEADER
-            engine.slots_queued = True
-        return association.forward(
-            work, address_size, work + address_size, size - address_size
-        )
-
-    cdef bint comes_from_client(self, const Name* source) noexcept:
-        cdef Name tried = source[0]
-        if not self.learned:
-            set_port_of(&tried, &self.expected)
-        return same_name(&tried, &self.expected)
-
-    cdef int learn(self, const Name* source) except -1:
-        if not self.learned:
-            self.learned = True
-            self.expected = source[0]
-            self.association.client = source[0]
-        return 0
-
-    cdef int take_fragment(
-        self, const Name* source, const uint8_t* data, Py_ssize_t size
-    ) except -1:
-        cdef EngineBase engine = self.engine
-        cdef bytes wire, payload
-        cdef uint8_t* work
-        cdef Py_ssize_t address_size
-        if self.reassembler is None:
-            self.reassembler = Reassembler()
-        try:
-            whole = self.reassembler.add(
-                PyBytes_FromStringAndSize(<const char*>data, size), engine.loop.time()
-            )
-        except ProtocolError:
-            return engine.drop("fragment")
-        self.learn(source)
-        if whole is None:
-            return 0
-        wire, payload = whole[0].wire, whole[1]
-        address_size = len(wire)
-        size = len(payload)
-        if size > LARGEST_PAYLOAD:
-            return engine.drop("oversize")
-        work = engine.room(SLOT_HEADROOM + address_size + size) + SLOT_HEADROOM
-        memcpy(work, PyBytes_AS_STRING(wire), address_size)
-        memcpy(work + address_size, PyBytes_AS_STRING(payload), size)
-        engine.commit(SLOT_HEADROOM + address_size + size)
-        return self.association.forward(work, address_size, work + address_size, size)
-
-
-cdef class Association:
-    """The UDP relay of one client; made by a :class:`EngineBase`."""
-
-    @property
-    def active(self):
-        """Whether it still relays."""
-        return not self.closed
-
-    @property
-    def client_host(self):
-        """The IP address of the client."""
-        return Address(key_of(&self.client)).host
-
-    def close(self):
-        """End it, with all of its descriptors; again does nothing."""
-        self.end()
-
-    cdef int end(self) except -1:
-        cdef Port port
-        if self.closed:
-            return 0
-        self.closed = True
-        # What is queued refers to these descriptors. The arena must stay: an association ends
-        # amid a batch when a new one, whose datagram lies there, takes its place.
-        self.engine.send_queued()
-        for port in (self.client_port, self.tunnel, self.outgoing_v4, self.outgoing_v6):
-            if port is not None:
-                port.shut()
-        if self.session is not None and self.session.association is self:
-            self.session.association = None
-        if self.serving is not None:
-            if self.source_key is not None:
-                self.serving.by_source.pop(self.source_key, None)
-            if self.serving.latest is self:
-                self.serving.latest = None
-        self.engine.forget(self)
-        return 0
-
-    cdef int end_by_itself(self) except -1:
-        self.end()
-        ended, self.ended = self.ended, None
-        if ended is not None:
-            ended()
-        return 0
-
-    cdef int forward(
-        self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1:
-        """Send the client's payload on; it lies right behind its address."""
-        cdef EngineBase engine = self.engine
-        cdef uint8_t* out
-        cdef Py_ssize_t sealed
-        engine.touch(self)
-        if self.tunnel is not None:
-            if not self.may_pass(address, address_size):
-                return engine.drop("not-allowed")
-            out = engine.room(size + SEALING_ROOM)
-            sealed = self.tunnel.packets.seal_into(
-                None, address, address_size, payload, size, engine.time, out
-            )
-            engine.commit(sealed)
-            if sealed > LARGEST_PAYLOAD:
-                return engine.drop("oversize")
-            queue_datagram(engine.outbox, self.tunnel.fd, NULL, out, <int>sealed)
-        else:
-            if not (
-                address_size == self.latest_size
-                and memcmp(address, self.latest_wire, address_size) == 0
-            ) and not self.find_target(address, address_size, payload, size):
-                return 0
-            self.send_to_latest(payload, size)
-        engine.counters.packets_up += 1
-        engine.counters.bytes_up += size
-        self.bytes_up += size
-        return 0
-
-    cdef bint may_pass(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
-        """Tell whether a target may be sent to the tunnel, behind which names are resolved."""
-        cdef EngineBase engine = self.engine
-        cdef bytes key
-        cdef Reader reader
-        if engine.judge is None and engine.permit is None:
-            return True
-        key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
-        if self.targets is None:
-            self.targets = {}
-        known = self.targets.get(key)
-        if known is None:
-            reader = reader_over(wire, wire_size)
-            address = take_address(&reader)
-            if address.is_name:
-                known = engine.judge is None or self.judged(address, None)
-            else:
-                known = engine.check(self, address, None) is not None
-            if len(self.targets) >= JUDGED:
-                self.targets.clear()
-            self.targets[key] = known
-        return known
-
-    cdef bint judged(self, address, resolved) except -1:
-        try:
-            self.engine.judge(self.client_host, self.user, address, resolved)
-        except FastsocksError:
-            return False
-        return True
-
-    cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1:
-        cdef OutgoingPort port
-        if self.latest_target.any.sa_family == AF_INET:
-            if self.outgoing_v4 is None:
-                self.outgoing_v4 = self.open_outgoing(AF_INET)
-            port = self.outgoing_v4
-        else:
-            if self.outgoing_v6 is None:
-                self.outgoing_v6 = self.open_outgoing(AF_INET6)
-            port = self.outgoing_v6
-        if port is None:
-            return self.engine.drop("not-sent")
-        queue_datagram(self.engine.outbox, port.fd, &self.latest_target, payload, <int>size)
-        return 0
-
-    cdef OutgoingPort open_outgoing(self, int family):
-        cdef OutgoingPort port = OutgoingPort.__new__(OutgoingPort)
-        port.association = self
-        try:
-            sock = open_datagram_socket(family)
-        except OSError:
-            return None
-        try:
-            sock.bind((self.engine.local[family], 0))
-            port.open(self.engine, sock)
-        except OSError:
-            sock.close()
-            return None
-        return port
-
-    cdef bint find_target(
-        self,
-        const uint8_t* wire,
-        Py_ssize_t wire_size,
-        const uint8_t* payload,
-        Py_ssize_t size,
-    ) except -1:
-        """Make `latest_target` the address of a new target; False if it is dropped or waits."""
-        cdef EngineBase engine = self.engine
-        cdef bytes key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
-        cdef dict targets = engine.targets, names = engine.names
-        cdef Py_ssize_t most = TARGETS
-        cdef bytes allowed
-        cdef Reader reader
-        self.latest_size = 0
-        if engine.judge is not None:
-            if self.names is None:
-                self.targets = {}
-                self.names = {}
-            targets, names, most = self.targets, self.names, JUDGED
-        allowed = targets.get(key)
-        if allowed is None:
-            reader = reader_over(wire, wire_size)
-            address = take_address(&reader)
-            if address.port == 0:
-                engine.drop("bad-address")
-                return False
-            if address.is_name:
-                infos = engine.resolver.cached(address.host)
-                if infos is None:
-                    self.resolve(address, PyBytes_FromStringAndSize(<const char*>payload, size))
-                    return False
-                # The resolver hands out one tuple for as long as an answer is good.
-                known, allowed = names.get(key, (None, None))
-                if known is not infos:
-                    allowed = engine.choose(self, address, infos)
-                    if len(names) >= most:
-                        names.clear()
-                    names[key] = (infos, allowed)
-            else:
-                allowed = engine.check(self, address, None)
-                if allowed is not None or engine.judge is not None:
-                    if len(targets) >= most:
-                        targets.clear()
-                    targets[key] = allowed or b""
-        if not allowed:
-            engine.drop("not-allowed")
-            return False
-        name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(allowed))
-        # A name is asked for again: its address may change.
-        if wire_size <= 19 and wire[0] != 3:
-            memcpy(self.latest_wire, wire, wire_size)
-            self.latest_size = wire_size
-        return True
-
-    cdef int resolve(self, object address, bytes payload) except -1:
-        if self.waiting >= WAITING:
-            return self.engine.drop("waiting")
-        self.waiting += 1
-        task = self.engine.loop.create_task(_resolve(self, address, payload))
-        self.engine.tasks.add(task)
-        task.add_done_callback(self.engine.tasks.discard)
-        return 0
-
-    cdef int resolved(self, address, list infos, bytes payload) except -1:
-        """Send a datagram that waited for its name."""
-        cdef EngineBase engine = self.engine
-        cdef bytes allowed
-        cdef Py_ssize_t size = len(payload)
-        if self.closed:
-            return 0
-        allowed = engine.choose(self, address, infos)
-        if allowed is None:
-            return engine.drop("not-allowed")
-        self.latest_size = 0
-        name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(allowed))
-        self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), size)
-        engine.counters.packets_up += 1
-        engine.counters.bytes_up += size
-        self.bytes_up += size
-        return engine.flush()
-
-    cdef int backward(
-        self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1:
-        """Send a target's payload to the client; SOCKS_HEADER bytes are free before `address`."""
-        cdef EngineBase engine = self.engine
-        cdef uint8_t* out
-        cdef Py_ssize_t sealed
-        engine.touch(self)
-        if self.serving is not None:
-            if self.serving.fd < 0:
-                return engine.drop("closed")
-            out = engine.room(size + SEALING_ROOM)
-            sealed = self.serving.packets.seal_into(
-                self.session, address, address_size, payload, size, engine.time, out
-            )
-            engine.commit(sealed)
-            if sealed > LARGEST_PAYLOAD:
-                return engine.drop("oversize")
-            queue_datagram(
-                engine.outbox, self.serving.fd, &self.client, out, <int>sealed
-            )
-        else:
-            if not self.client_port.learned:
-                return engine.drop("no-client")
-            if SOCKS_HEADER + address_size + size > LARGEST_PAYLOAD:
-                return engine.drop("oversize")
-            memset(address - SOCKS_HEADER, 0, SOCKS_HEADER)
-            queue_datagram(
-                engine.outbox,
-                self.client_port.fd,
-                &self.client,
-                address - SOCKS_HEADER,
-                <int>(SOCKS_HEADER + address_size + size),
-            )
-        engine.counters.packets_down += 1
-        engine.counters.bytes_down += size
-        self.bytes_down += size
-        return 0
-
-
-async def _resolve(Association association, address, payload):
-    client = association.client_host
-    try:
-        infos = await association.engine.resolver.resolve(address.host, address.port, client)
-    except FastsocksError as error:
-        association.engine.drop(error.status)
-    else:
-        association.resolved(address, infos, payload)
-    finally:
-        association.waiting -= 1
-
-
-cdef bytes key_of(const Name* name):
-    cdef uint8_t wire[19]
-    cdef int size = wire_before(name, wire + 19)
-    return PyBytes_FromStringAndSize(<char*>wire + 19 - size, size)

@@ -15,6 +15,7 @@ if TYPE_CHECKING or IMPLEMENTATION == "python" or sys.platform != "linux":
 else:
     from ._socks_packets import SocksPackets
     from ._udp import DatagramEngine
-    from ._udp_ports import Association, DatagramCounters
+    from ._udp_associations import Association
+    from ._udp_ports import DatagramCounters
 
 __all__ = ["Association", "DatagramCounters", "DatagramEngine", "SocksPackets"]
