@@ -109,8 +109,15 @@ class Far:
 class ShadowsocksClient(Far):
     """A client of a Shadowsocks server's UDP side."""
 
-    def __init__(self, twin: UdpTwin, method: str, server: Address, key: str | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        twin: UdpTwin,
+        method: str,
+        server: Address,
+        key: str | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        super().__init__(host)
         self.packets = new_packet_client(twin.shadowsocks, method, key)
         self.server = server
 

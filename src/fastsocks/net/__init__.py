@@ -1,6 +1,6 @@
 """Listening, dialing and name resolution."""
 
-from .datagrams import has_route, open_datagram_socket
+from .datagrams import has_route, open_datagram_socket, receive_with_arrival, watch_arrivals
 from .dial import Dialer, check_local_addresses
 from .listen import adopt, is_name, listen, listen_datagrams, listen_together
 from .peer import listen_for_peer, outgoing_address
@@ -23,4 +23,6 @@ __all__ = [
     "listen_together",
     "open_datagram_socket",
     "outgoing_address",
+    "receive_with_arrival",
+    "watch_arrivals",
 ]

@@ -8,6 +8,10 @@ cdef extern from "fastsocks/net/datagrams.h" nogil:
     ctypedef union Name "fastsocks_name":
         sockaddr_any any
 
+    # An address of ours that a datagram came to; no family where it is not known.
+    ctypedef struct Arrival "fastsocks_arrival":
+        int family
+
     ctypedef struct Inbox "fastsocks_inbox":
         Name* names
 
@@ -31,9 +35,15 @@ cdef extern from "fastsocks/net/datagrams.h" nogil:
     unsigned char* message_at "fastsocks_message"(Inbox* inbox, int i) noexcept
     int message_size "fastsocks_message_size"(const Inbox* inbox, int i) noexcept
     int segment_size "fastsocks_segment_size"(Inbox* inbox, int i) noexcept
+    void arrival_of "fastsocks_arrival_of"(Inbox* inbox, int i, Arrival* arrival) noexcept
     void coalesce "fastsocks_coalesce"(int fd) noexcept
 
     void queue_datagram "fastsocks_queue"(
-        Outbox* outbox, int fd, const Name* name, unsigned char* data, int size
+        Outbox* outbox,
+        int fd,
+        const Name* name,
+        const Arrival* source,
+        unsigned char* data,
+        int size,
     ) noexcept
     void flush_outbox "fastsocks_flush"(Outbox* outbox) noexcept

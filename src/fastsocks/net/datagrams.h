@@ -38,6 +38,18 @@ typedef union {
     struct sockaddr_in6 v6;
 } fastsocks_name;
 
+/* An address of ours that a datagram came to, or leaves from. */
+typedef struct {
+    /* 0 where it is not known, and the kernel chooses. */
+    int family;
+    /* Of a link-local address only: an answer may have another way than what it answers. */
+    unsigned int interface;
+    union {
+        struct in_addr v4;
+        struct in6_addr v6;
+    } address;
+} fastsocks_arrival;
+
 static inline socklen_t fastsocks_name_size(const fastsocks_name *name)
 {
     return name->any.sa_family == AF_INET ? sizeof name->v4 : sizeof name->v6;
@@ -53,6 +65,15 @@ static inline int fastsocks_same_name(const fastsocks_name *one, const fastsocks
     return one->v6.sin6_port == other->v6.sin6_port
         && one->v6.sin6_scope_id == other->v6.sin6_scope_id
         && memcmp(&one->v6.sin6_addr, &other->v6.sin6_addr, 16) == 0;
+}
+
+static inline int fastsocks_same_arrival(
+    const fastsocks_arrival *one, const fastsocks_arrival *other)
+{
+    if (one->family != other->family || one->interface != other->interface)
+        return 0;
+    return one->family == 0
+        || memcmp(&one->address, &other->address, one->family == AF_INET ? 4 : 16) == 0;
 }
 
 static inline void fastsocks_copy_port(fastsocks_name *name, const fastsocks_name *from)
@@ -102,7 +123,8 @@ typedef struct {
     struct iovec vectors[FASTSOCKS_BATCH];
     fastsocks_name names[FASTSOCKS_BATCH];
     union {
-        char bytes[CMSG_SPACE(sizeof(int))];
+        /* What UDP_GRO tells, and IPV6_RECVPKTINFO or the shorter IP_PKTINFO. */
+        char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
         struct cmsghdr align;
     } controls[FASTSOCKS_BATCH];
 } fastsocks_inbox;
@@ -165,6 +187,31 @@ static inline int fastsocks_segment_size(fastsocks_inbox *inbox, int i)
     return (int)inbox->messages[i].msg_len;
 }
 
+/* Where message i came to, on a socket that tells (see watch_arrivals in datagrams.py). */
+static inline void fastsocks_arrival_of(fastsocks_inbox *inbox, int i, fastsocks_arrival *arrival)
+{
+    struct msghdr *header = &inbox->messages[i].msg_hdr;
+    struct cmsghdr *control = CMSG_FIRSTHDR(header);
+    memset(arrival, 0, sizeof *arrival);
+    for (; control; control = CMSG_NXTHDR(header, control)) {
+        if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(control), sizeof info);
+            arrival->family = AF_INET;
+            arrival->address.v4 = info.ipi_spec_dst;
+        } else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(control), sizeof info);
+            if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+                continue;
+            arrival->family = AF_INET6;
+            arrival->address.v6 = info.ipi6_addr;
+            if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+                arrival->interface = info.ipi6_ifindex;
+        }
+    }
+}
+
 static inline void fastsocks_coalesce(int fd)
 {
     int on = 1;
@@ -184,12 +231,55 @@ typedef struct {
     struct mmsghdr messages[FASTSOCKS_MESSAGES];
     struct iovec vectors[FASTSOCKS_VECTORS];
     fastsocks_name names[FASTSOCKS_MESSAGES];
+    fastsocks_arrival arrivals[FASTSOCKS_MESSAGES];
     uint16_t segments[FASTSOCKS_MESSAGES];
     union {
-        char bytes[CMSG_SPACE(sizeof(uint16_t))];
+        char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
         struct cmsghdr align;
     } controls[FASTSOCKS_MESSAGES];
 } fastsocks_outbox;
+
+/* Writes from where to send; returns how many bytes of control messages that takes. */
+static inline size_t fastsocks_put_arrival(
+    struct cmsghdr *control, const fastsocks_arrival *arrival)
+{
+    if (arrival->family == AF_INET) {
+        struct in_pktinfo info = {.ipi_spec_dst = arrival->address.v4};
+        control->cmsg_level = IPPROTO_IP;
+        control->cmsg_type = IP_PKTINFO;
+        control->cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(control), &info, sizeof info);
+        return CMSG_SPACE(sizeof info);
+    }
+    if (arrival->family == AF_INET6) {
+        struct in6_pktinfo info = {arrival->address.v6, arrival->interface};
+        control->cmsg_level = IPPROTO_IPV6;
+        control->cmsg_type = IPV6_PKTINFO;
+        control->cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(control), &info, sizeof info);
+        return CMSG_SPACE(sizeof info);
+    }
+    return 0;
+}
+
+static inline void fastsocks_put_controls(fastsocks_outbox *outbox, int i)
+{
+    struct msghdr *header = &outbox->messages[i].msg_hdr;
+    char *bytes = outbox->controls[i].bytes;
+    size_t used = fastsocks_put_arrival(&outbox->controls[i].align, &outbox->arrivals[i]);
+    if (header->msg_iovlen > 1) {
+        struct cmsghdr *control = (struct cmsghdr *)(bytes + used);
+        control->cmsg_level = SOL_UDP;
+        control->cmsg_type = UDP_SEGMENT;
+        control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+        memcpy(CMSG_DATA(control), &outbox->segments[i], sizeof(uint16_t));
+        used += CMSG_SPACE(sizeof(uint16_t));
+    }
+    if (used) {
+        header->msg_control = bytes;
+        header->msg_controllen = used;
+    }
+}
 
 static inline void fastsocks_send_singly(fastsocks_outbox *outbox, const struct msghdr *message)
 {
@@ -197,8 +287,8 @@ static inline void fastsocks_send_singly(fastsocks_outbox *outbox, const struct 
         struct msghdr single = *message;
         single.msg_iov = &message->msg_iov[i];
         single.msg_iovlen = 1;
-        single.msg_control = NULL;
-        single.msg_controllen = 0;
+        /* UDP_SEGMENT, which comes last, is for all of them. */
+        single.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
         if (sendmsg(outbox->fd, &single, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
             outbox->dropped++;
     }
@@ -208,18 +298,8 @@ static inline void fastsocks_send_singly(fastsocks_outbox *outbox, const struct 
 static inline void fastsocks_flush(fastsocks_outbox *outbox)
 {
     int next = 0, retried = 0;
-    for (int i = 0; i < outbox->messages_used; i++) {
-        struct msghdr *header = &outbox->messages[i].msg_hdr;
-        if (header->msg_iovlen > 1) {
-            header->msg_control = &outbox->controls[i];
-            header->msg_controllen = sizeof outbox->controls[i];
-            struct cmsghdr *control = CMSG_FIRSTHDR(header);
-            control->cmsg_level = SOL_UDP;
-            control->cmsg_type = UDP_SEGMENT;
-            control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-            memcpy(CMSG_DATA(control), &outbox->segments[i], sizeof(uint16_t));
-        }
-    }
+    for (int i = 0; i < outbox->messages_used; i++)
+        fastsocks_put_controls(outbox, i);
     while (next < outbox->messages_used) {
         int sent = sendmmsg(
             outbox->fd, &outbox->messages[next], outbox->messages_used - next,
@@ -255,12 +335,17 @@ static inline void fastsocks_flush(fastsocks_outbox *outbox)
 }
 
 /*
- * Queues one datagram; `data` must stay until the flush. `name` is NULL on a connected socket.
- * Datagrams of one size to one place travel as one message.
+ * Queues one datagram; `data` must stay until the flush. `name` is NULL on a connected socket,
+ * `from` where the kernel chooses the address to send from. Datagrams of one size to one place
+ * travel as one message.
  */
 static inline void fastsocks_queue(
-    fastsocks_outbox *outbox, int fd, const fastsocks_name *name, unsigned char *data, int size)
+    fastsocks_outbox *outbox, int fd, const fastsocks_name *name, const fastsocks_arrival *from,
+    unsigned char *data, int size)
 {
+    static const fastsocks_arrival anywhere;
+    if (!from)
+        from = &anywhere;
     if (outbox->messages_used
         && (outbox->fd != fd || outbox->vectors_used == FASTSOCKS_VECTORS))
         fastsocks_flush(outbox);
@@ -272,7 +357,8 @@ static inline void fastsocks_queue(
             && outbox->filled + size <= FASTSOCKS_LARGEST_SEND
             && header->msg_iovlen < FASTSOCKS_SEGMENTS
             && (name ? header->msg_name && fastsocks_same_name(name, &outbox->names[last])
-                     : !header->msg_name)) {
+                     : !header->msg_name)
+            && fastsocks_same_arrival(from, &outbox->arrivals[last])) {
             struct iovec *vector = &outbox->vectors[outbox->vectors_used++];
             vector->iov_base = data;
             vector->iov_len = size;
@@ -297,6 +383,7 @@ static inline void fastsocks_queue(
         header->msg_name = &outbox->names[index];
         header->msg_namelen = fastsocks_name_size(name);
     }
+    outbox->arrivals[index] = *from;
     outbox->segments[index] = (uint16_t)size;
     outbox->filled = size;
     outbox->closed = size == 0;

@@ -36,7 +36,7 @@ from fastsocks.relay._udp_ports cimport (
 from fastsocks.shadowsocks._packets cimport PacketCodec
 
 from fastsocks.address import Address
-from fastsocks.net import open_datagram_socket
+from fastsocks.net import open_datagram_socket, watch_arrivals
 from fastsocks.relay._udp_ports import DatagramCounters
 
 cdef enum:
@@ -128,6 +128,7 @@ cdef class DatagramEngine(EngineBase):
         cdef ServingPort port = ServingPort.__new__(ServingPort)
         port.packets = packets
         port.by_source = {}
+        port.everywhere = watch_arrivals(sock)
         port.open(self, sock)
         self._serving.append(port)
 

@@ -1,6 +1,6 @@
 from libc.stdint cimport uint8_t, uint64_t
 
-from fastsocks.net._datagrams cimport Name
+from fastsocks.net._datagrams cimport Arrival, Name
 from fastsocks.relay._udp_ports cimport AssociationBase, OutgoingPort, Port, TunnelPort
 from fastsocks.shadowsocks._packets cimport PacketCodec, PacketSession
 
@@ -35,6 +35,8 @@ cdef class Association(AssociationBase):
     cdef readonly uint64_t bytes_down
     # The client's side: one of both.
     cdef ServingPort serving
+    # Where its last datagram came to.
+    cdef Arrival arrival
     cdef ClientPort client_port
     cdef PacketSession session
     cdef bytes source_key

@@ -72,7 +72,12 @@ cdef class ServingPort(Port):
             association = self.find(source)
         if association is None or association.closed:
             association = self.begin(source, session)
+        association.serving = self
         association.client = source[0]
+        if self.everywhere:
+            association.arrival = engine.arrival
+        else:
+            association.arrival.family = 0
         association.forward(info.address, info.address_size, <uint8_t*>info.payload, opened)
         return 0
 
@@ -247,7 +252,7 @@ cdef class Association(AssociationBase):
             engine.commit(sealed)
             if sealed > LARGEST_PAYLOAD:
                 return engine.drop("oversize")
-            queue_datagram(engine.outbox, self.tunnel.fd, NULL, out, <int>sealed)
+            queue_datagram(engine.outbox, self.tunnel.fd, NULL, NULL, out, <int>sealed)
         else:
             if not (
                 address_size == self.latest_size
@@ -302,7 +307,9 @@ cdef class Association(AssociationBase):
             port = self.outgoing_v6
         if port is None:
             return self.engine.drop("not-sent")
-        queue_datagram(self.engine.outbox, port.fd, &self.latest_target, payload, <int>size)
+        queue_datagram(
+            self.engine.outbox, port.fd, &self.latest_target, NULL, payload, <int>size
+        )
         return 0
 
     cdef OutgoingPort open_outgoing(self, int family):
@@ -421,7 +428,7 @@ cdef class Association(AssociationBase):
             if sealed > LARGEST_PAYLOAD:
                 return engine.drop("oversize")
             queue_datagram(
-                engine.outbox, self.serving.fd, &self.client, out, <int>sealed
+                engine.outbox, self.serving.fd, &self.client, &self.arrival, out, <int>sealed
             )
         else:
             if not self.client_port.learned:
@@ -433,6 +440,7 @@ cdef class Association(AssociationBase):
                 engine.outbox,
                 self.client_port.fd,
                 &self.client,
+                NULL,
                 address - SOCKS_HEADER,
                 <int>(SOCKS_HEADER + address_size + size),
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import PolicyError, ProtocolError
 from ..socks.datagrams import Reassembler, build_datagram
-from ._udp_ports_py import Port, Targets, TunnelPort, open_tunnel
+from ._udp_ports_py import ListeningPort, Port, Targets, TunnelPort, open_tunnel
 
 if TYPE_CHECKING:
     from ..address import Address
@@ -129,7 +129,7 @@ class Association:
             ended()
 
 
-class ServingPort(Port):
+class ServingPort(ListeningPort):
     """Faces Shadowsocks clients."""
 
     def __init__(self, engine: DatagramEngine, sock: socket.socket, packets: PacketCodec) -> None:
@@ -169,6 +169,7 @@ class _ShadowsocksAssociation(Association):
         super().__init__(port.engine, None if session is None else session.user)
         self._port = port
         self._source = source
+        self._arrival = port.arrival
         self._session = session
         self.targets = Targets(self)
         port.associations.add(self)
@@ -186,6 +187,7 @@ class _ShadowsocksAssociation(Association):
     def answer_to(self, port: ServingPort, source: SockAddr) -> None:
         """Note where the client's last packet came from."""
         self._source = source
+        self._arrival = port.arrival
         if port is not self._port:
             self._port.associations.discard(self)
             self._port = port
@@ -195,7 +197,7 @@ class _ShadowsocksAssociation(Association):
         if self._port.closed:
             return "closed"
         packet = self._port.packets.seal(address, payload, time(), self._session)
-        return self._port.send_to(packet, self._source)
+        return self._port.answer(packet, self._source, self._arrival)
 
     def close(self) -> None:
         super().close()

@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from fastsocks.net._datagrams cimport BATCH, Inbox, Name, Outbox
+from fastsocks.net._datagrams cimport BATCH, Arrival, Inbox, Name, Outbox
 from fastsocks.shadowsocks._packets cimport SEAL_HEADROOM, PacketCodec
 
 cdef enum:
@@ -50,6 +50,8 @@ cdef class EngineBase:
     # Whether something that is queued lies in a slot.
     cdef bint slots_queued
     cdef Inbox* inbox
+    # Where the datagram that is being handled came to, if its port is everywhere.
+    cdef Arrival arrival
     cdef Outbox* outbox
 
     cdef uint8_t* room(self, Py_ssize_t size) noexcept
@@ -72,6 +74,8 @@ cdef class Port:
     # -1 once it is closed.
     cdef int fd
     cdef uint64_t token
+    # Whether it is bound to every address, and tells to which one of them a datagram came.
+    cdef bint everywhere
 
     cdef int open(self, EngineBase engine, object sock) except -1
     cdef int shut(self) except -1

@@ -20,6 +20,7 @@ from libc.string cimport memcpy
 from fastsocks.net._datagrams cimport (
     Inbox,
     Name,
+    arrival_of,
     coalesce,
     flush_outbox,
     message_at,
@@ -174,6 +175,8 @@ cdef class Port:
             if size < 0:
                 self.engine.drop("oversize")
                 continue
+            if self.everywhere:
+                arrival_of(inbox, i, &self.engine.arrival)
             data = message_at(inbox, i)
             segment = segment_size(inbox, i)
             start = 0

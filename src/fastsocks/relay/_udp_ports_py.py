@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..address import Address
 from ..errors import FastsocksError, PolicyError, ProtocolError
-from ..net import open_datagram_socket
+from ..net import open_datagram_socket, receive_with_arrival, watch_arrivals
 
 if TYPE_CHECKING:
+    from ..net.datagrams import Arrival
     from ..net.resolve import AddrInfo
     from ..shadowsocks.packets import PacketCodec
     from ._udp_associations_py import Association
@@ -32,6 +33,9 @@ _WAITING = 16
 # the last datagram (in seconds): QUIC must not move because an answer of the DNS did.
 _NAMES = 64
 _NAME_SECONDS = 60.0
+
+# Datagrams that one socket takes in before the others have their turn.
+_ROUNDS = 32
 
 _UNREACHABLE = frozenset(
     (
@@ -103,6 +107,52 @@ class Port(asyncio.DatagramProtocol):
             self._transport.abort()
         elif not self._attaching:
             self.socket.close()
+
+
+class ListeningPort(Port):
+    """A socket that many send to; its answers leave from the address that was sent to."""
+
+    def __init__(self, engine: DatagramEngine, sock: socket.socket) -> None:
+        self._everywhere = watch_arrivals(sock)
+        #: Where the datagram that is being handled came to; empty where there is one address.
+        self.arrival: Arrival = ()
+        super().__init__(engine, sock)
+
+    async def _attach(self) -> None:
+        # Transports do not tell of arrivals.
+        if not self._everywhere:
+            await super()._attach()
+        elif not self.closed:
+            self.engine.loop.add_reader(self.socket, self._readable)
+
+    def _readable(self) -> None:
+        for _ in range(_ROUNDS):
+            try:
+                data, source, self.arrival = receive_with_arrival(self.socket)
+            except OSError:
+                return
+            self.datagram_received(data, source)
+            if self.closed:
+                return
+
+    def answer(self, data: bytes, target: SockAddr, arrival: Arrival) -> OSError | None:
+        """Send a datagram, or return why not.
+
+        :param arrival: what :attr:`arrival` was.
+        """
+        if not arrival:
+            return self.send_to(data, target)
+        try:
+            self.socket.sendmsg((data,), arrival, 0, target)
+        except OSError as error:
+            return error
+        return None
+
+    def close(self) -> None:
+        """Close the socket; again does nothing."""
+        if self._everywhere and not self.closed:
+            self.engine.loop.remove_reader(self.socket)
+        super().close()
 
 
 class TunnelPort(Port):

@@ -1,0 +1,99 @@
+"""Which address of ours an answer leaves from."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from datagram_ends import Engine, Far, ShadowsocksClient, UdpTwin, address_of, bound, import_udp
+from fastsocks.address import Address
+from packet_ends import new_packet_server
+
+#: With sessions, which may move, and without.
+METHODS = ("2022-blake3-aes-128-gcm", "aes-256-gcm")
+
+_CLONE_NEWNET = 0x40000000
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel chooses elsewhere")
+
+
+@pytest.fixture
+def twin(implementation: str) -> UdpTwin:
+    return import_udp(implementation)
+
+
+async def _ask_at(twin: UdpTwin, method: str, everywhere: str, hosts: tuple[str, ...]) -> None:
+    async with Engine(twin) as engine:
+        port = engine.serve(method, host=everywhere).port
+        servers = [Address.of(host, port) for host in hosts]
+        with (
+            Far(hosts[0]) as target,
+            ShadowsocksClient(twin, method, servers[0], host=hosts[0]) as client,
+        ):
+            target.echo()
+            for client.server in (*servers, *reversed(servers)):
+                # As many as leave by one call, or by one segmented send.
+                for _ in range(8):
+                    client.ask(bytes(1200), target.address)
+                for _ in range(8):
+                    # Checks who has sent it.
+                    assert await client.answer() == (bytes(1200), target.address)
+            assert engine.counters.associations == 1
+            assert not engine.counters.dropped
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_answers_leave_from_the_address_that_was_asked(
+    run: Any, twin: UdpTwin, method: str
+) -> None:
+    run(_ask_at(twin, method, "0.0.0.0", ("127.0.0.1", "127.0.0.2", "127.1.2.3")))
+
+
+@pytest.mark.skipif(
+    (os.geteuid() != 0 or shutil.which("ip") is None)
+    and os.environ.get("FASTSOCKS_REQUIRE_PEERS") != "1",
+    reason="network namespaces need root and iproute2: apt-get install iproute2",
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_so_do_those_of_ipv6(run: Any, twin: UdpTwin, method: str) -> None:
+    """In a network namespace, because ::1 alone is no choice."""
+
+    def scenario() -> None:
+        # For this thread and its children alone.
+        assert ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) == 0, ctypes.get_errno()
+        for arguments in (
+            ("link", "set", "lo", "up"),
+            ("address", "add", "fd00:66:73::2/128", "dev", "lo", "nodad"),
+            ("address", "add", "fd00:66:73::3/128", "dev", "lo", "nodad"),
+        ):
+            subprocess.run(["ip", *arguments], check=True, capture_output=True)
+        run(_ask_at(twin, method, "::", ("::1", "fd00:66:73::2", "fd00:66:73::3")))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(scenario).result()
+
+
+def test_a_session_may_move_to_another_socket_of_ours(run: Any, twin: UdpTwin) -> None:
+    async def scenario() -> None:
+        async with Engine(twin) as engine:
+            packets = new_packet_server(twin.shadowsocks, METHODS[0])
+            servers = []
+            for host in ("127.0.0.1", "0.0.0.0"):
+                sock = bound(host)
+                servers.append(Address.of("127.0.0.1", address_of(sock).port))
+                engine.engine.serve(sock, packets)
+            with Far() as target, ShadowsocksClient(twin, METHODS[0], servers[0]) as client:
+                target.echo()
+                for client.server in (*servers, *servers):
+                    client.ask(b"x", target.address)
+                    assert await client.answer() == (b"x", target.address)
+                assert engine.counters.associations == 1
+
+    run(scenario())
