@@ -95,8 +95,8 @@ workflows: setup ## Check the workflows and the identifiers of the wheels
 docs: setup ## Build the documentation in build/docs/html; warnings are errors
 	$(sphinx) -b html docs build/docs/html
 
-man: setup ## Make the man page, build/docs/man/fastsocks.1
-	$(sphinx) -b man docs build/docs/man
+man: setup ## Write the man page and the page of commands, from the help of the commands
+	$(python) scripts/command_reference.py
 
 check: lint types layers workflows docs ## lint, types, layers, workflows and docs
 

@@ -12,7 +12,7 @@ author = "The fastsocks developers"
 project_copyright = author
 release = fastsocks.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
@@ -21,7 +21,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 
-# As it is in docstrings of commands: `fastsocks server`.
+# As it is in docstrings.
 default_role = "code"
 # Flags have two dashes.
 smartquotes = False
@@ -32,5 +32,3 @@ html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 html_show_sphinx = False
 html_copy_source = False
-
-man_pages = [("reference/commands", "fastsocks", "relay by SOCKS, HTTP and Shadowsocks", [], 1)]

@@ -27,7 +27,9 @@ DOCUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("script", ["configuration_table.py", "reference_tables.py"])
+@pytest.mark.parametrize(
+    "script", ["command_reference.py", "configuration_table.py", "reference_tables.py"]
+)
 def test_the_tables_that_a_script_writes_are_up_to_date(script: str) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / script), "--check"],

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "fastsocks"
 SHIPPED = (
     *("CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md"),
-    *("pyproject.toml", "setup.py", "build_support", "docs", "scripts", "src"),
+    *("pyproject.toml", "setup.py", "build_support", "docs", "packaging", "scripts", "src"),
 )
 BUILT = ("*.c", "*.so", "*.pyd", "*.egg-info", "build", "__pycache__")
 
@@ -106,13 +106,37 @@ def test_pure_wheel_needs_no_compiler_and_no_cython(copy: Path) -> None:
     (wheel,) = (copy / "dist").glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as file:
-        names = {name for name in file.namelist() if name.startswith("fastsocks/")}
+        contents = set(file.namelist())
+    names = {name for name in contents if name.startswith("fastsocks/")}
     expected = {
         str(path.relative_to(PACKAGE.parent))
         for pattern in ("*.py", "*.pyi", "py.typed")
         for path in PACKAGE.rglob(pattern)
     }
     assert names == expected
+    share = ROOT / "packaging" / "share"
+    shared = {str(path.relative_to(share)) for path in share.rglob("*") if path.is_file()}
+    assert len(shared) == 4
+    assert shared == {
+        name.partition(".data/data/share/")[2] for name in contents if ".data/data/" in name
+    }
+
+
+def test_the_man_page_is_one() -> None:
+    if (man := shutil.which("man")) is None:
+        pytest.skip("man is missing")
+    done = subprocess.run(
+        [man, "--warnings", "--local-file", str(ROOT / "packaging/share/man/man1/fastsocks.1")],
+        env={**os.environ, "LC_ALL": "C", "MANWIDTH": "80", "MANPAGER": "cat"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    shown = done.stdout
+    assert shown.startswith("FASTSOCKS(1)")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(f"fastsocks {name}" in shown for name in cli.commands)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +49,11 @@ def test_bash_takes_it() -> None:
         ("fastsocks proxy --bind", ["--bind-address", "--bind-ports", "--bind-timeout"]),
         ("fastsocks local --mode tcp", ["tcp_and_udp", "tcp_only"]),
         ("fastsocks server --plug", []),
+        (
+            "fastsocks server -m 2022-blake3-aes",
+            ["2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm"],
+        ),
+        ("fastsocks genkey chacha20-ietf-", ["chacha20-ietf-poly1305"]),
     ],
 )
 def test_words_are_completed(words: str, expected: list[str]) -> None:
@@ -54,3 +63,51 @@ def test_words_are_completed(words: str, expected: list[str]) -> None:
         COMP_CWORD=str(len(words.split()) - 1),
     )
     assert [line.removeprefix("plain,") for line in found.split()] == expected
+
+
+def test_names_of_files_are_left_to_the_shell() -> None:
+    found = run(
+        _FASTSOCKS_COMPLETE="bash_complete", COMP_WORDS="fastsocks server -c x", COMP_CWORD="3"
+    )
+    assert found.strip() == "file,x"
+
+
+_SHARE = Path(__file__).parent.parent.parent / "packaging" / "share"
+_WITH_FILE = {
+    "bash": """
+        . {share}/bash-completion/completions/fastsocks
+        COMP_WORDS=(fastsocks ser) COMP_CWORD=1
+        $(complete -p fastsocks | sed 's/.*-F \\([^ ]*\\).*/\\1/') fastsocks
+        echo "${{COMPREPLY[@]}}"
+    """,
+    # Outside of its editor zsh completes nothing: what would be called is replaced.
+    "zsh": """
+        fpath=({share}/zsh/site-functions $fpath)
+        autoload -Uz compinit && compinit -D
+        compadd() {{ }}
+        _describe() {{ print -l ${{(P)2}} ${{(P)3}} }}
+        words=(fastsocks ser) CURRENT=2
+        autoload -Uz $_comps[fastsocks] && $_comps[fastsocks]
+    """,
+    "fish": """
+        source {share}/fish/vendor_completions.d/fastsocks.fish
+        complete -C 'fastsocks ser'
+    """,
+}
+
+
+@pytest.mark.parametrize("shell", _WITH_FILE)
+def test_a_shell_takes_the_file_that_is_installed(shell: str, tmp_path: Path) -> None:
+    if (program := shutil.which(shell)) is None:
+        pytest.skip(f"{shell} is missing")
+    command = tmp_path / "fastsocks"
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(fastsocks_command())} "$@"\n')
+    command.chmod(0o755)
+    done = subprocess.run(
+        [program, "-c", _WITH_FILE[shell].format(share=_SHARE)],
+        env=environment(None, PATH=f"{tmp_path}:{os.environ['PATH']}", HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "server" in done.stdout

@@ -13,6 +13,7 @@ import click
 
 from . import flags
 from .given import Given, configured, first_run, with_password
+from .help import Command, Service, format_examples
 from .peers_flags import peers_flags
 from .title import without_urls
 
@@ -57,7 +58,15 @@ def failures() -> Iterator[None]:
 
 
 class _Commands(click.Group):
-    """Repeats no URL in a message about wrong usage."""
+    """Lists commands by what is needed first, and repeats no URL in a message about wrong usage."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        format_examples(self, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -82,12 +91,12 @@ class _Commands(click.Group):
 def fastsocks() -> None:
     """Relay TCP and UDP by SOCKS, HTTP and Shadowsocks.
 
-    Exit codes: 0 stopped on request, 1 failed while running, 2 bad usage or configuration,
+    Exit codes: 0 stopped on request, 1 failed while running, 2 wrong usage or configuration,
     3 cannot listen.
     """
 
 
-@fastsocks.command()
+@fastsocks.command(cls=Service)
 @click.option(
     "-s",
     "--server",
@@ -119,7 +128,7 @@ def server(**given: Any) -> None:
     """Run a Shadowsocks server.
 
     Without a method and a key it makes a key when it is first run, keeps it for the next time,
-    and tells at a terminal how to use it; `fastsocks url` tells again.
+    and prints at a terminal how to use it; `fastsocks url` prints that again.
     """
     with failures():
         if first_run(given):
@@ -128,7 +137,7 @@ def server(**given: Any) -> None:
             _run("server", given)
 
 
-@fastsocks.command()
+@fastsocks.command(cls=Service)
 @click.argument("url", required=False, metavar="[ss://...]")
 @click.option("-s", "--server", metavar="ADDRESS", help="Address of the Shadowsocks server.")
 @click.option(
@@ -141,7 +150,8 @@ def server(**given: Any) -> None:
 @flags.listening
 @flags.key
 @flags.names(
-    "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
+    "NAME:PASSWORD",
+    "A user who may use it, and their password; may be repeated.  [default: everybody may]",
 )
 @flags.accounts_file
 @flags.gssapi
@@ -150,19 +160,19 @@ def server(**given: Any) -> None:
 def local(**given: Any) -> None:
     """Run a SOCKS and HTTP proxy that leads to a Shadowsocks server.
 
-    An ss:// URL says all about the server. It has its secret in it, as -k has: until fastsocks
-    has overwritten its arguments, a moment after the start, other users of this machine can read
-    them, and shells keep a history. A file (-c, --password-file) or FASTSOCKS_URL avoids that;
-    at a terminal a password that is missing is asked for.
+    An ss:// URL, as the server prints it, says all about the server, the key too: other users of
+    this machine can see it for a moment, and shells keep a history. A file (-c, --password-file)
+    or the variable FASTSOCKS_URL avoids that. At a terminal a missing password is asked for.
     """
     with failures():
         _run("local", given)
 
 
-@fastsocks.command()
+@fastsocks.command(cls=Service)
 @flags.listening
 @flags.names(
-    "NAME:PASSWORD", "Who may use it, and their password; may be repeated.  [default: everybody]"
+    "NAME:PASSWORD",
+    "A user who may use it, and their password; may be repeated.  [default: everybody may]",
 )
 @flags.accounts_file
 @flags.upstream
@@ -172,36 +182,12 @@ def local(**given: Any) -> None:
 @flags.common
 @peers_flags
 def proxy(**given: Any) -> None:
-    """Run a plain SOCKS and HTTP proxy."""
-    with failures():
-        _run("proxy", given)
+    """Run a SOCKS and HTTP proxy that connects to targets by itself.
 
-
-@fastsocks.command()
-@click.argument("method")
-def genkey(method: str) -> None:
-    """Print a new key for METHOD, made at random."""
-    with failures():
-        from fastsocks.shadowsocks import generate_key
-
-        click.echo(generate_key(method))
-
-
-@fastsocks.command()
-@click.argument("file", metavar="FILE")
-@click.argument("user", metavar="USER")
-@click.option("--delete", is_flag=True, help="Take the user out.")
-def passwd(file: str, user: str, delete: bool) -> None:
-    """Set the password of USER in FILE, for --accounts-file.
-
-    It is asked for, or read from standard input where that is no terminal: its first line. FILE
-    gets a hash of it, and is made, for its owner's eyes only, if need be. A service that uses it
-    notices by itself.
+    It listens on this computer only, unless -b says otherwise.
     """
     with failures():
-        from .passwd_command import change_account
-
-        change_account(file, user, delete=delete)
+        _run("proxy", given)
 
 
 @fastsocks.command()
@@ -213,12 +199,13 @@ def passwd(file: str, user: str, delete: bool) -> None:
 @flags.key
 @flags.names("NAME:KEY", "A user and their key; may be repeated.")
 @flags.public_address
-@click.option("--qr", is_flag=True, help="Draw QR codes, too, for phones.")
+@click.option("--qr", is_flag=True, help="Draw a QR code, too, for apps on phones.")
 def url(qr: bool, **given: Any) -> None:
-    """Print the ss:// URL of a server, secret and all.
+    """Print the ss:// URL of a server, with its key in it.
 
-    That of the key which `fastsocks server` made on its first run; or of a configuration file,
-    the environment or flags, as `fastsocks server` takes them. With users, one for each.
+    Without flags it is that of the key which `fastsocks server` made when it was first run, else
+    that of a configuration file, the environment or flags, as `fastsocks server` takes them. A
+    server with users has one URL for each.
     """
     with failures():
         from .url_command import print_urls
@@ -226,67 +213,7 @@ def url(qr: bool, **given: Any) -> None:
         print_urls(given, qr=qr)
 
 
-@fastsocks.command()
-@click.argument("source", metavar="HEX|FILE|PCAP|-")
-@click.option("--url", metavar="ss://...", help="The server whose client or server sent it.")
-@click.option("-m", "--method", metavar="METHOD", help="In the place of --url: the method.")
-@click.option("-k", "--password", "--key", "key", metavar="KEY", help="Its password or key.")
-@click.option(
-    "--from",
-    "side",
-    type=click.Choice(["client", "server"]),
-    default="client",
-    help="Who sent it; a capture tells itself.  [default: client]",
-)
-@click.option("--udp", is_flag=True, help="It is a datagram.")
-@click.option(
-    "--at",
-    type=float,
-    metavar="SECONDS",
-    help="Unix time at which it came.  [default: what a capture says, or now]",
-)
-@click.option(
-    "--port",
-    type=int,
-    metavar="PORT",
-    help="Of a capture the connections to this port, and its datagrams.",
-)
-def explain(
-    source: str,
-    url: str | None,
-    method: str | None,
-    key: str | None,
-    side: str,
-    udp: bool,
-    at: float | None,
-    port: int | None,
-) -> None:
-    """Tell field by field what an exchange of SOCKS, HTTP or Shadowsocks says, and what is wrong.
-
-    The bytes are given in hexadecimal, or as a file of such digits, of the bytes themselves, or
-    of captured packets (pcap, pcapng). Shadowsocks needs its key. Passwords are not shown.
-    """
-    with failures():
-        from .explain_command import Wanted, print_explanations
-
-        print_explanations(Wanted(source, url, method, key, side == "server", udp, at, port))
-
-
-@fastsocks.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print what lets SHELL complete commands and flags.
-
-    Such as by eval "$(fastsocks completion bash)" in ~/.bashrc.
-    """
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    if kind is not None:
-        click.echo(kind(fastsocks, {}, "fastsocks", "_FASTSOCKS_COMPLETE").source())
-
-
-class _PassedOn(click.Command):
+class _PassedOn(Command):
     """Leaves its arguments to another command, all but a call for help in front."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -303,15 +230,15 @@ class _PassedOn(click.Command):
 )
 @click.pass_context
 def check(context: click.Context, arguments: tuple[str, ...]) -> None:
-    """Tell what a service would run with, and where each value comes from; start nothing.
+    """Say what a service would run with, and start nothing.
 
-    SERVICE is server, local or proxy; without it the file that -c names tells. The flags are
-    those of `fastsocks SERVICE`. Secrets are not shown. The exit code is 2, and the reason is
-    told, when the service would not start.
+    It shows where each value comes from. SERVICE is server, local or proxy; it may be left out
+    where the file that -c names tells. The flags are those of `fastsocks SERVICE`. Secrets are
+    not shown. When the service would not start, the reason is shown, and the exit code is 2.
 
-    With --target HOST:PORT it tells instead which rule decides about that, for a client at
-    --client ADDRESS [127.0.0.1], the user of --user NAME, and --command connect [the default],
-    bind or udp.
+    With --target HOST:PORT it says which rule decides about a connection there. --client ADDRESS
+    [default: 127.0.0.1], --user NAME and --command connect|bind|udp [default: connect] say whose
+    and what.
     """
     with failures():
         from .check_command import file_of, print_check, service_of
@@ -325,6 +252,112 @@ def check(context: click.Context, arguments: tuple[str, ...]) -> None:
                 print_check(service, inner.params)
             else:
                 print_decision(service, inner.params, asked)
+
+
+@fastsocks.command()
+@click.argument("method", shell_complete=flags.complete_method)
+def genkey(method: str) -> None:
+    """Print a new key for METHOD, made at random.
+
+    For a method of the 2022 edition it has the one form that such a method takes; for the others
+    any text is a password, and this a good one.
+    """
+    with failures():
+        from fastsocks.shadowsocks import generate_key
+
+        click.echo(generate_key(method))
+
+
+@fastsocks.command()
+@click.argument("file", type=flags.FILE, metavar="FILE")
+@click.argument("user", metavar="USER")
+@click.option("--delete", is_flag=True, help="Take the user out.")
+def passwd(file: str, user: str, delete: bool) -> None:
+    """Set the password of USER in FILE, a file of hashes.
+
+    FILE is for --accounts-file of `fastsocks local` and `fastsocks proxy`; it is made if it is not
+    there, and gets a hash of the password. The password is asked for, or is the first line of
+    standard input where that is no terminal. A service that runs notices the change by itself.
+    """
+    with failures():
+        from .passwd_command import change_account
+
+        change_account(file, user, delete=delete)
+
+
+@fastsocks.command()
+@click.argument("source", type=flags.FILE, metavar="HEX|FILE|PCAP|-")
+@click.option(
+    "--url", metavar="ss://...", help="URL of the Shadowsocks server, whose key opens the bytes."
+)
+@click.option(
+    "-m",
+    "--method",
+    metavar="METHOD",
+    shell_complete=flags.complete_method,
+    help="In the place of --url: its method.",
+)
+@click.option(
+    "-k",
+    "--password",
+    "--key",
+    "key",
+    metavar="KEY",
+    help="In the place of --url: its password or key.",
+)
+@click.option(
+    "--from",
+    "side",
+    type=click.Choice(["client", "server"]),
+    default="client",
+    help="Who sent the bytes; of a capture not needed.  [default: client]",
+)
+@click.option(
+    "--udp", is_flag=True, help="The bytes are a datagram, and not the beginning of a connection."
+)
+@click.option(
+    "--at",
+    type=float,
+    metavar="SECONDS",
+    help="When they came, as Unix time; 2022 methods ask.  [default: as a capture says, else now]",
+)
+@click.option(
+    "--port",
+    type=int,
+    metavar="PORT",
+    help="Of a capture: only connections to this port, and its datagrams.",
+)
+def explain(
+    source: str,
+    url: str | None,
+    method: str | None,
+    key: str | None,
+    side: str,
+    udp: bool,
+    at: float | None,
+    port: int | None,
+) -> None:
+    """Say what bytes of SOCKS, HTTP or Shadowsocks mean.
+
+    It shows field after field, and below them what is wrong. The bytes are given in hexadecimal,
+    or as a file of such digits, of the bytes themselves, or of captured packets (pcap or pcapng,
+    as of tcpdump -w); - is standard input. Shadowsocks needs its key. Passwords are not shown.
+    """
+    with failures():
+        from .explain_command import Wanted, print_explanations
+
+        print_explanations(Wanted(source, url, method, key, side == "server", udp, at, port))
+
+
+@fastsocks.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what lets SHELL complete commands and flags."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is not None:
+        click.echo(kind(fastsocks, {}, "fastsocks", "_FASTSOCKS_COMPLETE").source())
 
 
 def _run(service: str, given: dict[str, Any]) -> None:

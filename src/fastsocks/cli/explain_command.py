@@ -75,7 +75,9 @@ def _read(source: str) -> bytes:
         try:
             data = Path(source).read_bytes()
         except (OSError, ValueError):
-            raise ConfigError("neither hexadecimal digits nor a file that can be read") from None
+            raise ConfigError(
+                "neither hexadecimal digits nor a file that can be read; write bytes as 050100"
+            ) from None
     try:
         return bytes.fromhex(data.decode("ascii").replace(":", " "))
     except ValueError:

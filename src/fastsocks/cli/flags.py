@@ -35,19 +35,35 @@ def _count(name: str, text: str) -> Callable[[Any], Any]:
     return click.option(name, type=int, metavar="NUMBER", help=text)
 
 
+#: Shells complete its name; what is wrong with it is told where it is read.
+FILE = click.Path(readable=False)
+
+
+def complete_method(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """Return the methods that begin so, for shells."""
+    import logging
+
+    # What is logged would appear in the line that is being typed.
+    logging.disable()
+    from fastsocks.shadowsocks.methods import METHODS
+
+    return [name for name in METHODS if name.startswith(begun)]
+
+
 configuration = click.option(
     "-c",
     "--config",
+    type=FILE,
     metavar="FILE",
-    help="Configuration of fastsocks, shadowsocks-libev or shadowsocks-rust: JSON, or TOML. "
-    "Flags beat the environment (FASTSOCKS_TIMEOUT for --timeout), which beats the file.",
+    help="Configuration file: TOML, or the JSON of shadowsocks-libev and shadowsocks-rust. A flag "
+    "beats its variable (FASTSOCKS_TIMEOUT for --timeout), which beats the file.",
 )
 
 public_address = click.option(
     "--public-address",
     metavar="HOST[:PORT]",
-    help="Where clients reach this server, for its URL.  [default: the address of the default "
-    "route]",
+    help="Where clients reach this server, for its URL.  [default: the address by which this "
+    "host reaches the Internet]",
 )
 
 common = _all(
@@ -57,26 +73,30 @@ common = _all(
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="Limit for a client's handshake, and for connecting to its target.  [default: 30]",
+        help="How long a client may take to say what it wants, and again for connecting to its "
+        "target.  [default: 30]",
     ),
     click.option(
         "--grace",
         type=float,
         metavar="SECONDS",
-        help="How long connections may go on after the first SIGTERM or SIGINT; a second one ends "
-        "them at once.  [default: 10]",
+        help="How long connections may go on after the first Ctrl-C (SIGINT) or SIGTERM; a second "
+        "one ends them at once.  [default: 10]",
     ),
-    _flag("-6", "ipv6_first", text="Try the IPv6 addresses of names first."),
+    _flag("-6", "ipv6_first", text="Try the IPv6 addresses of a name before its IPv4 addresses."),
     _flag(
         "--fast-open",
-        text="TCP Fast Open: take first bytes with the SYN; local sends them so, too.",
+        text="Use TCP Fast Open: payload with the first packet of a connection saves a round trip.",
     ),
-    _flag("--reuse-port", text="Share the port with other processes that do, too (SO_REUSEPORT)."),
-    _flag("--no-delay", text="Nothing to do: TCP_NODELAY is always set."),
+    _flag(
+        "--reuse-port",
+        text="Share the port with other processes that set this, too (SO_REUSEPORT).",
+    ),
+    _flag("--no-delay", text="Send small packets at once (TCP_NODELAY), which is the default."),
     click.option(
         "--mode",
         type=click.Choice(["tcp_and_udp", "tcp_only", "udp_only"]),
-        help="What is relayed.  [default: tcp_and_udp]",
+        help="Whether TCP, UDP or both are relayed.  [default: tcp_and_udp]",
     ),
     _flag("-u", "udp", text="The same as --mode tcp_and_udp."),
     _flag("-U", "udp_only", text="The same as --mode udp_only."),
@@ -84,54 +104,81 @@ common = _all(
         "--udp-timeout",
         type=float,
         metavar="SECONDS",
-        help="How long a UDP association lives without a datagram.  [default: 300]",
+        help="How long a UDP association, which is a client's UDP port, lives without a datagram.  "
+        "[default: 300]",
     ),
     _count("--udp-max-associations", "Most UDP associations at a time.  [default: 4096]"),
-    _count("--udp-max-associations-per-user", "Of one user.  [default: no limit of its own]"),
+    _count("--udp-max-associations-per-user", "The same of one user.  [default: no limit]"),
     click.option(
         "--udp-mtu",
         "--mtu",
         "mtu",
         type=int,
         metavar="BYTES",
-        help="Largest IP packet that padding may make of a datagram.  [default: 1500]",
+        help="Largest IP packet that the padding of 2022 methods may make.  [default: 1500]",
     ),
     click.option(
         "--rule",
         "rules",
         multiple=True,
         metavar="RULE",
-        help='Who may reach what, as "deny to 10.0.0.0/8 port 25"; may be repeated, and the first '
-        "that holds decides.",
+        help='Who may reach what, such as "deny to 10.0.0.0/8 port 25"; may be repeated. The first '
+        "rule that holds decides.",
     ),
-    click.option("--acl", metavar="FILE", help="Rules of shadowsocks-libev or shadowsocks-rust."),
+    click.option(
+        "--acl",
+        type=FILE,
+        metavar="FILE",
+        help="ACL file of shadowsocks-libev or shadowsocks-rust, whose rules come after --rule.",
+    ),
     click.option(
         "--workers",
         metavar="NUMBER|auto",
-        help="Processes that serve, one for each core with auto.  [default: 1]",
+        help="How many processes serve; auto is one for each core.  [default: 1]",
     ),
     click.option(
-        "-n", "--nofile", type=int, metavar="NUMBER", help="Limit of open files.  [default: most]"
+        "-n",
+        "--nofile",
+        type=int,
+        metavar="NUMBER",
+        help="Limit of open files to set.  [default: as high as it may be]",
     ),
-    click.option("-a", "user", metavar="USER", help="Run as this user once it listens."),
-    _count("--max-connections", "Most connections at a time.  [default: as files allow]"),
-    _count("--max-connections-per-client", "Of one address or IPv6 /64.  [default: 4096]"),
-    _count("--max-handshakes", "Most unfinished handshakes.  [default: 4096]"),
-    _count("--max-handshakes-per-client", "Of one client.  [default: 1024]"),
-    _count("--max-drains", "Most failed connections kept open in silence.  [default: 4096]"),
-    _count("--max-drains-per-client", "Of one client.  [default: 64]"),
-    _count("--max-lookups-per-client", "Name look-ups of one client at a time.  [default: 8]"),
+    click.option("-a", "user", metavar="USER", help="Become this user once the ports are open."),
+    _count(
+        "--max-connections",
+        "Most connections at a time.  [default: as many as the limit of open files allows]",
+    ),
+    _count(
+        "--max-connections-per-client",
+        "The same of one client: an IPv4 address or an IPv6 network (/64).  [default: 4096]",
+    ),
+    _count(
+        "--max-handshakes",
+        "Most connections at a time that have not said yet what they want.  [default: 4096]",
+    ),
+    _count("--max-handshakes-per-client", "The same of one client.  [default: 1024]"),
+    _count(
+        "--max-drains",
+        "Most connections at a time that are kept open in silence after a wrong handshake, so "
+        "that probers learn nothing.  [default: 4096]",
+    ),
+    _count("--max-drains-per-client", "The same of one client.  [default: 64]"),
+    _count(
+        "--max-lookups-per-client", "Most names looked up at a time for one client.  [default: 8]"
+    ),
     click.option(
         "--access-log",
+        type=FILE,
         metavar="[FILE|-]",
         is_flag=False,
         flag_value="-",
-        help="Log a line for every connection, to FILE or standard output. Off unless asked for.",
+        help="Log a line for every connection and UDP association, to FILE or (-, the same as no "
+        "FILE) standard output.  [default: off]",
     ),
     click.option(
         "--log-format",
         type=click.Choice(["text", "json"]),
-        help="How lines are written.  [default: text]",
+        help="Form of log lines.  [default: text]",
     ),
     click.option(
         "--log-level",
@@ -146,23 +193,27 @@ key = _all(
         "-k",
         "--password",
         metavar="KEY",
-        help="Password, or for a 2022 method its key. Until fastsocks has overwritten its "
-        "arguments, a moment after the start, other users of this machine can read it, and shells "
-        "keep a history: better --password-file or FASTSOCKS_PASSWORD.",
+        help="Password; for a 2022 method a key (`fastsocks genkey`). Other users of this machine "
+        "can see it for a moment, and shells keep a history: better --password-file or the "
+        "variable FASTSOCKS_PASSWORD.",
     ),
     click.option(
-        "--password-file", metavar="FILE", help="File that has the password in its only line."
+        "--password-file",
+        type=FILE,
+        metavar="FILE",
+        help="File that has the password in its only line.",
     ),
     click.option(
         "--key",
         metavar="BASE64",
-        help="In the place of a password the key itself, as shadowsocks-libev has it.",
+        help="The key itself in the place of a password, as shadowsocks-libev takes it.",
     ),
     click.option(
         "-m",
         "--method",
         metavar="METHOD",
-        help="Encryption method; a good one is 2022-blake3-aes-128-gcm.",
+        shell_complete=complete_method,
+        help="Encryption method, the same at both ends; take 2022-blake3-aes-128-gcm.",
     ),
 )
 
@@ -180,21 +231,22 @@ listening = _all(
     click.option(
         "--protocols",
         metavar="NAMES",
-        help="What clients may speak on this port, of socks5, socks4 and http, with commas.  "
+        help="What clients may speak, told apart by their first byte: some of socks5,socks4,http.  "
         "[default: all three]",
     ),
     click.option(
         "--udp-address",
         metavar="ADDRESS",
-        help="IP address that UDP clients are told to send to, where it is another than that of "
-        "this host, as behind NAT.",
+        help="IP address that UDP clients are told to send to, where this host does not know it "
+        "itself, as behind NAT.  [default: the one that they reached it by]",
     ),
 )
 
 accounts_file = click.option(
     "--accounts-file",
+    type=FILE,
     metavar="FILE",
-    help="File of further users and hashes of their passwords, made by `fastsocks passwd`.",
+    help="File of users with hashes of their passwords, made by `fastsocks passwd`.",
 )
 
 binding = _all(
@@ -202,13 +254,13 @@ binding = _all(
         "--bind-address",
         multiple=True,
         metavar="ADDRESS",
-        help="IP address at which peers of clients connect (BIND), one IPv4 and one IPv6 at most."
-        "  [default: the one that leads to the expected peer]",
+        help="IP address at which a peer that a client expects (SOCKS BIND, as for FTP) can "
+        "connect; one IPv4 and one IPv6 at most.  [default: the one that leads to that peer]",
     ),
     click.option(
         "--bind-ports",
         metavar="FIRST-LAST",
-        help="Ports for that.  [default: any]",
+        help="Ports for that, as 50000-50100.  [default: any]",
     ),
     click.option(
         "--bind-timeout",
@@ -222,33 +274,33 @@ upstream = click.option(
     "--upstream",
     multiple=True,
     metavar="URL",
-    help="Dial through another server: ss://..., socks5:// or http://[USER:PASSWORD@]HOST[:PORT]; "
-    "several make a chain, in their order.",
+    help="Connect through another server: ss://..., socks5:// or "
+    "http://[USER:PASSWORD@]HOST[:PORT]; may be repeated, for a chain in that order.",
 )
 
 gssapi = _all(
     _flag(
         "--gssapi",
-        text="Let those use it who have a Kerberos ticket for it (RFC 1961); needs "
-        "fastsocks[gssapi].",
+        text="Let SOCKS5 clients log in by a Kerberos ticket (RFC 1961); needs fastsocks[gssapi].",
     ),
     click.option(
         "--gssapi-keytab",
+        type=FILE,
         metavar="FILE",
-        help="The service's Kerberos keys.  [default: the system's keytab]",
+        help="File of the service's Kerberos keys.  [default: the system's keytab]",
     ),
     click.option(
         "--gssapi-protection",
         multiple=True,
         type=click.Choice(["none", "integrity", "confidentiality"]),
-        help="Protection that clients may choose; may be repeated.  [default: integrity, "
-        "confidentiality]",
+        help="What Kerberos clients may choose as protection of their messages; may be repeated.  "
+        "[default: integrity, confidentiality]",
     ),
 )
 
 allow_private = _flag(
     "--allow-private",
-    text="Let clients reach this host, its network and other addresses that are not public.",
+    text="Let clients reach this host, its network and all else that is not public.",
 )
 
 allow_unencrypted = _flag(

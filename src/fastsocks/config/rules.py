@@ -128,7 +128,9 @@ def read_rule(text: str, source: str = "") -> Rule:
     except ValueError:
         quoted = True
     if quoted:
-        raise ConfigError("it has to begin with allow, deny or direct")
+        raise ConfigError(
+            'it has to begin with allow, deny or direct, such as "deny to 10.0.0.0/8 port 25"'
+        )
     if [token for token, _ in tokens] == ["all"]:
         tokens = []
     conditions: dict[str, list[str]] = {}

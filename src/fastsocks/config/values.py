@@ -255,6 +255,8 @@ def read_ip_addresses(value: object) -> tuple[str, ...]:
 def read_ports(value: object) -> tuple[int, int]:
     """Read a range of ports, ``FIRST-LAST``, or one."""
     first, _, last = str(value).partition("-")
+    if not (first.strip().isdecimal() and (last or first).strip().isdecimal()):
+        raise ConfigError("write FIRST-LAST, such as 50000-50100, or one port")
     return read_listening_port(first), read_listening_port(last or first)
 
 

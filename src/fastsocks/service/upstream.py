@@ -98,7 +98,9 @@ def read_upstream(url: str) -> Upstream:
         return found
     if scheme == "http":
         return HttpUpstream(*_read_proxy(url, "http", _HTTP_PORT))
-    raise ConfigError("url: it begins with none of ss://, socks5:// and http://")
+    raise ConfigError(
+        "url: write ss://METHOD:PASSWORD@HOST:PORT, socks5://HOST[:PORT] or http://HOST[:PORT]"
+    )
 
 
 def _read_proxy(url: str, scheme: str, port: int) -> tuple[Address, bytes | None, bytes | None]:

@@ -1,0 +1,1 @@
+fastsocks completion fish | source
