@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastsocks.config import LocalOptions, Options, ProxyOptions, ServerOptions, read_accounts
+from fastsocks.config import LocalOptions, Options, ProxyOptions, ServerOptions
 from fastsocks.errors import ConfigError
 
 CANARY = "canary-secret"
@@ -61,11 +61,11 @@ def test_options_of_every_service(make: Any, changes: dict[str, Any], message: s
         (proxy, {"gssapi_keytab": "f"}, "gssapi_keytab: it is not used: set gssapi"),
         (proxy, {"gssapi_protection": ()}, "gssapi_protection: one or more of none, integrity"),
         (proxy, {"gssapi_protection": ("privacy",)}, "gssapi_protection: one or more of none"),
-        (local, {"accounts": {"": "p"}}, "user: a name has 1 to 255 bytes, not 0"),
-        (local, {"accounts": {"n": ""}}, "user: a password has 1 to 255 bytes, not 0"),
-        (proxy, {"accounts": {"n" * 256: "p"}}, "user: a name has 1 to 255 bytes, not 256"),
-        (proxy, {"accounts": {"n": "é" * 128}}, "user: a password has 1 to 255 bytes, not 256"),
-        (proxy, {"accounts": {"n": "\ud800"}}, "user: a password that UTF-8 cannot write"),
+        (local, {"accounts": {"": "p"}}, "accounts: a name has 1 to 255 bytes, not 0"),
+        (local, {"accounts": {"n": ""}}, "accounts: a password has 1 to 255 bytes, not 0"),
+        (proxy, {"accounts": {"n" * 256: "p"}}, "accounts: a name has 1 to 255 bytes, not 256"),
+        (proxy, {"accounts": {"n": "é" * 128}}, "accounts: a password has 1 to 255 bytes, not 256"),
+        (proxy, {"accounts": {"n": "\ud800"}}, "accounts: a password that UTF-8 cannot write"),
     ],
 )
 def test_options_of_one_service(make: Any, changes: dict[str, Any], message: str) -> None:
@@ -78,25 +78,6 @@ def test_the_bounds_themselves_are_allowed() -> None:
     proxy(port=65535, timeout=0.001, grace=float("inf"), accounts={"n": "\udcff"})
     local(server_port=1)
     local(server_port=65535)
-
-
-def test_users_are_read_from_texts() -> None:
-    assert read_accounts(["a:1", "b:2:3", "c:"]) == {"a": "1", "b": "2:3", "c": ""}
-    assert read_accounts([]) == {}
-
-
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        ([CANARY], "user: write NAME:PASSWORD"),
-        ([f":{CANARY}"], "user: write NAME:PASSWORD"),
-        (["a:1", f"a:{CANARY}"], "user: 'a' is there twice"),
-    ],
-)
-def test_users_that_cannot_be_read(texts: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message) as caught:
-        read_accounts(texts)
-    assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize(

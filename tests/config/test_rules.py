@@ -184,6 +184,12 @@ def test_what_an_acl_cannot_say(file: Path, text: str, message: str) -> None:
         read_acl(file, server=False)
 
 
+def test_an_acl_that_is_no_text(file: Path) -> None:
+    file.write_bytes(b"example.com\n\xff\xfe\x00\n")
+    with pytest.raises(ConfigError, match="line 2: it is not UTF-8"):
+        read_acl(file, server=False)
+
+
 def test_names_are_no_clients_of_a_server(file: Path) -> None:
     file.write_text("[black_list]\n||example.com\n", "utf-8")
     with pytest.raises(ConfigError, match="line 2: on a server this list is of clients"):

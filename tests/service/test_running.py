@@ -98,6 +98,34 @@ def test_a_port_in_use_leaves_nothing_open(run: Any) -> None:
     run(scenario())
 
 
+def test_a_start_that_fails_leaves_nothing_open(run: Any) -> None:
+    async def scenario() -> None:
+        service = local_proxy()
+        (listening,) = service.bind()
+        closed = socket.socket()
+        closed.close()
+        listening.streams.append(closed)
+        with pytest.raises((OSError, ValueError)):
+            await service.start(listening)
+        assert listening.streams[0].fileno() == -1
+
+    run(scenario())
+
+
+def test_a_start_that_is_given_up_leaves_nothing_open(run: Any) -> None:
+    async def scenario() -> None:
+        service = local_proxy(addresses=("localhost",))
+        starting = asyncio.ensure_future(service.start())
+        await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    run(scenario())
+    # A socket that is still open warns now, and warnings are errors.
+    gc.collect()
+
+
 def test_a_service_starts_once(run: Any) -> None:
     async def scenario() -> None:
         service = local_proxy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,11 +13,18 @@ import pytest
 import trustme
 
 from fastsocks.config import ProxyOptions, ServerOptions
-from fastsocks.errors import AuthenticationError, ConfigError, DialError, ReplyError
+from fastsocks.errors import (
+    AuthenticationError,
+    ConfigError,
+    DialError,
+    FastsocksError,
+    ReplyError,
+)
 from fastsocks.service import Proxy, Server
 from fastsocks.service.tunnel import create_connection, open_connection
 from fastsocks.shadowsocks import generate_key
 from harness.loops import Run
+from harness.targets import reset
 
 METHODS = ["2022-blake3-aes-128-gcm", "aes-256-gcm", "aes-256-cfb", "none"]
 BLOB = bytes(range(256)) * 4096
@@ -213,12 +221,46 @@ def test_refusals_are_typed(run: Run[None]) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_a_server_that_breaks_off_is_typed(run: Run[None], scheme: str) -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        reset(writer.get_extra_info("socket").dup())
+        writer.transport.abort()
+
+    async def main() -> None:
+        async with _target(break_off) as port:
+            with pytest.raises(FastsocksError):
+                await open_connection(f"{scheme}://127.0.0.1:{port}", "127.0.0.1", 80)
+
+    run(main())
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_call_that_is_given_up_leaves_nothing_behind(run: Run[None], turns: int) -> None:
+    async def main() -> None:
+        unhandled: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
+        async with _target() as port, _proxy() as url:
+            opening = asyncio.ensure_future(open_connection(url, "127.0.0.1", port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            opening.cancel()
+            await asyncio.wait([opening])
+            del opening
+            gc.collect()
+        assert unhandled == []
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("url", "text"),
     [
         ("https://127.0.0.1:8080", "none of"),
         ("socks5://user:CANARY@", "host is missing"),
         ("socks5://user:CANARY@host:port", "socks5://"),
+        ("socks5://user:CANARY@host:0", "port 0"),
         ("ss://YWVzLTEyOC1nY206dGVzdA@h:1?plugin=obfs-local", "plugin"),
     ],
 )

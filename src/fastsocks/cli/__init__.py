@@ -7,10 +7,13 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line of this process, and exit."""
-    from .title import hide_secrets
+    try:
+        from .title import hide_secrets
 
-    # Before all that takes time: until then every user of this machine can read them.
-    hide_secrets()
-    from .commands import fastsocks
-
+        # Before all that takes time: until then every user of this machine can read them.
+        hide_secrets()
+        from .commands import fastsocks
+    except KeyboardInterrupt:
+        # As click ends from here on.
+        raise SystemExit("Aborted!") from None
     fastsocks(prog_name="fastsocks")

@@ -5,8 +5,9 @@ What a command needs is imported when it runs, so that ``--help`` and ``--versio
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,6 +56,11 @@ def failures() -> Iterator[None]:
         raise UsageFailure(str(error)) from error
     except ListenError as error:
         raise ListenFailure(str(error)) from error
+    except OSError as error:
+        # The reader of our output has gone: click ends quietly then.
+        if error.errno == errno.EPIPE:
+            raise
+        raise click.ClickException(error.strerror or str(error)) from error
 
 
 class _Commands(click.Group):
@@ -389,12 +395,13 @@ def _run_first(given: dict[str, Any]) -> None:
 def _start(found: Given, announce: Callable[[Sequence[Running]], None] | None = None) -> None:
     from .process import Start, run
 
-    run(
-        Start(
-            make=found.make,
-            options=found.configuration.process,
-            access_log=found.access_log,
-            warnings=found.configuration.warnings,
-            announce=announce,
-        )
+    start = Start(
+        make=found.make,
+        options=found.configuration.process,
+        access_log=found.access_log,
+        warnings=found.configuration.warnings,
+        announce=announce,
     )
+    # A request to stop, from before signals are taken over.
+    with suppress(KeyboardInterrupt):
+        run(start)

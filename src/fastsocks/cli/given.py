@@ -47,6 +47,7 @@ class Given:
         :raises ConfigError: an option is wrong.
         """
         import fastsocks
+        from fastsocks.config import at_its_source
 
         services = self.configuration.services
         if sockets and len(services) > 1:
@@ -67,7 +68,10 @@ class Given:
                 from fastsocks.service.shared_state import SharedState
 
                 shared = SharedState(workers)
-            found.append(kind(options, shared))
+            try:
+                found.append(kind(options, shared))
+            except ConfigError as error:
+                raise at_its_source(error, service.sources) from None
         return found
 
 
@@ -117,8 +121,6 @@ def with_password(given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _values(given: Mapping[str, Any], users: str) -> dict[str, Any]:
-    from fastsocks.config import read_accounts
-
     values = {name: value for name, value in given.items() if name not in NOT_KEYS}
     file = values.pop("access_log", None)
     if file is not None:
@@ -130,5 +132,5 @@ def _values(given: Mapping[str, Any], users: str) -> dict[str, Any]:
     if given.get("verbose"):
         values["log_level"] = "debug"
     if given.get("names"):
-        values[users] = read_accounts(given["names"])
+        values[users] = given["names"]
     return values

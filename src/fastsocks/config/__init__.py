@@ -1,9 +1,10 @@
 """Options of the services, and their readers: files, environment, URLs."""
 
-from .accounts import Accounts, read_accounts
+from .accounts import Accounts
 from .configuration import (
     Configuration,
     Configured,
+    at_its_source,
     configure_local,
     configure_proxy,
     configure_server,
@@ -33,10 +34,10 @@ __all__ = [
     "ServerEntry",
     "ServerOptions",
     "ServerURL",
+    "at_its_source",
     "configure_local",
     "configure_proxy",
     "configure_server",
     "is_first_run",
     "is_loopback",
-    "read_accounts",
 ]

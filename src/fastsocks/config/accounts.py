@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from fastsocks.errors import ConfigError
@@ -12,22 +12,6 @@ Accounts: TypeAlias = Mapping[str, str]
 
 #: RFC 1929: ULEN and PLEN are one byte each.
 LONGEST_CREDENTIAL = 255
-
-
-def read_accounts(texts: Iterable[str]) -> Accounts:
-    """Read users from texts of the form ``NAME:PASSWORD``; the name has no colon.
-
-    :raises ConfigError: a text has no colon or no name, or two have the same name.
-    """
-    accounts: dict[str, str] = {}
-    for text in texts:
-        name, colon, password = text.partition(":")
-        if not (name and colon):
-            raise ConfigError("user: write NAME:PASSWORD")
-        if name in accounts:
-            raise ConfigError(f"user: {name!r} is there twice")
-        accounts[name] = password
-    return accounts
 
 
 def check_accounts(accounts: Accounts) -> None:
@@ -40,6 +24,6 @@ def check_accounts(accounts: Accounts) -> None:
             try:
                 size = len(text.encode("utf-8", "surrogateescape"))
             except UnicodeEncodeError:
-                raise ConfigError(f"user: a {what} that UTF-8 cannot write") from None
+                raise ConfigError(f"accounts: a {what} that UTF-8 cannot write") from None
             if not 1 <= size <= LONGEST_CREDENTIAL:
-                raise ConfigError(f"user: a {what} has 1 to 255 bytes, not {size} (RFC 1929)")
+                raise ConfigError(f"accounts: a {what} has 1 to 255 bytes, not {size} (RFC 1929)")

@@ -93,7 +93,12 @@ def _read(path: str | os.PathLike[str]) -> _File:
         raise ConfigError(f"{name}: it is larger than {LARGEST} bytes, the most that is read")
     file = _File(name)
     current = file.lists[_BLACK]
-    for number, raw in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{name}: line {place}: it is not UTF-8") from None
+    for number, raw in enumerate(text.splitlines(), 1):
         line = raw.partition("#")[0].strip()
         if not line:
             continue

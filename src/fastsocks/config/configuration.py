@@ -301,10 +301,8 @@ class _Reading:
         try:
             return kind(**values)
         except ConfigError as error:
-            option, colon, text = str(error).partition(": ")
-            if colon and option in settings:
-                raise ConfigError(f"{settings[option].source}: {text}") from None
-            raise ConfigError(f"{where}{error}") from None
+            sources = {option: setting.source for option, setting in settings.items()}
+            raise at_its_source(error, sources, where) from None
 
     def _advise(self, options: Options) -> None:
         if (
@@ -324,6 +322,17 @@ class _Reading:
 
     def _warn(self, text: str) -> None:
         self._warnings.append(f"{self._where('')}{text}")
+
+
+def at_its_source(error: ConfigError, sources: Mapping[str, str], where: str = "") -> ConfigError:
+    """Return an error about an option as one about what set it.
+
+    :param sources: as in :class:`Configured`.
+    :param where: what precedes the text of an error about anything else.
+    """
+    option, _, text = str(error).partition(": ")
+    source = sources.get(option, "default")
+    return ConfigError(f"{where}{error}" if source == "default" else f"{source}: {text}")
 
 
 def _first_of_each(layers: Sequence[Layer]) -> dict[str, Setting]:

@@ -40,6 +40,9 @@ LOG_FORMATS = ("text", "json")
 #: An IPv4 host has to take datagrams of this many bytes (RFC 791 section 3.1).
 _LOWEST_MTU = 576
 
+#: More than any machine has cores; each has its part of the memory that all share.
+MOST_WORKERS = 1024
+
 #: Methods that encrypt nothing, as configurations write them.
 _UNENCRYPTED = ("none", "plain")
 
@@ -337,7 +340,7 @@ class ProcessOptions:
         for key, known in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
             if getattr(self, key) not in known:
                 raise ConfigError(f"{key}: it is one of {', '.join(known)}")
-        if self.workers < 0:
-            raise ConfigError(f"workers: {self.workers} is below 0")
+        if not 0 <= self.workers <= MOST_WORKERS:
+            raise ConfigError(f"workers: {self.workers} is not in 0..{MOST_WORKERS}")
         if self.nofile is not None and self.nofile < 1:
             raise ConfigError(f"nofile: {self.nofile} is below 1")

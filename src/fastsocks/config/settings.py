@@ -26,7 +26,7 @@ Layer: TypeAlias = Mapping[str, Setting]
 
 
 #: Flags that are not called as their keys are.
-_FLAGS = {"url": "ss:// URL", "rules": "--rule"}
+_FLAGS = {"url": "ss:// URL", "rules": "--rule", "users": "--user", "accounts": "--user"}
 
 
 def read_setting(key: Key, value: object, source: str) -> Setting:

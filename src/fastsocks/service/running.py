@@ -148,6 +148,15 @@ class Running:
             _log.warning("no TCP Fast Open: %s", obstacle)
         if listening is None:
             listening = await self._listen()
+        try:
+            self._begin(loop, listening)
+        except BaseException:
+            await self.close()
+            listening.close()
+            raise
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
+        options = self._options
         self._resolver = Resolver(
             loop,
             per_client=options.max_lookups_per_client,
@@ -209,10 +218,15 @@ class Running:
         def open_sockets() -> Listening:
             return bind(self._options, datagrams=self.binds_datagrams)
 
-        if any(map(is_name, self._options.addresses)):
-            # In a thread, because looking a name up would hold up the loop.
-            return await asyncio.to_thread(open_sockets)
-        return open_sockets()
+        if not any(map(is_name, self._options.addresses)):
+            return open_sockets()
+        # In a thread, because looking a name up would hold up the loop.
+        opening = asyncio.get_running_loop().run_in_executor(None, open_sockets)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)
+            raise
 
     def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:
         """Begin to relay datagrams.
@@ -296,6 +310,11 @@ class Running:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _close_opened(opening: asyncio.Future[Listening]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 class SocksRunning(Running):

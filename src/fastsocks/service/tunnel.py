@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..address import Address
-from ..errors import DialError, ProtocolError, TruncatedError
+from ..errors import DialError, ProtocolError, TruncatedError, UpstreamError
 from ..net import Dialer, Resolver
 from .limits import PAYLOAD_WAIT
 from .upstream import HttpUpstream, ShadowsocksUpstream, SocksUpstream, Upstream, read_upstream
@@ -45,7 +45,7 @@ async def open_connection(
     :param server_hostname: the name in the target's certificate; `host` by default.
     :raises ConfigError: the URL is malformed or not supported.
     :raises AddressError: `host` or `port` is no address.
-    :raises DialError: the server cannot be reached.
+    :raises DialError: the server cannot be reached, or breaks off before the target is.
     :raises ProtocolError: the SOCKS5 server or HTTP proxy refuses; ``reply`` says why. A
         Shadowsocks server has no way to tell: its refusal is a connection that ends or breaks.
     """
@@ -127,6 +127,8 @@ async def _connect(
     try:
         connection, _ = await loop.create_connection(lambda: entrance, sock=sock)
     except BaseException:
+        # Nobody will ask what became of the handshake.
+        entrance.opened.cancel()
         sock.close()
         raise
     try:
@@ -187,7 +189,9 @@ class _SocksEntrance(asyncio.Protocol):
             self._give_up(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._give_up(exc or ConnectionResetError("the server closed the connection"))
+        error = UpstreamError(f"the server broke the connection off: {exc or 'it ended'}")
+        error.__cause__ = exc
+        self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
         if not self.opened.done():

@@ -113,6 +113,8 @@ def _read_proxy(url: str, scheme: str, port: int) -> tuple[Address, bytes | None
         raise ConfigError(f"url: write {form}") from None
     if not parts.hostname:
         raise ConfigError(f"url: the host is missing in {form}")
+    if given == 0:
+        raise ConfigError("url: port 0 is not in 1..65535")
     username = None if parts.username is None else unquote_to_bytes(parts.username)
     password = None if username is None else unquote_to_bytes(parts.password or "")
     return _address(parts.hostname, port if given is None else given), username, password
