@@ -34,6 +34,22 @@ def messages(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
+def server_class(messages: Any) -> Any:
+    """FirstByteServer of the twin that the messages are of."""
+    implementation = "python" if messages.__name__.endswith("_py") else "cython"
+    return import_twin("fastsocks.socks", "_first_byte", implementation).FirstByteServer
+
+
+@pytest.fixture(scope="module")
+def server_classes() -> tuple[Any, ...]:
+    """Both at once."""
+    return tuple(
+        import_twin("fastsocks.socks", "_first_byte", one).FirstByteServer
+        for one in IMPLEMENTATIONS
+    )
+
+
+@pytest.fixture(scope="module")
 def message_twins() -> tuple[Any, ...]:
     """Both at once, for tests that compare them."""
     return tuple(import_twin("fastsocks.socks", "_messages", one) for one in IMPLEMENTATIONS)

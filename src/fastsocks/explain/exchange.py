@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.errors import ProtocolError, VersionError
 from fastsocks.request import HTTP, SOCKS4, SOCKS5
-from fastsocks.socks.first_byte import protocol_of
+from fastsocks.socks.protocols import protocol_of
 
 from . import http, shadowsocks, socks
 from .walk import explained

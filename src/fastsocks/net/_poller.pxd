@@ -22,8 +22,6 @@ cdef class Poller:
     cdef int _free
     cdef int _used
     cdef bint _held
-    # Whether something may be ready already that was watched since the last look.
-    cdef bint _connecting
 
     # The token of a new member.
     cdef uint64_t add(self, object owner, Handler handler) except 0
@@ -41,4 +39,3 @@ cdef class Poller:
     cdef int _open(self) except -1
     cdef int _shut(self) except -1
     cdef int _grow(self) except -1
-    cdef int _look(self) except -1

@@ -16,7 +16,6 @@ from fastsocks.net._epoll cimport (
     EPOLL_CTL_ADD,
     EPOLL_CTL_DEL,
     EPOLL_CTL_MOD,
-    EPOLLOUT,
     close,
     epoll_create1,
     epoll_event,
@@ -93,8 +92,6 @@ cdef class Poller:
         return 0
 
     cdef int watch(self, uint64_t token, int end, int fd, uint32_t events) except -1:
-        if events & EPOLLOUT:
-            self._connecting = True
         return _checked(watch(self._epoll, EPOLL_CTL_ADD, fd, events, token | end))
 
     cdef int watch_again(self, uint64_t token, int end, int fd, uint32_t events) except -1:
@@ -143,13 +140,6 @@ cdef class Poller:
         return 0
 
     def _poll(self):
-        self._connecting = False
-        self._look()
-        if self._connecting and self._epoll >= 0:
-            # What is near is connected by now: that saves a turn of the loop.
-            self._look()
-
-    cdef int _look(self) except -1:
         cdef epoll_event events[EVENT_BATCH]
         cdef int count = epoll_wait(self._epoll, events, EVENT_BATCH, 0)
         cdef int i
@@ -169,7 +159,6 @@ cdef class Poller:
                 self._loop.call_exception_handler(
                     {"message": "a ready descriptor was not handled", "exception": error}
                 )
-        return 0
 
 
 cdef int _checked(int result) except -1:

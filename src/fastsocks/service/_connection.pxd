@@ -34,7 +34,7 @@ cdef class Connection(Ending):
     cdef int open(self) except -1
     cdef int not_reached(self, object error) except -1
     cdef int connect(self, bytes wire) except -1
-    cdef int connected(self, bint settled) except -1
+    cdef int connected(self, bint settled, bint failing) except -1
     cdef bint send_reply(self) except -1
     cdef int read_payload(self) except -1
     cdef bytes payload_of(self, Py_ssize_t size)

@@ -18,7 +18,6 @@ from fastsocks.net._epoll cimport (
     ARRIVALS,
     EPOLLERR,
     EPOLLHUP,
-    EPOLLIN,
     EPOLLRDHUP,
     close,
     connect_to,
@@ -80,8 +79,7 @@ cdef class Connection(Ending):
         # An arrival is told once: what is not read now is to be remembered.
         cdef bint last = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
         if end == 1:
-            self.target_unread = last or events & EPOLLIN
-            return self.connected(True) if self.state == State.CONNECTING else 0
+            return self.connected(True, last) if self.state == State.CONNECTING else 0
         if self.state == State.HANDSHAKE:
             self.client_unread = last
             return self.read_handshake()
@@ -351,12 +349,13 @@ cdef class Connection(Ending):
         self.deadline = now() + acceptor.timeout
         if self.route.retry is not None:
             self.deadline = min(self.deadline, now() + _FAILOVER_WAIT)
-        return self.connected(result == 0)
+        return self.connected(result == 0, False)
 
-    cdef int connected(self, bint settled) except -1:
+    cdef int connected(self, bint settled, bint failing) except -1:
         """Go on if the target is connected.
 
         :param settled: whether the kernel says that connecting is over, one way or the other.
+        :param failing: whether it says that this socket may have failed.
         """
         cdef Py_ssize_t sent
         cdef int error
@@ -370,12 +369,17 @@ cdef class Connection(Ending):
             if sent < 0:
                 return self.dial_failed(<int>-sent)
             self.to_target = self.to_target[sent:]
-        elif not settled:
-            return self.await_target()
-        else:
+        elif failing:
             error = pending_error(self.target)
             if error:
                 return self.dial_failed(error)
+        elif not settled:
+            # What is near is connected by now, which nothing to send tells as well.
+            sent = send(self.target, NULL, 0)
+            if sent == -EAGAIN:
+                return self.await_target()
+            if sent < 0:
+                return self.dial_failed(<int>-sent)
         if not self.send_reply():
             return 0
         if self.to_target is not None:
@@ -450,7 +454,8 @@ cdef class Connection(Ending):
             acceptor.poller.watch_again(token, 0, client, ARRIVALS)
         if not self.target_watched:
             acceptor.poller.watch(token, 1, target, ARRIVALS)
-        elif self.target_unread:
+        else:
+            # What it had to say before is told again, and room to send no more.
             acceptor.poller.watch_again(token, 1, target, ARRIVALS)
         to_target, self.to_target = self.to_target, None
         to_client, self.from_target = self.from_target or b"", None
@@ -507,7 +512,7 @@ cdef class Connection(Ending):
         self.target_family = sock.family
         self.target = sock.detach()
         self.state = State.CONNECTING
-        self.acceptor.run(self, TARGET_READY)
+        self.acceptor.run(self, TARGET_READY, EPOLLERR)
 
     def not_dialed(self, error):
         """Take the failure of the dialer, a fault of ours among them."""
@@ -535,7 +540,7 @@ cdef class Connection(Ending):
         if self.target >= 0:
             close(self.target)
             self.target = -1
-            self.target_watched = self.target_unread = False
+            self.target_watched = False
         self.to_target = None
         self.route = route
         return self.open()

@@ -62,7 +62,6 @@ cdef class Ending:
     cdef bint target_watched
     # Whether the poller has told of something that is still to be read.
     cdef bint client_unread
-    cdef bint target_unread
     cdef State state
     cdef double deadline
     # Whether the client has sent anything at all.

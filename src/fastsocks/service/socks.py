@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from fastsocks.errors import AuthenticationError, CommandError
 from fastsocks.policy import UserCounters
-from fastsocks.request import CONNECT, SOCKS5, UDP_ASSOCIATE
-from fastsocks.socks import FirstByteServer, SocksServer
+from fastsocks.request import CONNECT, UDP_ASSOCIATE
+from fastsocks.socks import FirstByteServer
 
 from .reporting import ReportingService
 
@@ -70,11 +70,9 @@ class SocksService(ReportingService):
         #: There once the service runs, if it relays UDP.
         self.datagrams: Datagrams | None = None
 
-    def inbound(self, peer: Peer) -> SocksServer | FirstByteServer:
+    def inbound(self, peer: Peer) -> FirstByteServer:
         """Make the server's side of a handshake."""
         check = None if self.logins is None else partial(self.logins.check, peer)
-        if self._protocols == (SOCKS5,):
-            return SocksServer(check, self._commands, self._gssapi)
         return FirstByteServer(check, self._commands, self._protocols, self._gssapi)
 
     async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:

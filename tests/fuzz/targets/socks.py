@@ -12,7 +12,7 @@ import fastsocks.socks.server
 from fastsocks.address import Address
 from fastsocks.errors import DialError, ProtocolError
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
-from fastsocks.socks import FirstByteServer, SocksClient, SocksServer
+from fastsocks.socks import SocksClient, SocksServer
 from fastsocks.socks.gssapi import ClientNegotiation, Protection, ServerNegotiation
 from fastsocks.socks.socks4 import Socks4Server
 from toy_security import ToyContext
@@ -22,6 +22,10 @@ from ..oracle import Input, agree, finish, outcome, pieces_of
 
 _MESSAGES = {one: import_twin("fastsocks.socks", "_messages", one) for one in IMPLEMENTATIONS}
 _HEADERS = {one: import_twin("fastsocks.address", "_header", one) for one in IMPLEMENTATIONS}
+_SERVERS: dict[str, Any] = {
+    one: import_twin("fastsocks.socks", "_first_byte", one).FirstByteServer
+    for one in IMPLEMENTATIONS
+}
 _READERS = (
     "read_choice",
     "read_credentials",
@@ -58,8 +62,8 @@ def server(data: bytes) -> None:
     options, size = chosen.byte(), chosen.byte()
     wire = chosen.rest()
 
-    def make() -> FirstByteServer:
-        return FirstByteServer(
+    def make(implementation: str) -> Any:
+        return _SERVERS[implementation](
             _check if options & 1 else None,
             (CONNECT, BIND, UDP_ASSOCIATE) if options & 2 else (CONNECT,),
             gssapi=_server_negotiation if options & 4 else None,
@@ -68,7 +72,9 @@ def server(data: bytes) -> None:
     _on_both(make, partial(serve, wire=wire, size=size))
     # Whatever the way in which it is cut; HTTP has a target of its own, with less to compare.
     if wire[:1] in {b"\4", b"\5"} and not options & 4:
-        agree([("pieces", serve(make(), wire, size)), ("at once", serve(make(), wire, 0))])
+        for one in IMPLEMENTATIONS:
+            pieces, at_once = serve(make(one), wire, size), serve(make(one), wire, 0)
+            agree([("pieces", pieces), ("at once", at_once)])
 
 
 def server_4(data: bytes) -> None:
@@ -89,7 +95,7 @@ def client(data: bytes) -> None:
     options, size = chosen.byte(), chosen.byte()
     wire = chosen.rest()
 
-    def make() -> SocksClient:
+    def make(_: str) -> SocksClient:
         login: Any = {"username": b"user", "password": b"pass"} if options & 1 else {}
         negotiation = None
         if options & 4:
@@ -178,11 +184,11 @@ def _server_negotiation() -> ServerNegotiation:
     return ServerNegotiation(ToyContext(), _LEVELS)
 
 
-def _on_both(make: Callable[[], Any], play: Callable[[Any], object]) -> None:
+def _on_both(make: Callable[[str], Any], play: Callable[[Any], object]) -> None:
     found = []
     for one in IMPLEMENTATIONS:
         with _readers_of(one):
-            found.append((one, play(make())))
+            found.append((one, play(make(one))))
     agree(found)
 
 

@@ -1,0 +1,90 @@
+"""Several protocols on one port, in pure Python; the twin of ``_first_byte.pyx``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastsocks.request import CONNECT, PROTOCOLS
+
+from .protocols import server_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from fastsocks.address import Address
+    from fastsocks.errors import FastsocksError
+    from fastsocks.request import Request
+
+    from .gssapi import ProtectedStream, ServerNegotiation
+    from .http import Exchange, HttpServer
+    from .messages import Buffer
+    from .server import Check, SocksServer
+    from .socks4 import Socks4Server
+
+
+class FirstByteServer:
+    """One accepted connection of a client that speaks any of some protocols.
+
+    It only passes on: the first read decides to whom. A letter begins a method of HTTP; of
+    anything else the versions 5 and 4 are known.
+
+    :param check: as of :class:`.server.SocksServer`.
+    :param commands: likewise.
+    :param protocols: those that are spoken here, of :data:`fastsocks.request.PROTOCOLS`.
+    :param gssapi: as of :class:`.server.SocksServer`. The other protocols have none, and let
+        nobody in without a password where there is it.
+    """
+
+    __slots__ = ("_check", "_chosen", "_commands", "_gssapi", "_protocols")
+
+    #: A client is told what it did wrong.
+    silent = False
+
+    def __init__(
+        self,
+        check: Check | None = None,
+        commands: Collection[int] = (CONNECT,),
+        protocols: Collection[str] = PROTOCOLS,
+        gssapi: Callable[[], ServerNegotiation] | None = None,
+    ) -> None:
+        self._check = check
+        self._commands = commands
+        self._protocols = protocols
+        self._gssapi = gssapi
+        self._chosen: SocksServer | Socks4Server | HttpServer | None = None
+
+    @property
+    def codec(self) -> Exchange | ProtectedStream | None:
+        """What the relay needs for a plain HTTP request, or protects by GSSAPI; else None."""
+        return None if self._chosen is None else self._chosen.codec
+
+    @property
+    def pending(self) -> Awaitable[Request | None] | None:
+        """What the handshake waits for, other than the client."""
+        return None if self._chosen is None else self._chosen.pending
+
+    def receive(self, data: Buffer) -> Request | None:
+        """Take in what the client sent, cut anywhere.
+
+        :raises VersionError: it speaks none of the protocols.
+        :raises ProtocolError: what the server of its protocol raises.
+        """
+        if self._chosen is None:
+            self._chosen = server_of(
+                data[0], self._check, self._commands, self._protocols, self._gssapi
+            )
+        return self._chosen.receive(data)
+
+    def take_outgoing(self) -> bytes:
+        """Return what to send to the client now, and forget it."""
+        return b"" if self._chosen is None else self._chosen.take_outgoing()
+
+    def connected(self, bound: Address | None) -> bytes:
+        """Return what to send to the client once the dial stands."""
+        if self._chosen is None:
+            raise RuntimeError("there is no request to answer")
+        return self._chosen.connected(bound)
+
+    def failed(self, error: FastsocksError) -> bytes:
+        """Return what to send to the client before closing because of `error`."""
+        return b"" if self._chosen is None else self._chosen.failed(error)
