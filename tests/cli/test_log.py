@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,40 @@ def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     written = capsys.readouterr()
     assert written.out == ""
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d WARNING what happened\n", written.err)
+
+
+@pytest.mark.parametrize(("form", "start"), [("text", "<4>what"), ("json", '{"time"')])
+def test_the_journal_is_told_the_level(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, start: str
+) -> None:
+    with (tmp_path / "journal").open("w") as journal, (tmp_path / "other").open("w") as other:
+        found = os.fstat(journal.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        monkeypatch.setattr(sys, "stderr", journal)
+        monkeypatch.setattr(sys, "stdout", other)
+        _set_up(LogOptions(format=form, access_log="-"))
+        log.warning("what %s", "happened")
+        accesses.warning("who went where")
+    assert (tmp_path / "journal").read_text().startswith(start)
+    assert not (tmp_path / "other").read_text().startswith("<")
+
+
+def test_each_line_of_a_traceback_has_the_level_in_the_journal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "journal").open("w") as journal:
+        found = os.fstat(journal.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        monkeypatch.setattr(sys, "stderr", journal)
+        _set_up(LogOptions())
+        try:
+            raise ValueError("the cause")
+        except ValueError:
+            log.exception("failed")
+    lines = (tmp_path / "journal").read_text().splitlines()
+    assert lines[0] == "<3>failed"
+    assert lines[-1] == "<3>ValueError: the cause"
+    assert all(line.startswith("<3>") for line in lines)
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from fastsocks.errors import ConfigError
 
 #: Stands for standard output, as the file of an access log.
 STANDARD_OUTPUT = "-"
+
+#: Of syslog(3), for the journal of systemd.
+_PRIORITIES = {
+    logging.DEBUG: 7,
+    logging.INFO: 6,
+    logging.WARNING: 4,
+    logging.ERROR: 3,
+    logging.CRITICAL: 2,
+}
 
 
 @dataclass(frozen=True)
@@ -32,15 +42,14 @@ def set_up_log(options: LogOptions) -> None:
 
     :raises ConfigError: the file of the access log cannot be opened.
     """
-    formatter = _JSONFormatter() if options.format == "json" else _TextFormatter()
-    logging.basicConfig(level=options.level.upper(), handlers=[_handler(None, formatter)])
+    logging.basicConfig(level=options.level.upper(), handlers=[_handler(None, options.format)])
     # Not about connections: asyncio tells which selector it chose, and which calls are slow.
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.getLogger().level))
     if options.access_log is not None:
         accesses = logging.getLogger("fastsocks.access")
         accesses.setLevel(logging.INFO)
         accesses.propagate = False
-        accesses.addHandler(_handler(options.access_log, formatter))
+        accesses.addHandler(_handler(options.access_log, options.format))
 
 
 def name_worker(number: int) -> None:
@@ -51,12 +60,14 @@ def name_worker(number: int) -> None:
                 handler.formatter.worker = number
 
 
-def _handler(file: str | None, formatter: logging.Formatter) -> logging.Handler:
+def _handler(file: str | None, form: str) -> logging.Handler:
     handler: logging.Handler
-    if file is None:
-        handler = logging.StreamHandler(sys.stderr)
-    elif file == STANDARD_OUTPUT:
-        handler = logging.StreamHandler(sys.stdout)
+    formatter: logging.Formatter = _JSONFormatter() if form == "json" else _TextFormatter()
+    if file is None or file == STANDARD_OUTPUT:
+        stream = sys.stderr if file is None else sys.stdout
+        handler = logging.StreamHandler(stream)
+        if form == "text" and _is_journal(stream):
+            formatter = _JournalFormatter()
     else:
         # Opens the file anew once logrotate has moved it away; Windows does not let it.
         kind = logging.FileHandler if sys.platform == "win32" else _watched()
@@ -75,6 +86,17 @@ def _watched() -> type[logging.FileHandler]:
     return WatchedFileHandler
 
 
+def _is_journal(stream: TextIO) -> bool:
+    # systemd.exec(5) has the variable name what standard error or output was connected to.
+    if not (journal := os.environ.get("JOURNAL_STREAM")):
+        return False
+    try:
+        found = os.fstat(stream.fileno())
+    except OSError:
+        return False
+    return journal == f"{found.st_dev}:{found.st_ino}"
+
+
 class _TextFormatter(logging.Formatter):
     """Lines for people: time, level, message.
 
@@ -82,8 +104,8 @@ class _TextFormatter(logging.Formatter):
     must not be able to write lines of its own, or to a terminal.
     """
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    def __init__(self, line: str = "%(asctime)s %(levelname)s %(message)s") -> None:
+        super().__init__(line, "%Y-%m-%d %H:%M:%S")
         #: None where there is but one process.
         self.worker: int | None = None
 
@@ -95,6 +117,17 @@ class _TextFormatter(logging.Formatter):
         if self.worker is not None:
             record.message = f"worker {self.worker}: {record.message}"
         return super().formatMessage(record)
+
+
+class _JournalFormatter(_TextFormatter):
+    """Lines for systemd's journal: it has the time, and takes the level in front (sd-daemon(3))."""
+
+    def __init__(self) -> None:
+        super().__init__("%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+        return level + super().format(record).replace("\n", f"\n{level}")
 
 
 class _JSONFormatter(logging.Formatter):
