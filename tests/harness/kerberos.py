@@ -95,14 +95,18 @@ class Realm:
     ) -> None:
         self.stop()
 
+    def administer(self, request: str) -> None:
+        """Do what kadmin would."""
+        self._run("kadmin.local", "-q", request)
+
     def add(self, principal: str, *options: str) -> None:
         """Add a principal with a random key."""
-        self._run("kadmin.local", "-q", f"addprinc {' '.join(options)} -randkey {principal}")
+        self.administer(f"addprinc {' '.join(options)} -randkey {principal}")
 
     def keytab(self, name: str, *principals: str) -> Path:
         """Write the keys of `principals` to a file of that name, and change none of them."""
         path = self.folder / name
-        self._run("kadmin.local", "-q", f"ktadd -k {path} -norandkey {' '.join(principals)}")
+        self.administer(f"ktadd -k {path} -norandkey {' '.join(principals)}")
         return path
 
     def log_in(self, principal: str) -> None:

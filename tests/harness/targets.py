@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -213,5 +214,16 @@ def http_page(body: bytes) -> Handler:
         with contextlib.suppress(ConnectionResetError):
             while connection.recv(65536):
                 continue
+
+    return handler
+
+
+def tls_page(body: bytes, context: ssl.SSLContext) -> Handler:
+    """Return a handler like that of `http_page`, behind TLS."""
+    answer = http_page(body)
+
+    def handler(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            answer(secure)
 
     return handler
