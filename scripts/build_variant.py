@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".h", ".typed"}
+_SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".pxi", ".h", ".typed"}
 _FILES = ["setup.py", "pyproject.toml", "README.md", "LICENSE"]
 _FOLDERS = ["src/fastsocks", "build_support"]
 

@@ -91,7 +91,7 @@ def test_sdist_holds_the_cython_sources(copy: Path) -> None:
         names = {name.split("/", 1)[1] for name in file.getnames() if "/" in name}
     expected = {
         str(path.relative_to(ROOT))
-        for pattern in ("*.py", "*.pyx", "*.pxd", "*.pyi", "py.typed")
+        for pattern in ("*.py", "*.pyx", "*.pxd", "*.pxi", "*.pyi", "py.typed")
         for path in PACKAGE.rglob(pattern)
     }
     assert expected <= names

@@ -6,17 +6,17 @@ The ``_raw`` methods may run without the GIL, but never two at once on one objec
 
 from libc.stdint cimport uint8_t
 
-from .libcrypto cimport EVP_CIPHER, EVP_CIPHER_CTX
+from .libcrypto cimport EVP_CIPHER, EVP_CIPHER_CTX, OSSL_PARAM
 
 cdef enum:
     TAG_SIZE = 16
 
-# The state that XChaCha20 has beside ChaCha20-Poly1305; owned by one Aead.
+# What XChaCha20-Poly1305 has beside ChaCha20-Poly1305; owned by one Aead.
 cdef struct ExtendedNonce:
-    uint8_t key[32]
     # The first 16 bytes of the nonce that the subkey in use was derived for.
     uint8_t head[16]
     bint derived
+    # Owned: ChaCha20 under the key itself.
     EVP_CIPHER_CTX *block
 
 cdef class Aead:
@@ -25,16 +25,15 @@ cdef class Aead:
     cdef readonly size_t nonce_size
     # Borrowed: fetched once and kept for the life of the process.
     cdef const EVP_CIPHER *_cipher
-    # Owned; each is made when first needed, so a one-way Aead has only one.
-    cdef EVP_CIPHER_CTX *_sealing
-    cdef EVP_CIPHER_CTX *_opening
+    # Owned; made when first needed. It serves both directions.
+    cdef EVP_CIPHER_CTX *_context
     # Owned; NULL unless this is XChaCha20-Poly1305.
     cdef ExtendedNonce *_extended
+    # Of XChaCha20-Poly1305, the subkey in use.
     cdef uint8_t _key[32]
     cdef size_t _key_size
-    # Whether that context has yet to be given `_key`.
-    cdef bint _sealing_stale
-    cdef bint _opening_stale
+    # Whether the context was given `_key`.
+    cdef bint _keyed
 
     # The same cipher with another key, of the same size.
     cdef Aead with_key(self, const uint8_t *key)
@@ -50,7 +49,11 @@ cdef class Aead:
     cdef int open_raw(
         self, const uint8_t *nonce, const uint8_t *src, size_t n_with_tag, uint8_t *dst
     ) noexcept nogil
-    cdef int _set_nonce(self, const uint8_t *nonce, uint8_t *inner) noexcept nogil
+    # Readies the context for one record. Returns 1, or anything else if libcrypto fails.
+    cdef int _begin(
+        self, const uint8_t *nonce, bint encrypt, const OSSL_PARAM *params
+    ) noexcept nogil
+    cdef bytes _convert(self, nonce, data, bint seal)
 
 cdef class StreamCipher:
     cdef readonly str name

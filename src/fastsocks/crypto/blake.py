@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ..buffer import Buffer
+
 if TYPE_CHECKING:
     from blake3 import blake3
 
 
-def blake3_derive(context: str, material: bytes | bytearray | memoryview, length: int) -> bytes:
+def blake3_derive(context: str, material: Buffer, length: int) -> bytes:
     """Derive a subkey in BLAKE3's key derivation mode (SIP022 section 2.2).
 
     :param context: the purpose, hard-coded text.
@@ -19,7 +21,7 @@ def blake3_derive(context: str, material: bytes | bytearray | memoryview, length
     return _blake3()(material, derive_key_context=context).digest(length=length)
 
 
-def blake3_hash16(data: bytes | bytearray | memoryview) -> bytes:
+def blake3_hash16(data: Buffer) -> bytes:
     """Return the first 16 bytes of BLAKE3's hash, by which SIP023 names a PSK."""
     return _blake3()(data).digest(length=16)
 

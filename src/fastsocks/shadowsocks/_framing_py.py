@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-from ..crypto._primitives_py import Aead, Buffer, StreamCipher
+from ..buffer import Buffer
+from ..crypto._primitives_py import Aead, StreamCipher
 from ..errors import HeaderError
 
 TAG_SIZE = 16

@@ -6,7 +6,8 @@ The twin of ``_packets_2022.pyx``; see there for the same classes on libcrypto.
 from __future__ import annotations
 
 from ..address import Address
-from ..crypto._primitives_py import Aead, BlockCipher, Buffer, random_bytes
+from ..buffer import Buffer
+from ..crypto._primitives_py import Aead, BlockCipher, random_bytes
 from . import packet_faults as faults
 from ._packets_py import PacketCodec, PacketSession, read_contents
 from ._sessions_py import WINDOW_SIZE, ServerSession, SessionTable

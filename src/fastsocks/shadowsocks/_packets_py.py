@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from ..address import Address
 from ..address._header_py import read_address
-from ..crypto._primitives_py import Aead, Buffer, StreamCipher, hkdf_sha1, random_bytes
+from ..buffer import Buffer
+from ..crypto._primitives_py import Aead, StreamCipher, hkdf_sha1, random_bytes
 from . import packet_faults as faults
 from ._salts_py import SaltFilter
 from .methods import Method
