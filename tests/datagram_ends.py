@@ -16,6 +16,7 @@ import pytest
 
 from fastsocks.address import Address
 from fastsocks.errors import PolicyError, ResolveError
+from fastsocks.relay.tunnel import Tunnel
 from packet_ends import new_packet_client, new_packet_server
 from shadowsocks_ends import import_shadowsocks
 from twins import import_twin
@@ -243,11 +244,9 @@ class Engine:
         address = address_of(sock)
         return self.engine.associate(sock, client, port, tunnel, user), address
 
-    def tunnel(self, method: str, server: Address) -> Any:
+    def tunnel(self, method: str, server: Address) -> Tunnel:
         """Return a way to a Shadowsocks server."""
-        packets = new_packet_client(self.twin.shadowsocks, method)
-        family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-        return packets, (family, (server.host, server.port))
+        return new_tunnel(self.twin, method, server)
 
     async def dropped(self, reason: str, count: int = 1) -> None:
         """Wait until `count` datagrams were dropped for a reason, and none for another."""
@@ -256,6 +255,13 @@ class Engine:
             f"{count} dropped as {reason}: {self.counters.dropped}",
         )
         assert dict(self.counters.dropped) == {reason: count}
+
+
+def new_tunnel(twin: UdpTwin, method: str, server: Address, control: Any = None) -> Tunnel:
+    """Make a way to a Shadowsocks server, which lasts as long as `control`."""
+    packets = new_packet_client(twin.shadowsocks, method)
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    return Tunnel(packets, (family, (server.host, server.port)), control)
 
 
 async def settle(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:

@@ -15,6 +15,8 @@ from harness.listener import SocketAddress, refusing_address
 from harness.services import (
     Implementation,
     Service,
+    environment,
+    fastsocks_command,
     find_program,
     start_local,
     start_peer_server,
@@ -25,7 +27,7 @@ from harness.services import (
 from harness.shadowsocks import generate_key
 from harness.socks import ReplyError, Socks5Client, open_connection
 from harness.targets import ServingTarget, Target, echo, exchange, exchange_patterns, http_page
-from harness.udp import Echo, UdpAssociation
+from harness.udp import Echo, UdpAssociation, UdpTarget
 
 METHOD = "2022-blake3-aes-128-gcm"
 KEY = generate_key(METHOD)
@@ -135,11 +137,10 @@ def test_a_server_goes_through_another(hops: Hops, implementation: Implementatio
             METHOD, KEY, "--upstream", hops.url("socks"), implementation=implementation
         ) as server,
         start_local(server.address, METHOD, KEY, implementation=implementation) as local,
+        open_connection(local.address, target.address) as client,
     ):
-        server.process.wait_for_line("UDP is not relayed: a server's upstream is for TCP only")
-        with open_connection(local.address, target.address) as client:
-            client.send(b"ping")
-            assert client.read(4) == b"ping"
+        client.send(b"ping")
+        assert client.read(4) == b"ping"
 
 
 @pytest.mark.parametrize("chain", [("socks",), ("ss", "socks")], ids="-".join)
@@ -212,24 +213,123 @@ def test_an_association_ends_with_that_of_the_upstream(implementation: Implement
             assert client.control.read_to_end() == b""
 
 
-@pytest.mark.parametrize("name", ["ss", "rust", "chacha20-ietf-poly1305", "socks"])
-def test_datagrams_through_one_server(hops: Hops, name: str) -> None:
+DATAGRAM_CHAINS = [
+    ("ss",),
+    ("rust",),
+    ("chacha20-ietf-poly1305",),
+    ("socks",),
+    ("ss", "rust"),
+    ("rust", "ss"),
+    ("none", "aes-256-cfb"),
+    ("ss", "socks"),
+    ("socks", "ss"),
+    ("socks", "rust", "ss"),
+]
+
+
+@pytest.mark.parametrize("chain", DATAGRAM_CHAINS, ids="-".join)
+def test_datagrams(hops: Hops, chain: tuple[str, ...]) -> None:
     with Echo() as target:
-        service = hops.through(name)
+        service = hops.through(*chain)
         with UdpAssociation(service.address) as client:
-            for size in (1, 512, 1400):
+            for size in (1, 512, 1400, 20000):
                 assert client.exchange(bytes(size), target.address) == bytes(size)
 
 
-@pytest.mark.parametrize("chain", [("ss", "socks"), ("ss", "rust")], ids="-".join)
-def test_chains_offer_no_udp_and_no_bind(hops: Hops, chain: tuple[str, ...]) -> None:
-    service = hops.through(*chain)
-    service.process.wait_for_line("UDP is not offered: it cannot go through ss://")
-    for command in (socks.BIND, socks.UDP_ASSOCIATE):
-        with Socks5Client(service.address) as client:
-            client.negotiate()
-            client.send(socks.request(SocketAddress("127.0.0.1", 80), command))
-            assert client.read_reply().code == socks.COMMAND_NOT_SUPPORTED
+@pytest.mark.parametrize("chain", [("rust",), ("socks",), ("ss", "socks")], ids="-".join)
+def test_datagrams_of_a_server(
+    hops: Hops, implementation: Implementation, chain: tuple[str, ...]
+) -> None:
+    flags = [flag for name in chain for flag in ("--upstream", hops.url(name))]
+    with (
+        Echo() as target,
+        start_server(METHOD, KEY, *flags, implementation=implementation) as server,
+        start_local(server.address, METHOD, KEY, implementation=implementation) as local,
+        UdpAssociation(local.address) as client,
+        UdpAssociation(local.address) as other,
+    ):
+        for size in (1, 512, 1400):
+            assert client.exchange(bytes(size), target.address) == bytes(size)
+            assert other.exchange(bytes(size), target.address) == bytes(size)
+
+
+def test_datagrams_of_a_server_whose_upstream_is_down(implementation: Implementation) -> None:
+    with (
+        UdpTarget() as target,
+        refusing_address() as nobody,
+        start_server(
+            *(METHOD, KEY, "--upstream", f"socks5://{nobody}"), implementation=implementation
+        ) as server,
+        start_local(server.address, METHOD, KEY, implementation=implementation) as local,
+        UdpAssociation(local.address) as client,
+    ):
+        client.send(b"x", target.address)
+        server.process.wait_for_line(
+            f"127.0.0.1: upstream socks5://{nobody}: Connection refused .*upstream"
+        )
+        assert not target.was_reached
+
+
+def test_rules_choose_which_datagrams_go_directly(implementation: Implementation) -> None:
+    """Past an upstream that takes none: what is not direct goes nowhere."""
+    with Echo() as direct, UdpTarget() as other, refusing_address() as nobody:
+        rules = ("--rule", f"direct to 127.0.0.1 port {direct.address.port}")
+        flags = ("--upstream", f"http://{nobody}", *rules)
+        with (
+            start_proxy(*flags, implementation=implementation) as proxy,
+            start_server(METHOD, KEY, *flags, implementation=implementation) as server,
+            start_local(server.address, METHOD, KEY, implementation=implementation) as local,
+        ):
+            for service in (proxy, server):
+                service.process.wait_for_line("UDP goes where a rule says `direct` only")
+            for address in (proxy.address, local.address):
+                with UdpAssociation(address) as client:
+                    client.send(b"x", other.address)
+                    assert client.exchange(b"y", direct.address) == b"y"
+                    assert not other.was_reached
+
+
+def test_rules_lead_datagrams_of_local_past_its_server(implementation: Implementation) -> None:
+    with Echo() as direct, UdpTarget() as other, refusing_address() as nobody:
+        rule = f"direct to localhost, 127.0.0.1 port {direct.address.port}"
+        with (
+            start_local(
+                nobody, METHOD, KEY, "--rule", rule, implementation=implementation
+            ) as local,
+            UdpAssociation(local.address) as client,
+        ):
+            client.send(b"x", other.address)
+            assert client.exchange(b"y", direct.address) == b"y"
+            by_name = SocketAddress("localhost", direct.address.port)
+            assert client.exchange(b"z", by_name) == b"z"
+            assert not other.was_reached
+
+
+def test_a_server_of_datagrams_alone_wants_a_way_for_them(implementation: Implementation) -> None:
+    flags = ("-m", METHOD, "-k", KEY, "-p", "0", "-U", "--upstream", "http://127.0.0.1:9")
+    done = subprocess.run(
+        fastsocks_command("server", *flags),
+        env=environment(implementation),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "UDP cannot go through http://127.0.0.1:9; write tcp_only" in done.stderr
+
+
+def test_an_http_proxy_offers_no_udp_and_no_upstream_bind(
+    hops: Hops, implementation: Implementation
+) -> None:
+    flags = ("--upstream", hops.url("ss"), "--upstream", "http://127.0.0.1:9")
+    with start_proxy(*flags, implementation=implementation) as service:
+        service.process.wait_for_line("UDP is not offered: it cannot go through ss://")
+        for command in (socks.BIND, socks.UDP_ASSOCIATE):
+            with Socks5Client(service.address) as client:
+                client.negotiate()
+                client.send(socks.request(SocketAddress("127.0.0.1", 80), command))
+                assert client.read_reply().code == socks.COMMAND_NOT_SUPPORTED
 
 
 @pytest.mark.interop

@@ -67,3 +67,13 @@ def test_each_peer_of_a_bind_is_a_target() -> None:
     may_come = rules.bind(Request(Address.of("a.example", 1), command=BIND), PEER)
     assert may_come("198.51.100.7")
     assert not may_come("203.0.113.1")
+
+
+def test_datagrams() -> None:
+    rules = ruling("deny to 10.0.0.0/8", "direct to a.example, 192.0.2.0/24", by_name=True)
+    assert rules.datagram("198.51.100.1", None, NAME, None)
+    assert rules.datagram("198.51.100.1", None, Address.of("192.0.2.9", 53), None)
+    assert not rules.datagram("198.51.100.1", None, Address.of("b.example", 53), None)
+    for target, resolved in ((Address.of("10.0.0.1", 53), None), (NAME, "10.0.0.1")):
+        with pytest.raises(PolicyError):
+            rules.datagram("198.51.100.1", None, target, resolved)

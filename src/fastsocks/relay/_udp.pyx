@@ -23,7 +23,12 @@ from fastsocks.net._epoll cimport (
     epoll_wait,
 )
 from fastsocks.net._sockets cimport now
-from fastsocks.relay._udp_associations cimport Association, ClientPort, ServingPort
+from fastsocks.relay._udp_associations cimport (
+    Association,
+    ClientPort,
+    ServingPort,
+    new_tunnel_port,
+)
 from fastsocks.relay._udp_ports cimport (
     ARENA_SIZE,
     SLOT_HEADROOM,
@@ -31,12 +36,11 @@ from fastsocks.relay._udp_ports cimport (
     AssociationBase,
     EngineBase,
     Port,
-    TunnelPort,
 )
 from fastsocks.shadowsocks._packets cimport PacketCodec
 
 from fastsocks.address import Address
-from fastsocks.net import open_datagram_socket, watch_arrivals
+from fastsocks.net import watch_arrivals
 from fastsocks.relay._udp_ports import DatagramCounters
 
 cdef enum:
@@ -83,6 +87,7 @@ cdef class DatagramEngine(EngineBase):
         *,
         permit=None,
         judge=None,
+        find_tunnel=None,
         double timeout=300.0,
         Py_ssize_t capacity=4096,
         Py_ssize_t capacity_per_user=0,
@@ -97,6 +102,7 @@ cdef class DatagramEngine(EngineBase):
         self.resolver = resolver
         self.permit = permit
         self.judge = judge
+        self.find_tunnel = find_tunnel
         self._timeout = timeout
         self._interval = min(SWEEP_INTERVAL, timeout / 4)
         self._capacity = capacity
@@ -145,8 +151,11 @@ cdef class DatagramEngine(EngineBase):
         association.client = facing.expected
         facing.open(self, sock)
         try:
+            if tunnel is not None or self.find_tunnel is not None:
+                association.tunnel = new_tunnel_port(association)
             if tunnel is not None:
-                association.tunnel = self._open_tunnel(association, tunnel)
+                association.tunnel.renewed = False
+                association.tunnel.lead(tunnel)
         except BaseException:
             facing.shut()
             raise
@@ -180,19 +189,6 @@ cdef class DatagramEngine(EngineBase):
             self.loop.remove_reader(self.epoll)
             close(self.epoll)
             self.epoll = -1
-
-    cdef TunnelPort _open_tunnel(self, Association association, tunnel):
-        cdef TunnelPort port = TunnelPort.__new__(TunnelPort)
-        port.association = association
-        port.packets, (family, sockaddr) = tunnel
-        sock = open_datagram_socket(family)
-        try:
-            sock.connect(sockaddr)
-            port.open(self, sock)
-        except BaseException:
-            sock.close()
-            raise
-        return port
 
     def _poll(self):
         cdef epoll_event events[EVENT_BATCH]

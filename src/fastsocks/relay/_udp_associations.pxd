@@ -30,9 +30,6 @@ cdef class ClientPort(Port):
 cdef class Association(AssociationBase):
     #: Called once if it ends by itself, and not by :meth:`close`.
     cdef public object ended
-    #: Payload so far, in bytes.
-    cdef readonly uint64_t bytes_up
-    cdef readonly uint64_t bytes_down
     # The client's side: one of both.
     cdef ServingPort serving
     # Where its last datagram came to.
@@ -40,7 +37,8 @@ cdef class Association(AssociationBase):
     cdef ClientPort client_port
     cdef PacketSession session
     cdef bytes source_key
-    # The target's side: a tunnel, or sockets that are opened when they are needed.
+    # The target's side: a tunnel, if there is to be one, and sockets that are opened when they
+    # are needed.
     cdef TunnelPort tunnel
     cdef OutgoingPort outgoing_v4
     cdef OutgoingPort outgoing_v6
@@ -51,16 +49,16 @@ cdef class Association(AssociationBase):
     # Where the engine has a judge: its `targets` and `names`, of this association alone.
     cdef dict targets
     cdef dict names
+    # Where it has a tunnel: the ways of targets, by their wire forms.
+    cdef dict ways
     # Datagrams that wait for a name.
     cdef int waiting
-    cdef bint closed
 
     cdef int end(self) except -1
-    cdef int end_by_itself(self) except -1
     cdef int forward(
         self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1
-    cdef bint may_pass(self, const uint8_t* wire, Py_ssize_t wire_size) except -1
+    cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1
     cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1
     cdef OutgoingPort open_outgoing(self, int family)
     cdef bint find_target(
@@ -70,4 +68,4 @@ cdef class Association(AssociationBase):
     cdef int resolved(self, address, list infos, bytes payload) except -1
 
 
-cdef bytes key_of(const Name* name)
+cdef TunnelPort new_tunnel_port(AssociationBase association)

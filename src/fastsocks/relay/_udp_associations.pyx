@@ -18,17 +18,22 @@ from fastsocks.net._datagrams cimport (
     queue_datagram,
     same_name,
     set_port_of,
-    wire_before,
 )
 from fastsocks.net._epoll cimport AF_INET, AF_INET6
 from fastsocks.relay._udp_ports cimport (
+    BY_TUNNEL,
+    DIRECT,
+    FORBIDDEN,
+    LARGEST_PAYLOAD,
     SLOT_HEADROOM,
     SOCKS_HEADER,
+    WAITING,
     AssociationBase,
     EngineBase,
     OutgoingPort,
     Port,
     TunnelPort,
+    key_of,
 )
 from fastsocks.shadowsocks._packets cimport PacketInfo, PacketSession
 
@@ -40,9 +45,6 @@ from fastsocks.socks.datagrams import Reassembler
 cdef enum:
     # What sealing may add: the longest header of SIP022, its padding, and a tag.
     SEALING_ROOM = 2048
-    LARGEST_PAYLOAD = 65507
-    # Datagrams of one association that may wait for a name to be resolved.
-    WAITING = 16
     # Targets that an engine remembers as allowed.
     TARGETS = 4096
     # Targets of which one association remembers what its judge says.
@@ -55,7 +57,9 @@ cdef class ServingPort(Port):
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.engine
         cdef PacketInfo info
-        cdef uint8_t* out = engine.room(size)
+        # Sealing for a tunnel writes in front of the address.
+        cdef Py_ssize_t headroom = 0 if engine.find_tunnel is None else SLOT_HEADROOM
+        cdef uint8_t* out = engine.room(headroom + size) + headroom
         cdef Py_ssize_t opened
         cdef Association association
         cdef PacketSession session = None
@@ -64,7 +68,7 @@ cdef class ServingPort(Port):
         opened = self.packets.open_into(data, size, engine.time, out, &info)
         if opened < 0:
             return engine.drop_fault(opened)
-        engine.commit(size)
+        engine.commit(headroom + size)
         if info.session is not NULL:
             session = <PacketSession>info.session
             association = session.association
@@ -94,6 +98,8 @@ cdef class ServingPort(Port):
         association.serving = self
         association.client = source[0]
         association.session = session
+        if self.engine.find_tunnel is not None:
+            association.tunnel = new_tunnel_port(association)
         if session is not None:
             association.user = session.user
             session.association = association
@@ -197,11 +203,6 @@ cdef class Association(AssociationBase):
         """Whether it still relays."""
         return not self.closed
 
-    @property
-    def client_host(self):
-        """The IP address of the client."""
-        return Address(key_of(&self.client)).host
-
     def close(self):
         """End it, with all of its descriptors; again does nothing."""
         self.end()
@@ -238,62 +239,55 @@ cdef class Association(AssociationBase):
         self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1:
         """Send the client's payload on; it lies right behind its address."""
-        cdef EngineBase engine = self.engine
-        cdef uint8_t* out
-        cdef Py_ssize_t sealed
-        engine.touch(self)
+        cdef int way
+        self.engine.touch(self)
         if self.tunnel is not None:
-            if not self.may_pass(address, address_size):
-                return engine.drop("not-allowed")
-            out = engine.room(size + SEALING_ROOM)
-            sealed = self.tunnel.packets.seal_into(
-                None, address, address_size, payload, size, engine.time, out
-            )
-            engine.commit(sealed)
-            if sealed > LARGEST_PAYLOAD:
-                return engine.drop("oversize")
-            queue_datagram(engine.outbox, self.tunnel.fd, NULL, NULL, out, <int>sealed)
-        else:
-            if not (
-                address_size == self.latest_size
-                and memcmp(address, self.latest_wire, address_size) == 0
-            ) and not self.find_target(address, address_size, payload, size):
-                return 0
-            self.send_to_latest(payload, size)
-        engine.counters.packets_up += 1
-        engine.counters.bytes_up += size
-        self.bytes_up += size
-        return 0
+            way = self.way_to(address, address_size)
+            if way == FORBIDDEN:
+                return self.engine.drop("not-allowed")
+            if way == BY_TUNNEL:
+                return self.tunnel.send(address, address_size, payload, size)
+        if not (
+            address_size == self.latest_size
+            and memcmp(address, self.latest_wire, address_size) == 0
+        ) and not self.find_target(address, address_size, payload, size):
+            return 0
+        return self.send_to_latest(payload, size)
 
-    cdef bint may_pass(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
-        """Tell whether a target may be sent to the tunnel, behind which names are resolved."""
+    cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
+        """Return the Way to a target; names are resolved behind the tunnel."""
         cdef EngineBase engine = self.engine
         cdef bytes key
         cdef Reader reader
+        cdef int way = BY_TUNNEL
         if engine.judge is None and engine.permit is None:
-            return True
+            return BY_TUNNEL
         key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
-        if self.targets is None:
-            self.targets = {}
-        known = self.targets.get(key)
-        if known is None:
-            reader = reader_over(wire, wire_size)
-            address = take_address(&reader)
-            if address.is_name:
-                known = engine.judge is None or self.judged(address, None)
-            else:
-                known = engine.check(self, address, None) is not None
-            if len(self.targets) >= JUDGED:
-                self.targets.clear()
-            self.targets[key] = known
-        return known
+        if self.ways is None:
+            self.ways = {}
+        known = self.ways.get(key)
+        if known is not None:
+            return known
+        reader = reader_over(wire, wire_size)
+        address = take_address(&reader)
+        if engine.judge is not None:
+            way = self.judged(address, None)
+        if way == BY_TUNNEL and not address.is_name and engine.permit is not None:
+            try:
+                engine.permit(address)
+            except FastsocksError:
+                way = FORBIDDEN
+        if len(self.ways) >= JUDGED:
+            self.ways.clear()
+        self.ways[key] = way
+        return way
 
-    cdef bint judged(self, address, resolved) except -1:
+    cdef int judged(self, address, resolved) except -1:
         try:
-            self.engine.judge(self.client_host, self.user, address, resolved)
+            direct = self.engine.judge(self.client_host, self.user, address, resolved)
         except FastsocksError:
-            return False
-        return True
+            return FORBIDDEN
+        return DIRECT if direct else BY_TUNNEL
 
     cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1:
         cdef OutgoingPort port
@@ -310,7 +304,7 @@ cdef class Association(AssociationBase):
         queue_datagram(
             self.engine.outbox, port.fd, &self.latest_target, NULL, payload, <int>size
         )
-        return 0
+        return self.sent(size)
 
     cdef OutgoingPort open_outgoing(self, int family):
         cdef OutgoingPort port = OutgoingPort.__new__(OutgoingPort)
@@ -404,9 +398,6 @@ cdef class Association(AssociationBase):
         self.latest_size = 0
         name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(allowed))
         self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), size)
-        engine.counters.packets_up += 1
-        engine.counters.bytes_up += size
-        self.bytes_up += size
         return engine.flush()
 
     cdef int backward(
@@ -450,6 +441,15 @@ cdef class Association(AssociationBase):
         return 0
 
 
+cdef TunnelPort new_tunnel_port(AssociationBase association):
+    """Make the way of an association through servers, which it looks for when it needs it."""
+    cdef TunnelPort port = TunnelPort.__new__(TunnelPort)
+    port.association = association
+    port.fd = -1
+    port.renewed = True
+    return port
+
+
 async def _resolve(Association association, address, payload):
     client = association.client_host
     try:
@@ -460,9 +460,3 @@ async def _resolve(Association association, address, payload):
         association.resolved(address, infos, payload)
     finally:
         association.waiting -= 1
-
-
-cdef bytes key_of(const Name* name):
-    cdef uint8_t wire[19]
-    cdef int size = wire_before(name, wire + 19)
-    return PyBytes_FromStringAndSize(<char*>wire + 19 - size, size)

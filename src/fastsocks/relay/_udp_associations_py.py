@@ -1,7 +1,7 @@
 """What the UDP relay does for one client: pure Python.
 
 Part of ``_udp_py.py``. An association has a side that faces its client, a Shadowsocks or a SOCKS
-one, and a side that faces targets, which is in ``_udp_ports_py.py``.
+one, and sides that face targets: ``_udp_ports_py.py`` and ``_udp_tunnel_py.py``.
 """
 
 from __future__ import annotations
@@ -9,24 +9,35 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from enum import Enum
 from time import monotonic, time
 from typing import TYPE_CHECKING, cast
 
 from ..errors import PolicyError, ProtocolError
 from ..socks.datagrams import Reassembler, build_datagram
-from ._udp_ports_py import ListeningPort, Port, Targets, TunnelPort, open_tunnel
+from ._udp_ports_py import ListeningPort, Port, Targets
+from ._udp_tunnel_py import TunnelSide
 
 if TYPE_CHECKING:
     from ..address import Address
     from ..shadowsocks.packets import PacketCodec, PacketSession
-    from ._udp_ports_py import SockAddr, Tunnel
+    from ._udp_ports_py import SockAddr
     from ._udp_py import DatagramEngine
+    from .tunnel import Tunnel
 
 # SIP022 3.2.4 wants sessions to live at least this long, in seconds.
 _SHORTEST_SESSION = 60.0
 
 # Targets of which one association remembers what its rules say.
 _JUDGED = 256
+
+
+class Way(Enum):
+    """What an engine's judge says of a target."""
+
+    FORBIDDEN = 0
+    BY_TUNNEL = 1
+    DIRECT = 2
 
 
 class Association:
@@ -46,36 +57,57 @@ class Association:
         #: Seconds that it may be idle.
         self.timeout = engine.timeout
         self.touched = monotonic()
-        self.targets: Targets | TunnelPort
-        self._judged: dict[tuple[bytes, str | None], bool] = {}
+        self._direct = Targets(self)
+        #: None where all goes directly.
+        self.tunnel = TunnelSide(self) if engine.find_tunnel is not None else None
+        self._judged: dict[tuple[bytes, str | None], Way] = {}
 
     @property
     def client_host(self) -> str:
         """The IP address of the client."""
         raise NotImplementedError
 
-    def may_reach(self, address: Address, resolved: str | None = None) -> bool:
+    def way_to(self, address: Address, resolved: str | None = None) -> Way:
         """Tell what the engine's judge says of a target, as :attr:`DatagramEngine.judge` has it."""
         if self.engine.judge is None:
-            return True
+            return Way.BY_TUNNEL
         key = address.wire, resolved
         known = self._judged.get(key)
         if known is None:
             try:
-                self.engine.judge(self.client_host, self.user, address, resolved)
+                direct = self.engine.judge(self.client_host, self.user, address, resolved)
             except PolicyError:
-                known = False
+                known = Way.FORBIDDEN
             else:
-                known = True
+                known = Way.DIRECT if direct else Way.BY_TUNNEL
             if len(self._judged) >= _JUDGED:
                 self._judged.clear()
             self._judged[key] = known
         return known
 
+    def may_reach(self, address: Address, resolved: str | None = None) -> bool:
+        """Tell whether a target may be sent to; see :meth:`way_to`."""
+        return self.way_to(address, resolved) is not Way.FORBIDDEN
+
     def forward(self, address: Address, payload: bytes) -> None:
         """Carry the client's payload to `address`."""
         self.engine.touch(self)
-        self.targets.send(address, payload)
+        way = Way.DIRECT if self.tunnel is None else self.way_to(address)
+        if way is Way.DIRECT or self.tunnel is None:
+            self._direct.send(address, payload)
+        elif way is Way.FORBIDDEN or not self._is_permitted(address):
+            self.engine.drop("not-allowed")
+        else:
+            self.tunnel.send(address, payload)
+
+    def _is_permitted(self, address: Address) -> bool:
+        if self.engine.permit is None or address.is_name:
+            return True
+        try:
+            self.engine.permit(address)
+        except PolicyError:
+            return False
+        return True
 
     def backward(self, address: Address, payload: bytes) -> None:
         """Carry a target's payload to the client.
@@ -119,7 +151,9 @@ class Association:
         if self.active:
             self.active = False
             self.engine.forget(self)
-            self.targets.close()
+            self._direct.close()
+            if self.tunnel is not None:
+                self.tunnel.close()
 
     def end_by_itself(self) -> None:
         """End it, and tell so."""
@@ -171,7 +205,6 @@ class _ShadowsocksAssociation(Association):
         self._source = source
         self._arrival = port.arrival
         self._session = session
-        self.targets = Targets(self)
         port.associations.add(self)
         if session is None:
             port.by_source[source] = self
@@ -225,7 +258,8 @@ class SocksAssociation(Association):
         self._port = client[1]
         self._source: SockAddr | None = None
         self._reassembler = Reassembler()
-        self.targets = Targets(self) if tunnel is None else open_tunnel(self, tunnel)
+        if tunnel is not None:
+            self.tunnel = TunnelSide(self, tunnel)
         self._facing = _ClientPort(self, sock)
         engine.admit(self)
 

@@ -3,6 +3,12 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from fastsocks.net._datagrams cimport BATCH, Arrival, Inbox, Name, Outbox
 from fastsocks.shadowsocks._packets cimport SEAL_HEADROOM, PacketCodec
 
+# What an engine's judge says of a target.
+cdef enum Way:
+    FORBIDDEN
+    BY_TUNNEL
+    DIRECT
+
 cdef enum:
     SLOT_SIZE = 0x10000
     # In front of a datagram: what sealing it may need there.
@@ -10,6 +16,9 @@ cdef enum:
     ARENA_SIZE = BATCH * SLOT_SIZE
     # RSV and FRAG (RFC 1928 section 7).
     SOCKS_HEADER = 3
+    LARGEST_PAYLOAD = 65507
+    # Datagrams of one association that may wait for a name to be resolved, or for a tunnel.
+    WAITING = 16
 
 
 cdef class DatagramCounters:
@@ -28,6 +37,8 @@ cdef class EngineBase:
     cdef object resolver
     cdef object permit
     cdef object judge
+    # Whether every association has a way through servers, and how that is found.
+    cdef object find_tunnel
     cdef set tasks
     # The address to send to targets from, by family.
     cdef dict local
@@ -61,6 +72,7 @@ cdef class EngineBase:
     cdef int send_queued(self) noexcept
     cdef int not_sent(self, uint64_t count) noexcept
     cdef int drop(self, str reason) except -1
+    cdef int drop_many(self, str reason, Py_ssize_t count) except -1
     cdef int drop_fault(self, Py_ssize_t fault) except -1
     cdef bytes check(self, AssociationBase association, address, resolved)
     cdef bytes choose(self, AssociationBase association, name, infos)
@@ -85,6 +97,9 @@ cdef class Port:
 
 cdef class AssociationBase:
     cdef readonly object user
+    #: Payload so far, in bytes.
+    cdef readonly uint64_t bytes_up
+    cdef readonly uint64_t bytes_down
     cdef EngineBase engine
     # Where answers go.
     cdef Name client
@@ -92,8 +107,11 @@ cdef class AssociationBase:
     cdef double touched
     # The same as a number, each its own.
     cdef uint64_t use
+    cdef bint closed
 
-    cdef bint judged(self, address, resolved) except -1
+    cdef int sent(self, Py_ssize_t size) noexcept
+    cdef int end_by_itself(self) except -1
+    cdef int judged(self, address, resolved) except -1
     cdef int backward(
         self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1
@@ -105,4 +123,31 @@ cdef class OutgoingPort(Port):
 
 cdef class TunnelPort(Port):
     cdef AssociationBase association
+    # None until the way is known.
     cdef PacketCodec packets
+    # What it lasts as long as, or None.
+    cdef object control
+    # Whether the association looks for another one where this one is lost.
+    cdef bint renewed
+    # The task that looks for the way, and what waits for it: address headers and payloads.
+    cdef object finding
+    cdef list waiting
+    # Not before then is another one looked for, by the clock of now().
+    cdef double rests_until
+
+    cdef int lead(self, tunnel) except -1
+    cdef int send(
+        self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
+    ) except -1
+    cdef int hold(
+        self,
+        const uint8_t* address,
+        Py_ssize_t address_size,
+        const uint8_t* payload,
+        Py_ssize_t size,
+    ) except -1
+    cdef int found(self, tunnel) except -1
+    cdef int failed(self) except -1
+
+
+cdef bytes key_of(const Name* name)

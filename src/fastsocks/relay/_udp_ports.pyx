@@ -12,9 +12,11 @@ one queue is sent before either is used again.
    socket's turn begins with one.
 """
 
+import time
 from collections import Counter
 
-from libc.stdint cimport uint8_t, uint64_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from fastsocks.net._datagrams cimport (
@@ -25,6 +27,7 @@ from fastsocks.net._datagrams cimport (
     flush_outbox,
     message_at,
     message_size,
+    queue_datagram,
     receive_batch,
     segment_size,
     wire_before,
@@ -35,8 +38,11 @@ from fastsocks.shadowsocks._packets cimport PacketInfo
 
 from fastsocks.address import Address
 from fastsocks.errors import FastsocksError
-from fastsocks.net import has_route
+from fastsocks.net import has_route, open_datagram_socket
 from fastsocks.shadowsocks.packet_faults import packet_error
+
+# Seconds for which an association whose tunnel cannot be had looks for none.
+cdef double REST = 1.0
 
 
 cdef class DatagramCounters:
@@ -90,6 +96,10 @@ cdef class EngineBase:
         self.counters.dropped[reason] += 1
         return 0
 
+    cdef int drop_many(self, str reason, Py_ssize_t count) except -1:
+        self.counters.dropped[reason] += count
+        return 0
+
     cdef int drop_fault(self, Py_ssize_t fault) except -1:
         reason = self.faults.get(fault)
         if reason is None:
@@ -108,7 +118,7 @@ cdef class EngineBase:
                 self.permit(dialed)
             except FastsocksError:
                 return None
-        if self.judge is not None and not association.judged(
+        if self.judge is not None and FORBIDDEN == association.judged(
             address, None if resolved is None else resolved.host
         ):
             return None
@@ -193,8 +203,24 @@ cdef class Port:
 cdef class AssociationBase:
     """What engine and ports know of an association."""
 
-    cdef bint judged(self, address, resolved) except -1:
-        """Tell what the engine's judge says of a target."""
+    @property
+    def client_host(self):
+        """The IP address of the client."""
+        return Address(key_of(&self.client)).host
+
+    cdef int sent(self, Py_ssize_t size) noexcept:
+        """Count a payload of the client, of `size` bytes."""
+        self.engine.counters.packets_up += 1
+        self.engine.counters.bytes_up += size
+        self.bytes_up += size
+        return 0
+
+    cdef int end_by_itself(self) except -1:
+        """End it, and tell so."""
+        raise NotImplementedError
+
+    cdef int judged(self, address, resolved) except -1:
+        """Return the Way that the engine's judge leads to a target."""
         raise NotImplementedError
 
     cdef int backward(
@@ -220,7 +246,114 @@ cdef class OutgoingPort(Port):
 
 
 cdef class TunnelPort(Port):
-    """Faces a Shadowsocks server: connected to it."""
+    """Faces a Shadowsocks or SOCKS5 server: connected to it, once it is known."""
+
+    cdef int lead(self, tunnel) except -1:
+        """Connect to where `tunnel` says."""
+        family, sockaddr = tunnel.server
+        sock = open_datagram_socket(family)
+        try:
+            sock.connect(sockaddr)
+            self.open(self.association.engine, sock)
+        except BaseException:
+            sock.close()
+            raise
+        self.packets = tunnel.packets
+        self.control = tunnel.control
+        if self.control is not None:
+            self.control.ended = self._lost
+        return 0
+
+    cdef int send(
+        self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
+    ) except -1:
+        """Send a payload, or let it wait; SEAL_HEADROOM bytes in front of it are free."""
+        cdef EngineBase engine = self.association.engine
+        cdef uint8_t* out
+        cdef Py_ssize_t sealed
+        if self.fd < 0:
+            return self.hold(address, address_size, payload, size)
+        out = engine.room(size + self.packets.overhead)
+        sealed = self.packets.seal_into(
+            None, address, address_size, payload, size, engine.time, out
+        )
+        engine.commit(sealed)
+        if sealed > LARGEST_PAYLOAD:
+            return engine.drop("oversize")
+        queue_datagram(engine.outbox, self.fd, NULL, NULL, out, <int>sealed)
+        return self.association.sent(size)
+
+    cdef int hold(
+        self,
+        const uint8_t* address,
+        Py_ssize_t address_size,
+        const uint8_t* payload,
+        Py_ssize_t size,
+    ) except -1:
+        cdef EngineBase engine = self.association.engine
+        if self.finding is None:
+            if now() < self.rests_until:
+                return engine.drop("upstream")
+            self.waiting = []
+            self.finding = engine.loop.create_task(_find_tunnel(self))
+            engine.tasks.add(self.finding)
+            self.finding.add_done_callback(engine.tasks.discard)
+        if len(self.waiting) >= WAITING:
+            return engine.drop("waiting")
+        self.waiting.append(
+            (
+                PyBytes_FromStringAndSize(<const char*>address, address_size),
+                PyBytes_FromStringAndSize(<const char*>payload, size),
+            )
+        )
+        return 0
+
+    cdef int found(self, tunnel) except -1:
+        """Send what waited for a way."""
+        cdef EngineBase engine = self.association.engine
+        cdef bytes address, payload
+        cdef uint8_t* work
+        try:
+            self.lead(tunnel)
+        except OSError:
+            if tunnel.control is not None:
+                tunnel.control.close()
+            return self.failed()
+        self.finding = None
+        waiting, self.waiting = self.waiting, None
+        engine.time = <int64_t>time.time()
+        for address, payload in waiting:
+            work = engine.room(SLOT_HEADROOM + len(payload)) + SLOT_HEADROOM
+            memcpy(work, PyBytes_AS_STRING(payload), len(payload))
+            engine.commit(SLOT_HEADROOM + len(payload))
+            self.send(
+                <const uint8_t*>PyBytes_AS_STRING(address), len(address), work, len(payload)
+            )
+        return engine.flush()
+
+    cdef int failed(self) except -1:
+        """Drop what waited, and rest."""
+        self.finding = None
+        waiting, self.waiting = self.waiting, None
+        self.rests_until = now() + REST
+        return self.association.engine.drop_many("upstream", len(waiting))
+
+    def _lost(self):
+        self.association.engine.flush()
+        self.shut()
+        if not self.renewed:
+            self.association.end_by_itself()
+
+    cdef int shut(self) except -1:
+        Port.shut(self)
+        if self.finding is not None:
+            self.finding.cancel()
+            self.finding = self.waiting = None
+        control, self.control = self.control, None
+        if control is not None:
+            control.ended = None
+            control.close()
+        return 0
 
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.engine
@@ -238,3 +371,18 @@ cdef class TunnelPort(Port):
         return self.association.backward(
             <uint8_t*>info.address, info.address_size, <uint8_t*>info.payload, opened
         )
+
+
+async def _find_tunnel(TunnelPort port):
+    try:
+        tunnel = await port.association.engine.find_tunnel(port.association.client_host)
+    except FastsocksError:
+        port.failed()
+    else:
+        port.found(tunnel)
+
+
+cdef bytes key_of(const Name* name):
+    cdef uint8_t wire[19]
+    cdef int size = wire_before(name, wire + 19)
+    return PyBytes_FromStringAndSize(<char*>wire + 19 - size, size)

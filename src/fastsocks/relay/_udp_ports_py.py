@@ -1,4 +1,4 @@
-"""The sockets of the pure-Python UDP relay, and how its associations reach targets."""
+"""The sockets of the pure-Python UDP relay, and how its associations reach targets directly."""
 
 from __future__ import annotations
 
@@ -7,27 +7,24 @@ import errno
 import socket
 from collections.abc import Iterable
 from functools import lru_cache
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..address import Address
-from ..errors import FastsocksError, PolicyError, ProtocolError
-from ..net import open_datagram_socket, receive_with_arrival, watch_arrivals
+from ..errors import FastsocksError, PolicyError
+from ..net import receive_with_arrival, watch_arrivals
 
 if TYPE_CHECKING:
     from ..net.datagrams import Arrival
     from ..net.resolve import AddrInfo
-    from ..shadowsocks.packets import PacketCodec
     from ._udp_associations_py import Association
     from ._udp_py import DatagramEngine
 
 # A socket address as sendto() takes it.
 SockAddr: TypeAlias = tuple[Any, ...]
-# A codec towards a Shadowsocks server, and family and address of its UDP port.
-Tunnel: TypeAlias = "tuple[PacketCodec, tuple[int, SockAddr]]"
 
-# Datagrams of one association that may wait for names to be resolved.
-_WAITING = 16
+#: Datagrams of one association that may wait for names to be resolved, or for a tunnel.
+WAITING = 16
 
 # Names of which one association remembers the address that it sends to, and for how long after
 # the last datagram (in seconds): QUIC must not move because an answer of the DNS did.
@@ -37,7 +34,8 @@ _NAME_SECONDS = 60.0
 # Datagrams that one socket takes in before the others have their turn.
 _ROUNDS = 32
 
-_UNREACHABLE = frozenset(
+#: No way leads there, or none now.
+UNREACHABLE = frozenset(
     (
         *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN),
         *(errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT),
@@ -46,9 +44,6 @@ _UNREACHABLE = frozenset(
 
 # What says nothing of another address of the same name.
 _NOT_ABOUT_THE_WAY = (errno.EAGAIN, errno.ENOBUFS, errno.EMSGSIZE)
-
-# What a connected socket reports of earlier datagrams.
-_FROM_ICMP = _UNREACHABLE | {errno.ECONNREFUSED}
 
 
 class Port(asyncio.DatagramProtocol):
@@ -155,53 +150,6 @@ class ListeningPort(Port):
         super().close()
 
 
-class TunnelPort(Port):
-    """Faces a Shadowsocks server."""
-
-    def __init__(self, association: Association, sock: socket.socket, packets: PacketCodec) -> None:
-        super().__init__(association.engine, sock)
-        self._association = association
-        self._packets = packets
-
-    def send(self, address: Address, payload: bytes) -> None:
-        """Send a payload to `address`, of which the server is told."""
-        if not (self._is_permitted(address) and self._association.may_reach(address)):
-            self.engine.drop("not-allowed")
-            return
-        packet = self._packets.seal(address, payload, time())
-        outcome = self._send(packet)
-        if outcome is not None and outcome.errno in _FROM_ICMP:
-            # That was about an earlier datagram; this one was not tried yet.
-            outcome = self._send(packet)
-        self._association.count_up(outcome, len(payload))
-
-    def _is_permitted(self, address: Address) -> bool:
-        if self.engine.permit is None or address.is_name:
-            return True
-        try:
-            self.engine.permit(address)
-        except PolicyError:
-            return False
-        return True
-
-    def _send(self, packet: bytes) -> OSError | None:
-        try:
-            self.socket.send(packet)
-        except OSError as error:
-            return error
-        return None
-
-    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
-        if self.closed:
-            return
-        try:
-            _, address, payload = self._packets.open(data, time())
-        except ProtocolError as error:
-            self.engine.drop(error.status)
-            return
-        self._association.backward(address, payload)
-
-
 class _OutgoingPort(Port):
     """Faces targets: unconnected, so that whoever learns its port can answer (full cone)."""
 
@@ -302,7 +250,7 @@ class Targets:
         return address
 
     def _wait(self, address: Address, payload: bytes) -> None:
-        if self._waiting_count >= _WAITING:
+        if self._waiting_count >= WAITING:
             self._engine.drop("waiting")
             return
         self._waiting_count += 1
@@ -330,21 +278,6 @@ class Targets:
             return
         for address, payload in waiting:
             self._send_to_one(infos, address, payload)
-
-
-def open_tunnel(association: Association, tunnel: Tunnel) -> TunnelPort:
-    """Open the way to a Shadowsocks server.
-
-    :raises OSError: there is none, or no socket can be had.
-    """
-    packets, (family, sockaddr) = tunnel
-    sock = open_datagram_socket(family)
-    try:
-        sock.connect(sockaddr)
-    except BaseException:
-        sock.close()
-        raise
-    return TunnelPort(association, sock, packets)
 
 
 @lru_cache(4096)

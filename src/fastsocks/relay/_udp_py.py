@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..address import Address
     from ..net import Resolver
     from ..shadowsocks.packets import PacketCodec
-    from ._udp_ports_py import Tunnel
+    from .tunnel import Tunnel
 
 # Seconds between two looks for idle associations, and between two lines of the log, at most.
 _SWEEP_INTERVAL = 15.0
@@ -30,7 +30,9 @@ _LOG_INTERVAL = 10.0
 _EVERYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 
 #: See :class:`DatagramEngine`.
-Judge: TypeAlias = "Callable[[str, str | None, Address, str | None], None]"
+Judge: TypeAlias = "Callable[[str, str | None, Address, str | None], bool]"
+#: Likewise.
+FindTunnel: TypeAlias = "Callable[[str], Awaitable[Tunnel]]"
 
 _log = logging.getLogger("fastsocks")
 
@@ -64,8 +66,9 @@ class DatagramEngine:
     Reasons in :attr:`DatagramCounters.dropped`, beside the ``status`` of what opening a packet
     raises: ``foreign-source`` (not from the client of the association), ``bad-address``,
     ``fragment`` (of a set that stays incomplete), ``not-allowed``, ``resolve``, ``waiting`` (too
-    many wait for a name), ``oversize``, ``no-client`` (nobody to answer to yet), ``not-sent``
-    (the kernel took it not: full buffers, no route, no socket to be had), ``closed``.
+    many wait for a name, or for a tunnel), ``upstream`` (no tunnel is to be had), ``oversize``,
+    ``no-client`` (nobody to answer to yet), ``not-sent`` (the kernel took it not: full buffers, no
+    route, no socket to be had), ``closed``.
 
     :param loop: the running event loop.
     :param resolver: for names; IP addresses never reach it.
@@ -74,8 +77,12 @@ class DatagramEngine:
         permits all.
     :param judge: raises PolicyError for what a client may not reach; asked once by an association
         for each of its targets, with the client's IP address, its user, the target, and the IP
-        address that a name of it was resolved to, None where a tunnel does that. None permits
-        all.
+        address that a name of it was resolved to, None where a tunnel does that. Where there is a
+        tunnel, returns whether the target is reached directly all the same; its name is resolved
+        here then, and the judge asked for the address. None permits all.
+    :param find_tunnel: awaited with the client's IP address by an association that has something
+        to send and no tunnel; raises FastsocksError where there is none: what waits is dropped,
+        and it is not asked again for a second. None: who has no tunnel sends to targets directly.
     :param timeout: seconds without a packet either way after which an association ends; those
         of methods with sessions live 60 s at least.
     :param capacity: how many associations there may be; the one not used for longest makes
@@ -93,6 +100,7 @@ class DatagramEngine:
         *,
         permit: Callable[[Address], None] | None = None,
         judge: Judge | None = None,
+        find_tunnel: FindTunnel | None = None,
         timeout: float = 300.0,
         capacity: int = 4096,
         capacity_per_user: int = 0,
@@ -107,6 +115,7 @@ class DatagramEngine:
         self.resolver = resolver
         self.permit = permit
         self.judge = judge
+        self.find_tunnel = find_tunnel
         self.timeout = timeout
         self.tasks: set[asyncio.Task[Any]] = set()
         self._capacity = capacity
@@ -147,7 +156,8 @@ class DatagramEngine:
             from now on, even if the call fails.
         :param client: the IP address that datagrams are accepted from.
         :param port: likewise; 0 takes that of the first datagram.
-        :param tunnel: codec and address of a Shadowsocks server; None sends to targets directly.
+        :param tunnel: the way through servers, its control this object's from now on unless the
+            call fails; None leaves it to `find_tunnel`. The association ends with it.
         :param user: whose it is.
         :raises OSError: no further socket can be had.
         """

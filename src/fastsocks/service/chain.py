@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastsocks.address import Address
 from fastsocks.errors import (
-    CommandError,
     ConfigError,
     DialError,
     FastsocksError,
@@ -18,26 +16,24 @@ from fastsocks.errors import (
     UpstreamError,
 )
 from fastsocks.request import UDP_ASSOCIATE
-from fastsocks.shadowsocks import ClientCodec, Family, packet_client
+from fastsocks.shadowsocks import ClientCodec
 from fastsocks.shadowsocks.layers import MOST_LAYERS, LayeredCodec
-from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
 from .interfaces import Opened, Route
 from .limits import PAYLOAD_WAIT
-from .upstream import HttpUpstream, ShadowsocksUpstream, SocksUpstream, read_upstream
+from .upstream import HttpUpstream, ShadowsocksUpstream, read_upstream
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from fastsocks.net import Dialer
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import PacketCodec
     from fastsocks.socks import SocksClient
     from fastsocks.socks.client import Reply
     from fastsocks.socks.http.client import HttpClient
 
-    from .datagrams import Datagrams
-    from .upstream import Upstream
+    from .upstream import SocksUpstream, Upstream
 
 _READ_SIZE = 64 * 1024
 
@@ -59,7 +55,6 @@ class Chain:
         except ConfigError as error:
             raise ConfigError(f"upstream: {error}") from None
         self._timeout = timeout
-        self._packets: PacketCodec | None = None
         layers = sum(isinstance(one, ShadowsocksUpstream) for one in self.upstreams)
         if layers > MOST_LAYERS:
             raise ConfigError(
@@ -71,67 +66,8 @@ class Chain:
 
     @property
     def relays_udp(self) -> bool:
-        """Whether datagrams can go through it: by one server of Shadowsocks or SOCKS5."""
-        return len(self.upstreams) == 1 and not isinstance(self.upstreams[0], HttpUpstream)
-
-    @property
-    def associates(self) -> bool:
-        """Whether datagrams go by a SOCKS5 server, and so by :meth:`associate`."""
-        return len(self.upstreams) == 1 and isinstance(self.upstreams[0], SocksUpstream)
-
-    async def associate(
-        self, datagrams: Datagrams, client: str
-    ) -> tuple[socket.socket, tuple[PacketCodec, tuple[int, Any]]]:
-        """Open an association at a SOCKS5 server.
-
-        :return: the TCP connection as long as which it lasts, and the way for datagrams.
-        :raises UpstreamError: the server is not there, or refuses.
-        """
-        from fastsocks.relay.udp import SocksPackets
-
-        (upstream,) = self.upstreams
-        if not isinstance(upstream, SocksUpstream):
-            raise CommandError(f"UDP cannot go through {upstream}")
-        loop = asyncio.get_running_loop()
-        sock: socket.socket | None = None
-        try:
-            async with asyncio.timeout(self._timeout):
-                sock = await datagrams.connect(upstream.address, client)
-                link = _Link(loop, sock)
-                bound = await link.associate(upstream)
-        except TimeoutError as cause:
-            self._give_up(sock)
-            raise _silent(upstream) from cause
-        except (FastsocksError, OSError) as cause:
-            self._give_up(sock)
-            raise _upstream_error(upstream, cause) from cause
-        except BaseException:
-            self._give_up(sock)
-            raise
-        unspecified = bound.ip is not None and bound.ip.is_unspecified
-        host = sock.getpeername()[0] if unspecified or bound.ip is None else bound.host
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return sock, (SocksPackets(), (family, (host, bound.port)))
-
-    async def tunnel(
-        self, datagrams: Datagrams, client: str
-    ) -> tuple[PacketCodec, tuple[int, Any]]:
-        """Return the way for the datagrams of one association.
-
-        :raises UpstreamError: there is none.
-        """
-        (upstream,) = self.upstreams
-        if not isinstance(upstream, ShadowsocksUpstream):
-            raise CommandError(f"UDP cannot go through {upstream}")
-        try:
-            server = await datagrams.find_server(upstream.address, client)
-        except DialError as cause:
-            raise _upstream_error(upstream, cause) from cause
-        packets = self._packets or packet_client(upstream.key, salt_capacity=SALT_CAPACITY)
-        if upstream.key.method.family is not Family.AEAD_2022:
-            # Without sessions, one codec knows the salts of all answers.
-            self._packets = packets
-        return packets, server
+        """Whether datagrams can go through it: no HTTP proxy is part of it."""
+        return not any(isinstance(one, HttpUpstream) for one in self.upstreams)
 
     def route(self, request: Request) -> Route:
         """Lead to a target through all servers."""
@@ -145,16 +81,30 @@ class Chain:
 
         :raises UpstreamError: one of them is not there, or refuses; ``reply`` says why.
         """
+        link, early = await self.link(len(self.upstreams), target, dialer, client)
+        return link.opened(early)
+
+    async def link(
+        self, passed: int, target: Address, dialer: Dialer, client: str
+    ) -> tuple[Link, bytes]:
+        """Connect to the first server, and go through some of them.
+
+        :param passed: how many; the first one is connected to in any case.
+        :param target: where the last of these is to lead.
+        :param client: for whom; see :meth:`fastsocks.net.Dialer.dial`.
+        :return: the connection, and what came behind the answer of the last.
+        :raises UpstreamError: one of them is not there, or refuses; ``reply`` says why.
+        """
         loop = asyncio.get_running_loop()
         upstream = self.upstreams[0]
         sock: socket.socket | None = None
         try:
             async with asyncio.timeout(self._timeout):
                 sock = await dialer.dial(upstream.address, client, _anything)
-                link = _Link(loop, sock)
+                link = Link(loop, sock)
                 early = b""
-                for position, upstream in enumerate(self.upstreams):
-                    last = position + 1 == len(self.upstreams)
+                for position, upstream in enumerate(self.upstreams[:passed]):
+                    last = position + 1 == passed
                     following = target if last else self.upstreams[position + 1].address
                     if isinstance(upstream, ShadowsocksUpstream):
                         # Whoever comes before may cut what it sends into pieces.
@@ -163,30 +113,26 @@ class Chain:
                         early = await link.shake_hands(upstream, following)
                         if early and not last:
                             raise ProtocolError("it sent more than its answer")
-                return link.opened(early)
-        except TimeoutError as cause:
-            self._give_up(sock)
-            raise _silent(upstream) from cause
-        except (FastsocksError, OSError) as cause:
-            self._give_up(sock)
-            raise _upstream_error(upstream, cause) from cause
-        except BaseException:
-            self._give_up(sock)
+                return link, early
+        except BaseException as cause:
+            if sock is not None:
+                sock.close()
+            if isinstance(cause, TimeoutError):
+                raise silent(upstream) from cause
+            if isinstance(cause, FastsocksError | OSError):
+                raise upstream_error(upstream, cause) from cause
             raise
 
-    @staticmethod
-    def _give_up(sock: socket.socket | None) -> None:
-        if sock is not None:
-            sock.close()
 
-
-class _Link:
+class Link:
     """A connection through the servers passed so far."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
-        self._socket = sock
+        self.socket = sock
         self._codec: ClientCodec | LayeredCodec | None = None
+        #: Whether it leads further than to whom the socket is connected.
+        self.tunnelled = False
         #: What the request of the codec will ask for; None where that is sent.
         self._following: Address | None = None
 
@@ -195,6 +141,7 @@ class _Link:
 
         It says nothing of how that went.
         """
+        self.tunnelled = True
         if self._codec is not None:
             self._codec = LayeredCodec(self._codec, codec, self._following)
         else:
@@ -205,6 +152,7 @@ class _Link:
         self, upstream: SocksUpstream | HttpUpstream, following: Address
     ) -> bytes:
         """Go on through a server that answers; return what came behind its answer."""
+        self.tunnelled = True
         answer = await self._shake(upstream.client(following))
         return answer if isinstance(answer, bytes) else answer.early_data
 
@@ -229,10 +177,10 @@ class _Link:
     def opened(self, early: bytes) -> Opened:
         """Return what the relay needs."""
         if self._codec is None:
-            return Opened(self._socket, None, 0.0, early)
+            return Opened(self.socket, None, 0.0, early)
         if self._following is not None:
-            return Opened(self._socket, self._codec, PAYLOAD_WAIT, early)
-        return Opened(self._socket, LayeredCodec(self._codec), 0.0, early)
+            return Opened(self.socket, self._codec, PAYLOAD_WAIT, early)
+        return Opened(self.socket, LayeredCodec(self._codec), 0.0, early)
 
     async def _send(self, data: bytes) -> None:
         if self._codec is not None and self._following is not None:
@@ -240,25 +188,27 @@ class _Link:
             data = self._codec.request(following, data)
         elif self._codec is not None:
             data = bytes(self._codec.seal(data))
-        await self._loop.sock_sendall(self._socket, data)
+        await self._loop.sock_sendall(self.socket, data)
 
     async def _receive(self) -> bytes:
         """Return what comes; nothing at the end of the stream."""
         while True:
-            data = await self._loop.sock_recv(self._socket, _READ_SIZE)
+            data = await self._loop.sock_recv(self.socket, _READ_SIZE)
             if not data or self._codec is None:
                 return data
             if opened := bytes(self._codec.open(data)):
                 return opened
 
 
-def _silent(upstream: Upstream) -> UpstreamError:
+def silent(upstream: Upstream) -> UpstreamError:
+    """Make the error that an upstream took too long."""
     error = UpstreamError(f"upstream {upstream} did not answer in time")
     error.reply = 0x06
     return error
 
 
-def _upstream_error(upstream: Upstream, cause: Exception) -> UpstreamError:
+def upstream_error(upstream: Upstream, cause: Exception) -> UpstreamError:
+    """Make the error that something went wrong with an upstream."""
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     error = UpstreamError(f"upstream {upstream}: {reason}")
     if isinstance(cause, ReplyError | DialError):

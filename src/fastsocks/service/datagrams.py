@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastsocks.address import Address
 from fastsocks.errors import ListenError, PolicyError, ResolveError, dial_error
@@ -15,16 +16,19 @@ from fastsocks.relay.udp import DatagramEngine
 from .descriptors import possible_associations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from fastsocks.config import Options
     from fastsocks.net import Resolver
     from fastsocks.relay._udp_py import Judge
+    from fastsocks.relay.tunnel import Tunnel
     from fastsocks.relay.udp import Association
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import PacketCodec
 
     from .interfaces import Peer
+
+    #: See :class:`Datagrams`.
+    FindTunnel: TypeAlias = Callable[["Datagrams", str], Awaitable[Tunnel]]
 
 
 class SocksAssociation:
@@ -56,6 +60,7 @@ class Datagrams:
     :param options: its time limit and caps.
     :param may_reach: see :class:`fastsocks.net.Dialer`, its `may_dial`.
     :param judge: see :class:`fastsocks.relay.udp.DatagramEngine`.
+    :param find_tunnel: likewise; is given this object, too.
     :param local_addresses: likewise.
     """
 
@@ -67,6 +72,7 @@ class Datagrams:
         *,
         may_reach: Callable[[str], bool] | None = None,
         judge: Judge | None = None,
+        find_tunnel: FindTunnel | None = None,
         local_addresses: Iterable[str] = (),
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
@@ -84,6 +90,7 @@ class Datagrams:
             resolver,
             permit=None if may_reach is None else self._permit,
             judge=judge,
+            find_tunnel=None if find_tunnel is None else partial(find_tunnel, self),
             timeout=options.udp_timeout,
             capacity=wanted,
             capacity_per_user=options.udp_max_associations_per_user,
@@ -99,12 +106,13 @@ class Datagrams:
         local_host: str,
         *,
         announced: str = "",
-        tunnel: tuple[PacketCodec, tuple[int, Any]] | None = None,
+        tunnel: Tunnel | None = None,
     ) -> SocksAssociation:
         """Open an association; see :meth:`.interfaces.Service.associate`.
 
         :param announced: the IP address that the client is told; by default `local_host`.
-        :param tunnel: see :meth:`fastsocks.relay.udp.DatagramEngine.associate`.
+        :param tunnel: see :meth:`fastsocks.relay.udp.DatagramEngine.associate`; its control is
+            closed if the call fails.
         :raises ListenError: no socket can be had.
         """
         client = peer[0]
@@ -114,17 +122,16 @@ class Datagrams:
             port = _port_of(request.address, client)
             association = self.engine.associate(sock, client, port, tunnel, request.user)
         except OSError as cause:
+            if tunnel is not None and tunnel.control is not None:
+                tunnel.control.close()
             reason = os.strerror(cause.errno) if cause.errno else str(cause)
             raise ListenError(f"no UDP association at {local_host}: {reason}") from cause
         return SocksAssociation(association, bound)
 
-    async def connect(self, server: Address, client: str) -> socket.socket:
-        """Open a TCP connection to a server of our own choice.
-
-        :raises DialError: it cannot be reached.
-        """
-        dialer = Dialer(self._loop, self._resolver, timeout=self._options.timeout)
-        return await dialer.dial(server, client)
+    @property
+    def dialer(self) -> Dialer:
+        """What opens TCP connections to servers of our own choice."""
+        return Dialer(self._loop, self._resolver, timeout=self._options.timeout)
 
     async def find_server(self, server: Address, client: str) -> tuple[int, tuple[Any, ...]]:
         """Return family and socket address of a server, of those of its name one with a route.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastsocks.address import Address
 from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError
 from fastsocks.policy import check_request, weakness_of
+from fastsocks.relay.tunnel import Tunnel
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
@@ -95,13 +96,11 @@ class LocalService(SocksService):
             return self.servers.route()
         return Route(self._first.address, ClientCodec(self._first.key), PAYLOAD_WAIT)
 
-    async def _tunnel(
-        self, datagrams: Datagrams, peer: Peer
-    ) -> tuple[PacketCodec, tuple[int, Any]]:
+    async def _tunnel(self, datagrams: Datagrams, peer: Peer) -> Tunnel:
         """Lead to the Shadowsocks server, by a session for each association."""
         found = self._first if self.servers is None else self.servers.current
         server = await datagrams.find_server(found.address, peer[0])
-        return found.packets or packet_client(found.key, **self._mtu), server
+        return Tunnel(found.packets or packet_client(found.key, **self._mtu), server)
 
 
 def _destination(entry: ServerEntry) -> Destination:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from fastsocks.config.rules import Action
+from fastsocks.errors import CommandError, ConfigError, FastsocksError
 from fastsocks.net.dial import not_public
+from fastsocks.request import UDP_ASSOCIATE
 
 from .interfaces import Route
 
@@ -12,12 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastsocks.config import ProxyOptions, ServerOptions
+    from fastsocks.relay.tunnel import Tunnel
     from fastsocks.request import Request
 
     from .chain import Chain
+    from .datagrams import Datagrams, FindTunnel
     from .interfaces import Peer
     from .reporting import ReportingService
     from .ruling import Ruling
+
+
+_log = logging.getLogger("fastsocks")
 
 
 class Outbound:
@@ -68,3 +77,44 @@ def make_outbound(
     if chain is None and service.ruling is None:
         return None
     return Outbound(service.ruling, chain, guard)
+
+
+def leads_datagrams_past_upstreams(options: ProxyOptions | ServerOptions) -> bool:
+    """Tell whether rules may have datagrams go directly."""
+    return any(
+        rule.action is Action.DIRECT and (not rule.commands or UDP_ASSOCIATE in rule.commands)
+        for rule in options.rules
+    )
+
+
+def find_tunnels(
+    service: ReportingService, options: ProxyOptions | ServerOptions, chain: Chain
+) -> FindTunnel | None:
+    """Return what finds ways through upstreams for datagrams; None where there can be no UDP.
+
+    :raises ConfigError: there can be none, and it is all that is asked for.
+    """
+    if chain.relays_udp:
+        from .datagram_chain import DatagramChain
+
+        datagram_chain = DatagramChain(chain, options.timeout)
+
+        async def find(datagrams: Datagrams, client: str) -> Tunnel:
+            try:
+                return await datagram_chain.tunnel(datagrams, client)
+            except FastsocksError as error:
+                service.report(error, (client,), None)
+                raise
+
+        return find
+    if leads_datagrams_past_upstreams(options):
+
+        async def refuse(datagrams: Datagrams, client: str) -> Tunnel:
+            raise CommandError(f"UDP cannot go through {chain}")
+
+        _log.warning("UDP goes where a rule says `direct` only: it cannot go through %s", chain)
+        return refuse
+    if not options.relays_tcp:
+        raise ConfigError(f"mode: UDP cannot go through {chain}; write tcp_only")
+    _log.warning("UDP is not offered: it cannot go through %s", chain)
+    return None

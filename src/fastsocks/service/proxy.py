@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastsocks.errors import CommandError
 from fastsocks.net import check_local_addresses
@@ -13,21 +13,20 @@ from fastsocks.request import BIND, UDP_ASSOCIATE
 from .advice import SOCKS_ADVICE
 from .bind import Binder
 from .interfaces import Route
-from .outbound import make_outbound
+from .outbound import find_tunnels, leads_datagrams_past_upstreams, make_outbound
 from .running import SocksRunning
 from .socks import SocksService
-from .upstream_association import UpstreamAssociation
 
 if TYPE_CHECKING:
     import asyncio
 
     from fastsocks.config import ProxyOptions
     from fastsocks.net import Resolver
+    from fastsocks.relay.tunnel import Tunnel
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import PacketCodec
 
-    from .datagrams import Datagrams
-    from .interfaces import Peer, PeerListener, UdpAssociation
+    from .datagrams import Datagrams, FindTunnel
+    from .interfaces import Peer, PeerListener
     from .listening import Listening
     from .shared_state import SharedState
 
@@ -46,12 +45,20 @@ class ProxyService(SocksService):
         self.may_dial = is_public if guarded else None
         self.outbound = make_outbound(self, options, self.may_dial)
         self.straight = self.outbound is None
-        chain = self._chain = self.outbound.chain if self.outbound is not None else None
+        chain = None if self.outbound is None else self.outbound.chain
+        #: What is asked for before a client is told that it has its association.
+        self._find_at_once: FindTunnel | None = None
         if chain is None and options.relays_tcp:
             self._commands += (BIND,)
-        if chain is not None and options.relays_udp and not chain.relays_udp:
-            self._commands = tuple(one for one in self._commands if one != UDP_ASSOCIATE)
-            _log.warning("UDP is not offered: it cannot go through %s", chain)
+        if chain is not None and options.relays_udp:
+            find = find_tunnels(self, options, chain)
+            if find is None:
+                self._commands = tuple(one for one in self._commands if one != UDP_ASSOCIATE)
+            elif leads_datagrams_past_upstreams(options):
+                # It may have no need of the upstreams.
+                self.find_tunnel = find
+            else:
+                self._find_at_once = find
         #: There once the service runs.
         self.binder: Binder | None = None
 
@@ -65,31 +72,10 @@ class ProxyService(SocksService):
             return Route(request.address)
         return self.outbound.route(request, peer)
 
-    async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
-        """Open a UDP relay for a client; see :class:`.interfaces.Service`.
-
-        :raises FastsocksError: it cannot be had.
-        """
-        chain, datagrams = self._chain, self.datagrams
-        if chain is None or not chain.associates or datagrams is None:
-            return await super().associate(request, peer, local_host)
-        if self.ruling is not None:
-            self.ruling.associate(request, peer)
-        control, tunnel = await chain.associate(datagrams, peer[0])
-        try:
-            association = datagrams.associate(
-                request, peer, local_host, announced=self._udp_address, tunnel=tunnel
-            )
-        except BaseException:
-            control.close()
-            raise
-        return UpstreamAssociation(association, control)
-
-    async def _tunnel(
-        self, datagrams: Datagrams, peer: Peer
-    ) -> tuple[PacketCodec, tuple[int, Any]] | None:
-        """Lead to the upstream, if there is one."""
-        return None if self._chain is None else await self._chain.tunnel(datagrams, peer[0])
+    async def _tunnel(self, datagrams: Datagrams, peer: Peer) -> Tunnel | None:
+        """Lead through the upstreams, if there are any."""
+        find = self._find_at_once
+        return None if find is None else await find(datagrams, peer[0])
 
     async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
         """Listen for a peer of a client; see :class:`.interfaces.Service`.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastsocks.relay.udp import Association
     from fastsocks.request import Request
 
+    from .datagrams import FindTunnel
     from .interfaces import Inbound, Peer, PeerListener, Route, UdpAssociation
     from .ruling import Ruling
     from .shared_state import SharedState
@@ -126,6 +127,8 @@ class ReportingService(ABC):
         self.access_log = options is not None and options.access_log
         #: The rules; None where there are none, so that they cost nothing.
         self.ruling: Ruling | None = None
+        #: What datagrams go through but for rules; see :class:`.datagrams.Datagrams`.
+        self.find_tunnel: FindTunnel | None = None
         self._caps: dict[Cap, int] = {}
         self._files_rule = False
         if options is not None:
@@ -156,17 +159,19 @@ class ReportingService(ABC):
 
             self.ruling = Ruling(rules, guard=guard, by_name=by_name)
 
-    def judge(self, client: str, user: str | None, target: Address, resolved: str | None) -> None:
+    def judge(self, client: str, user: str | None, target: Address, resolved: str | None) -> bool:
         """Decide on a target of datagrams, and log a refusal; see :class:`.ruling.Ruling`.
 
+        :return: whether it is reached directly, whatever else leads to targets.
         :raises PolicyError: a rule denies it.
         """
-        if self.ruling is not None:
-            try:
-                self.ruling.datagram(client, user, target, resolved)
-            except PolicyError as error:
-                self.report(error, (client,), target)
-                raise
+        if self.ruling is None:
+            return False
+        try:
+            return self.ruling.datagram(client, user, target, resolved)
+        except PolicyError as error:
+            self.report(error, (client,), target)
+            raise
 
     @abstractmethod
     def inbound(self, peer: Peer) -> Inbound:

@@ -97,17 +97,18 @@ class Ruling:
 
     def datagram(
         self, client: str, user: str | None, target: Address, resolved: str | None
-    ) -> None:
+    ) -> bool:
         """Decide on a target of datagrams.
 
         :param resolved: where that is a name, and resolved here, the address to send to.
+        :return: whether it is to be reached directly, whatever else leads to targets.
         :raises PolicyError: a rule denies it.
         """
-        by_name = resolved is None
-        _check(
-            self._rules.decide(UDP_ASSOCIATE, client, user, target, resolved, by_name=by_name),
-            resolved,
+        verdict = self._rules.decide(
+            UDP_ASSOCIATE, client, user, target, resolved, by_name=resolved is None
         )
+        _check(verdict, resolved)
+        return verdict.action is Action.DIRECT
 
 
 def _check(verdict: Verdict, resolved: str | None = None) -> None:

@@ -7,14 +7,13 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fastsocks.errors import ConfigError
 from fastsocks.policy import UserCounters, check_request, is_public, weakness_of
 from fastsocks.shadowsocks import ReplayGuard, packet_server, server_codec, server_key
 from fastsocks.shadowsocks.replay import CAPACITY
 
 from .advice import SHADOWSOCKS_ADVICE
 from .interfaces import Route
-from .outbound import make_outbound
+from .outbound import find_tunnels, make_outbound
 from .reporting import ReportingService
 from .running import Running
 
@@ -41,7 +40,8 @@ _log = logging.getLogger("fastsocks.server")
 class ServerService(ReportingService):
     """What connections to a Shadowsocks server are for.
 
-    :raises ConfigError: the key does not suit the method, or there is no such method.
+    :raises ConfigError: the key does not suit the method, there is no such method, or no way for
+        UDP where that is all that is asked for.
     """
 
     ADVICE = SHADOWSOCKS_ADVICE
@@ -53,6 +53,11 @@ class ServerService(ReportingService):
         self.may_dial = None if options.allow_private else is_public
         self.outbound = make_outbound(self, options, self.may_dial)
         self.straight = self.outbound is None
+        #: Whether datagrams can go where its connections do.
+        self.relays_udp = options.relays_udp
+        if options.relays_udp and self.outbound is not None and self.outbound.chain is not None:
+            self.find_tunnel = find_tunnels(self, options, self.outbound.chain)
+            self.relays_udp = self.find_tunnel is not None
         self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all listeners: a salt recorded at one must not pass at another.
         if shared is None:
@@ -94,10 +99,7 @@ class Server(Running):
     def __init__(self, options: ServerOptions, shared: SharedState | None = None) -> None:
         service = ServerService(options, shared)
         self._packets = service.packets
-        if options.upstream and options.relays_udp:
-            if not options.relays_tcp:
-                raise ConfigError("mode: a server's upstream relays no UDP; write tcp_only")
-            _log.warning("UDP is not relayed: a server's upstream is for TCP only")
+        if options.relays_udp and not service.relays_udp:
             options = replace(options, mode="tcp_only")
         super().__init__(
             service,

@@ -15,11 +15,10 @@ from .reporting import ReportingService
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
-    from typing import Any
 
     from fastsocks.config import LocalOptions, ProxyOptions
+    from fastsocks.relay.tunnel import Tunnel
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import PacketCodec
     from fastsocks.socks.gssapi import ServerNegotiation
 
     from .datagrams import Datagrams
@@ -103,11 +102,9 @@ class SocksService(ReportingService):
             "somebody may be guessing, or an application has an old password",
         )
 
-    async def _tunnel(
-        self, datagrams: Datagrams, peer: Peer
-    ) -> tuple[PacketCodec, tuple[int, Any]] | None:
-        """Return the way to a Shadowsocks server; None sends straight to targets.
+    async def _tunnel(self, datagrams: Datagrams, peer: Peer) -> Tunnel | None:
+        """Return the way through servers; None leaves it to `find_tunnel`, if there is that.
 
-        :raises DialError: there is none.
+        :raises FastsocksError: there is none.
         """
         return None

@@ -25,6 +25,7 @@ cdef enum:
     NEW_SESSION_TOO_SOON = -9
     UNKNOWN_ADDRESS_TYPE = -10
     WRONG_NAME = -11
+    FOREIGN_SERVER = -12
     # An exception is set: no memory, or no random bytes.
     RAISED = -100
 

@@ -25,6 +25,7 @@ FOREIGN_SESSION = -8
 NEW_SESSION_TOO_SOON = -9
 UNKNOWN_ADDRESS_TYPE = -10
 WRONG_NAME = -11
+FOREIGN_SERVER = -12
 
 _ERRORS: dict[int, tuple[type[ProtocolError], str]] = {
     TRUNCATED: (TruncatedError, "a packet too short to be one"),
@@ -44,6 +45,7 @@ _ERRORS: dict[int, tuple[type[ProtocolError], str]] = {
     ),
     UNKNOWN_ADDRESS_TYPE: (AddressTypeError, "a packet with an unknown address type"),
     WRONG_NAME: (AddressError, "a packet to a host name that is empty or contains NUL"),
+    FOREIGN_SERVER: (HeaderError, "a packet from another address than that of the next server"),
 }
 
 

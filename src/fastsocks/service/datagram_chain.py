@@ -1,0 +1,100 @@
+"""The way of datagrams through upstreams."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fastsocks.address import Address
+from fastsocks.errors import CommandError, FastsocksError, UpstreamError
+from fastsocks.relay.tunnel import Tunnel
+from fastsocks.relay.udp import SocksPackets
+from fastsocks.shadowsocks import Family, packet_client
+from fastsocks.shadowsocks.layers import LayeredPackets
+from fastsocks.shadowsocks.packets import SALT_CAPACITY
+
+from .chain import silent, upstream_error
+from .upstream import ShadowsocksUpstream, SocksUpstream
+from .upstream_control import UpstreamControl
+
+if TYPE_CHECKING:
+    import socket
+
+    from fastsocks.shadowsocks import PacketCodec
+
+    from .chain import Chain, Link
+    from .datagrams import Datagrams
+
+
+class DatagramChain:
+    """Servers that datagrams pass, in their order.
+
+    Each Shadowsocks server is sent packets within those for the servers before it. A SOCKS5 server
+    is asked for an association by a TCP connection that passes the servers before it, too.
+
+    :param chain: the same servers, as connections pass them.
+    :param timeout: seconds for finding the way through all of them.
+    """
+
+    def __init__(self, chain: Chain, timeout: float) -> None:
+        self._chain = chain
+        self._timeout = timeout
+        # Without sessions, one codec of each server knows the salts of all answers.
+        self._shared: dict[int, PacketCodec] = {}
+
+    async def tunnel(self, datagrams: Datagrams, client: str) -> Tunnel:
+        """Find the way for the datagrams of one association.
+
+        :param client: the IP address of whom it is for.
+        :raises UpstreamError: one of the servers is not there, or refuses.
+        :raises CommandError: there is an HTTP proxy among them.
+        """
+        controls: list[socket.socket] = []
+        hops: list[tuple[PacketCodec, Address]] = []
+        upstream = self._chain.upstreams[0]
+        try:
+            async with asyncio.timeout(self._timeout):
+                for position, upstream in enumerate(self._chain.upstreams):
+                    if isinstance(upstream, ShadowsocksUpstream):
+                        hops.append((self._packets(position, upstream), upstream.address))
+                    elif isinstance(upstream, SocksUpstream):
+                        link, _ = await self._chain.link(
+                            position, upstream.address, datagrams.dialer, client
+                        )
+                        controls.append(link.socket)
+                        bound = _bound_of(upstream, link, await link.associate(upstream))
+                        hops.append((SocksPackets(), bound))
+                    else:
+                        raise CommandError(f"UDP cannot go through {upstream}")
+                upstream = self._chain.upstreams[0]
+                (packets, first), *others = hops
+                server = await datagrams.find_server(first, client)
+        except BaseException as cause:
+            for sock in controls:
+                sock.close()
+            if isinstance(cause, TimeoutError):
+                raise silent(upstream) from cause
+            if isinstance(cause, UpstreamError | CommandError):
+                raise
+            if isinstance(cause, FastsocksError | OSError):
+                raise upstream_error(upstream, cause) from cause
+            raise
+        for inner, address in others:
+            packets = LayeredPackets(packets, inner, address)
+        return Tunnel(packets, server, UpstreamControl(controls) if controls else None)
+
+    def _packets(self, position: int, upstream: ShadowsocksUpstream) -> PacketCodec:
+        codec = self._shared.get(position)
+        if codec is None:
+            codec = packet_client(upstream.key, salt_capacity=SALT_CAPACITY)
+            if upstream.key.method.family is not Family.AEAD_2022:
+                self._shared[position] = codec
+        return codec
+
+
+def _bound_of(upstream: SocksUpstream, link: Link, bound: Address) -> Address:
+    """Return where a SOCKS5 server takes datagrams; where it leaves that out, at its address."""
+    if bound.ip is not None and not bound.ip.is_unspecified:
+        return bound
+    host = upstream.address.host if link.tunnelled else link.socket.getpeername()[0]
+    return Address.of(host.partition("%")[0], bound.port)

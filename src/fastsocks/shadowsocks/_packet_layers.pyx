@@ -1,0 +1,104 @@
+# cython: boundscheck=False, wraparound=False
+"""Packets within packets, for chains of servers. The twin of ``_packet_layers_py.py``."""
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcmp
+
+from fastsocks.address._header cimport take_address
+from fastsocks.address._reader cimport Reader, reader_over
+from fastsocks.shadowsocks._packets cimport (
+    FOREIGN_SERVER,
+    RAISED,
+    SEAL_HEADROOM,
+    TRUNCATED,
+    PacketCodec,
+    PacketInfo,
+    PacketSession,
+)
+
+
+cdef class LayeredPackets(PacketCodec):
+    """A client's packets for one server within those for another; see the twin."""
+
+    cdef PacketCodec _outer
+    cdef PacketCodec _inner
+    cdef object _following
+    cdef bytes _following_wire
+
+    def __init__(self, PacketCodec outer not None, PacketCodec inner not None, following not None):
+        self.overhead = outer.overhead + inner.overhead
+        self._outer = outer
+        self._inner = inner
+        self._following = following
+        self._following_wire = following.wire
+
+    cdef Py_ssize_t open_into(
+        self,
+        const uint8_t* packet,
+        Py_ssize_t size,
+        int64_t now,
+        uint8_t* out,
+        PacketInfo* info,
+    ) except? RAISED:
+        cdef Py_ssize_t opened
+        cdef uint8_t* between = <uint8_t*>PyMem_Malloc(size)
+        if between is NULL:
+            raise MemoryError
+        try:
+            opened = self._outer.open_into(packet, size, now, between, info)
+            if opened < 0:
+                return opened
+            if not self._is_from_server(info):
+                return FOREIGN_SERVER
+            if opened == 0:
+                return TRUNCATED
+            return self._inner.open_into(info.payload, opened, now, out, info)
+        finally:
+            PyMem_Free(between)
+
+    cdef bint _is_from_server(self, const PacketInfo* info) except -1:
+        cdef Reader reader
+        if (
+            info.address_size == len(self._following_wire)
+            and memcmp(info.address, PyBytes_AS_STRING(self._following_wire), info.address_size)
+            == 0
+        ):
+            return True
+        reader = reader_over(info.address, info.address_size)
+        source = take_address(&reader)
+        server = self._following
+        return source.port == server.port and (server.is_name or source.ip == server.ip)
+
+    cdef Py_ssize_t seal_into(
+        self,
+        PacketSession session,
+        const uint8_t* address,
+        Py_ssize_t address_size,
+        uint8_t* payload,
+        Py_ssize_t payload_size,
+        int64_t now,
+        uint8_t* out,
+    ) except? RAISED:
+        cdef Py_ssize_t sealed
+        cdef uint8_t* between = <uint8_t*>PyMem_Malloc(
+            SEAL_HEADROOM + payload_size + self._inner.overhead
+        )
+        if between is NULL:
+            raise MemoryError
+        try:
+            sealed = self._inner.seal_into(
+                None, address, address_size, payload, payload_size, now, between + SEAL_HEADROOM
+            )
+            return self._outer.seal_into(
+                None,
+                <const uint8_t*>PyBytes_AS_STRING(self._following_wire),
+                len(self._following_wire),
+                between + SEAL_HEADROOM,
+                sealed,
+                now,
+                out,
+            )
+        finally:
+            PyMem_Free(between)
