@@ -41,6 +41,10 @@ RESPONSES = {
         b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
     ),
+    "empty line in front": (
+        b"\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\nbody",
+    ),
     "bare line feeds": (b"HTTP/1.1 200 OK\nA: b\n\nbody\r\n\r\n",) * 2,
     "no HTTP": (b"SSH-2.0-OpenSSH\r\n",) * 2,
     "Connection drops the length": (

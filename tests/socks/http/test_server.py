@@ -86,6 +86,10 @@ def test_connect_needs_no_host() -> None:
     assert str(ask(head("CONNECT a:1 HTTP/1.1")).address) == "a:1"
 
 
+def test_an_empty_line_in_front() -> None:
+    assert str(ask(b"\r\n" + head("CONNECT a:1 HTTP/1.1")).address) == "a:1"
+
+
 def test_connect_of_no_body_at_all() -> None:
     assert ask(head("CONNECT a:1 HTTP/1.1", "Content-Length: 0")).early_data == b""
 

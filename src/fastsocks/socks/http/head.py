@@ -141,7 +141,8 @@ class HeadReader:
     def _head(self) -> Head:
         parser = self._parser
         del self._parser  # It and this object refer to each other.
-        line = bytes(self._kept[: self._kept.find(b"\r\n")])
+        # llhttp takes empty lines in front of the first one (RFC 9112 section 2.2).
+        line = bytes(self._kept.lstrip(b"\r\n").partition(b"\r\n")[0])
         version = parser.get_http_version()
         if isinstance(parser, httptools.HttpResponseParser):
             return Head(line, self._headers, version, b"", b"", parser.get_status_code())
