@@ -175,6 +175,13 @@ def test_lists_of_a_server(file: Path) -> None:
         ("\n10.0.0.1/8\n", "line 2: .*bits set behind its prefix"),
         ("(a+)+$\n", "line 1: this regular expression repeats too much"),
         (".*a.*b.*\n", "line 1: this regular expression repeats too much"),
+        ("^(a|aa)+$\n", "line 1: this regular expression repeats too much"),
+        ("((a*)b?)*\n", "line 1: this regular expression repeats too much"),
+        ("(?:a?){50}\n", "line 1: this regular expression repeats too much"),
+        ("a?" * 13 + "\n", "line 1: this regular expression repeats too much"),
+        ("a?a?a?a?a?.*b.*\n", "line 1: this regular expression repeats too much"),
+        ("||\n", "line 1: this name is empty"),
+        ("|.\n", "line 1: this name is empty"),
         ("(\n", "line 1: this is no IP address, network, name or regular expression"),
     ],
 )
@@ -188,6 +195,20 @@ def test_an_acl_that_is_no_text(file: Path) -> None:
     file.write_bytes(b"example.com\n\xff\xfe\x00\n")
     with pytest.raises(ConfigError, match="line 2: it is not UTF-8"):
         read_acl(file, server=False)
+
+
+def test_patterns_that_lists_have(file: Path) -> None:
+    patterns = [
+        r"^(.+\.)?google\.(com|co\.[a-z]+)$",
+        r"^ads?\d{1,3}\.(?:example|test)$",
+        r"(?:^|\.)a(b|c)?\d*?\.",
+        # Later Pythons may read it in another way, and this one warns of that.
+        r"[[]x",
+    ]
+    file.write_text("\n".join(patterns), "utf-8")
+    rules = read_acl(file, server=False)
+    assert [rule.text for rule in rules] == patterns
+    assert rules[0].patterns[0].search("www.google.co.uk")
 
 
 def test_names_are_no_clients_of_a_server(file: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,12 +43,17 @@ _SUFFIX = re.compile(
 )
 _EXACT = re.compile(rf"\^{_NAME}\$", re.IGNORECASE)
 
-#: Repetitions without a limit that a regular expression may have: with more, or with one in
-#: another, a name that a client makes up could take very long to compare.
+#: Repetitions that a regular expression may have, and optional parts, of which four count as much
+#: as a repetition where both are there. With more, or where what is repeated can itself be read in
+#: several ways, a name that a client makes up could take seconds to compare; so it is 0.2 at most.
 _MOST_REPETITIONS = 2
+_MOST_OPTIONAL = 12
 _ESCAPED_OR_CLASS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
 _REPETITION = re.compile(r"[*+]|\{\d*,\d*\}")
-_REPEATED_GROUP = re.compile(r"\([^()]*(?:[*+]|\{\d*,\d*\})[^()]*\)\s*(?:[*+]|\{)")
+_OPTIONAL = re.compile(r"(?<![(*+}?])\?")
+_INNERMOST_GROUP = re.compile(r"\((?:\?(?::|=|!|<=|<!|P<\w+>))?([^()]*)\)")
+#: What a group that can be read in several ways is replaced by.
+_AMBIGUOUS = "\0"
 
 
 @dataclass
@@ -122,31 +128,54 @@ def _read(path: str | os.PathLike[str]) -> _File:
 
 def _read_entry(number: int, line: str) -> _Entry:
     if line.startswith("||"):
-        return _Entry(number, line, suffixes=(normal_name(line[2:]),))
+        return _Entry(number, line, suffixes=(_name(line[2:]),))
     if line.startswith("|"):
-        return _Entry(number, line, names=(normal_name(line[1:]),))
+        return _Entry(number, line, names=(_name(line[1:]),))
     if re.fullmatch(r"[\d.]+(/\d+)?|[0-9a-f:.]*:[0-9a-f:.]*(/\d+)?", line, re.IGNORECASE):
         return _Entry(number, line, networks=(read_network(line),))
     if found := _SUFFIX.fullmatch(line):
-        return _Entry(number, line, suffixes=(normal_name(found["name"].replace("\\", "")),))
+        return _Entry(number, line, suffixes=(_name(found["name"].replace("\\", "")),))
     if found := _EXACT.fullmatch(line):
-        return _Entry(number, line, names=(normal_name(found["name"].replace("\\", "")),))
+        return _Entry(number, line, names=(_name(found["name"].replace("\\", "")),))
     return _Entry(number, line, patterns=(_compile(line),))
 
 
 def _compile(text: str) -> re.Pattern[str]:
-    bare = _ESCAPED_OR_CLASS.sub("x", text)
-    if len(_REPETITION.findall(bare)) > _MOST_REPETITIONS or _REPEATED_GROUP.search(bare):
+    if _repeats_too_much(text):
         raise ConfigError(
             "this regular expression repeats too much: a name could take very long to compare; "
             "write ||example.com for a name and all below it"
         )
     try:
-        return re.compile(text, re.IGNORECASE)
+        with warnings.catch_warnings():
+            # What a pattern may mean to later Pythons.
+            warnings.simplefilter("ignore", FutureWarning)
+            return re.compile(text, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(
             f"this is no IP address, network, name or regular expression: {error}"
         ) from None
+
+
+def _repeats_too_much(text: str) -> bool:
+    bare = _ESCAPED_OR_CLASS.sub("x", text).replace(_AMBIGUOUS, "x")
+    repetitions, optional = (len(found.findall(bare)) for found in (_REPETITION, _OPTIONAL))
+    if repetitions > _MOST_REPETITIONS or optional + 4 * repetitions > _MOST_OPTIONAL:
+        return True
+    while group := _INNERMOST_GROUP.search(bare):
+        ambiguous = re.search(rf"[*+?|{{{_AMBIGUOUS}]", group[1])
+        behind = bare[group.end() :].lstrip()
+        if ambiguous and behind.startswith(("*", "+", "{")):
+            return True
+        bare = bare[: group.start()] + (_AMBIGUOUS if ambiguous else "x") + bare[group.end() :]
+    return False
+
+
+def _name(text: str) -> str:
+    name = normal_name(text)
+    if not name:
+        raise ConfigError("this name is empty; write ||example.com for a name and all below it")
+    return name
 
 
 def _rules_of_server(file: _File) -> list[Rule]:
