@@ -35,6 +35,16 @@ class FlippingCodec:
         return sealed
 
 
+class MutableCodec(FlippingCodec):
+    """Returns what may change, as some codecs do."""
+
+    def open(self, data: Any) -> Any:
+        return bytearray(super().open(data))
+
+    def seal(self, data: Any) -> Any:
+        return bytearray(super().seal(data))
+
+
 class RefusingCodec(FlippingCodec):
     """Refuses whatever comes."""
 
@@ -42,11 +52,12 @@ class RefusingCodec(FlippingCodec):
         raise ProtocolError("refused")
 
 
+@pytest.mark.parametrize("kind", [FlippingCodec, MutableCodec])
 @pytest.mark.parametrize("hold", [0, 60_000])
-def test_bytes_arrive_both_ways(run: Any, twin: Twin, hold: int) -> None:
+def test_bytes_arrive_both_ways(run: Any, twin: Twin, hold: int, kind: Any) -> None:
     async def scenario() -> None:
         engine = twin.tcp.Engine(asyncio.get_running_loop())
-        flipping = CodecPair(FlippingCodec(), FlippingCodec(hold))
+        flipping = CodecPair(kind(), kind(hold))
         async with Relayed(engine, flipping, CodecPair(None, None)) as relayed:
             results = await asyncio.gather(
                 relayed.client.send_pattern(SIZE, finish=True),

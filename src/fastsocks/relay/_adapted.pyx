@@ -24,10 +24,10 @@ cdef class _AdaptedCodec(Codec):
     cdef Py_ssize_t send(
         self, const uint8_t* source, Py_ssize_t size, uint8_t* target
     ) except -1:
-        return _put(self._seal(PyBytes_FromStringAndSize(<char*>source, size)), size, target)
+        return _put(bytes(self._seal(PyBytes_FromStringAndSize(<char*>source, size))), size, target)
 
     cdef Py_ssize_t receive_raw(self, uint8_t* data, Py_ssize_t size, uint8_t* target) except -1:
-        return _put(self._open(PyBytes_FromStringAndSize(<char*>data, size)), size, target)
+        return _put(bytes(self._open(PyBytes_FromStringAndSize(<char*>data, size))), size, target)
 
 
 cdef Py_ssize_t _put(bytes result, Py_ssize_t size, uint8_t* target) except -1:
