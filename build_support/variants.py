@@ -28,8 +28,9 @@ _SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"
 VARIANTS = {
     "default": Variant(),
     "strict": Variant(compile_args=["-Werror"], strict=True),
+    # Python's own flags have -fwrapv, under which no overflow of a signed number is one.
     "sanitize": Variant(
-        compile_args=[*_DIAGNOSED, *_SANITIZERS],
+        compile_args=[*_DIAGNOSED, *_SANITIZERS, "-fno-wrapv"],
         link_args=_SANITIZERS,
     ),
     # Needs clang; atheris brings what the instrumented code calls, but for what tells of the stack.

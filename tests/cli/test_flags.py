@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastsocks.shadowsocks import client_key, server_key
+from harness.deadline import DEADLINE
 from harness.services import Implementation, start_fastsocks, start_local, start_proxy
 from harness.socks import ReplyError, open_connection
 from harness.targets import Target
@@ -62,7 +63,7 @@ def test_root_becomes_the_user_once_it_listens() -> None:
 
 def test_lines_are_json_where_asked_for() -> None:
     with start_fastsocks("proxy", "-l", "0", "--log-format", "json", "-v") as service:
-        with socket.create_connection(service.address, timeout=10) as client:
+        with socket.create_connection(service.address, timeout=DEADLINE) as client:
             client.sendall(b"\x16\x03\x01")
             assert client.recv(1) == b""
         service.process.wait_for_line("version")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fastsocks.config import configure_server
 from fastsocks.config.document import LARGEST, parse, read_document
 from fastsocks.errors import ConfigError
+from harness.deadline import DEADLINE
 
 CANARY = "canary-secret"
 GOOD = {"server": "::", "server_port": 8388}
@@ -130,7 +131,7 @@ def test_plain_json_does_not_wait_for_the_other_reader(tmp_path: Path) -> None:
         "import sys; from fastsocks.config import configure_server; "
         "configure_server(file=sys.argv[1], environ={}); sys.exit('json5' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=DEADLINE)
 
 
 @given(st.binary(max_size=2000), st.sampled_from(["a", "a.json", "a.toml"]))

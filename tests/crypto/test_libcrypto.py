@@ -16,6 +16,7 @@ import pytest
 import fastsocks
 from fastsocks.errors import MethodError, TagError
 from fastsocks.shadowsocks.methods import METHODS, Method
+from harness.deadline import DEADLINE
 
 #: A configuration under which libcrypto's default context has no algorithm at all.
 EMPTY_CONFIGURATION = """\
@@ -52,7 +53,7 @@ def run(source: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=DEADLINE,
     )
     assert not done.returncode, done.stderr
     return done.stdout

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import socks
+from harness.deadline import DEADLINE
 from harness.listener import SocketAddress, refusing_address
 from harness.services import (
     Implementation,
@@ -125,7 +126,7 @@ def test_curl(hops: Hops, chain: tuple[str, ...]) -> None:
             [*command, f"http://localhost:{target.address.port}/"],
             capture_output=True,
             check=True,
-            timeout=30,
+            timeout=DEADLINE,
         )
         assert page.stdout == b"a page"
 

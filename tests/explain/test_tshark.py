@@ -14,6 +14,7 @@ from fastsocks.explain import Explanation, explain_stream
 from fastsocks.explain.capture import Connection, read_capture, stream_of
 from fastsocks.socks import SocksServer
 from fastsocks.socks.socks4 import Socks4Server
+from harness.deadline import DEADLINE
 from harness.services import find_program
 
 CLIENT, SERVER = (socket.inet_aton("192.0.2.10"), 40000), (socket.inet_aton("192.0.2.20"), 1080)
@@ -109,7 +110,7 @@ def theirs(data: bytes, folder: Path) -> dict[str, set[str]]:
     command += ["-T", "fields", "-E", "separator=;", "-E", "aggregator=,", "-E", "occurrence=a"]
     for name in NAMES:
         command += ["-e", name]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, check=True, timeout=DEADLINE)
     found: dict[str, set[str]] = {name: set() for name in NAMES}
     for line in done.stdout.decode().splitlines():
         for name, values in zip(NAMES, line.split(";"), strict=True):

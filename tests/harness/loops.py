@@ -10,12 +10,11 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
+from .deadline import DEADLINE
+
 T = TypeVar("T")
 
 Run = Callable[[Coroutine[Any, Any, T]], T]
-
-#: Seconds after which a coroutine under test has hung.
-DEADLINE = 20.0
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

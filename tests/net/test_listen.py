@@ -11,6 +11,7 @@ import pytest
 
 from fastsocks.errors import ListenError
 from fastsocks.net import is_name, listen
+from harness.deadline import DEADLINE
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="TCP_DEFER_ACCEPT is of Linux")
 
@@ -29,7 +30,7 @@ def open_sockets(stack: ExitStack, host: str, port: int = 0) -> list[socket.sock
 def test_accepted_sockets_inherit_the_options(stack: ExitStack, host: str) -> None:
     (sock,) = open_sockets(stack, host)
     assert sock.gettimeout() == 0
-    client = stack.enter_context(socket.create_connection(sock.getsockname()[:2], timeout=10))
+    client = stack.enter_context(socket.create_connection(sock.getsockname()[:2], timeout=DEADLINE))
     client.sendall(b"x")
     sock.settimeout(10)
     accepted, _ = sock.accept()
@@ -42,7 +43,7 @@ def test_accepted_sockets_inherit_the_options(stack: ExitStack, host: str) -> No
 @linux
 def test_accepting_waits_for_the_first_bytes(stack: ExitStack) -> None:
     (sock,) = open_sockets(stack, "127.0.0.1")
-    client = stack.enter_context(socket.create_connection(sock.getsockname(), timeout=10))
+    client = stack.enter_context(socket.create_connection(sock.getsockname(), timeout=DEADLINE))
     with pytest.raises(BlockingIOError):
         sock.accept()
     client.sendall(b"x")
@@ -59,7 +60,7 @@ def test_everywhere_is_both_families_at_one_port(stack: ExitStack) -> None:
     ports = {sock.getsockname()[1] for sock in sockets}
     assert len(ports) == 1
     for host in ("127.0.0.1", "::1"):
-        stack.enter_context(socket.create_connection((host, *ports), timeout=10))
+        stack.enter_context(socket.create_connection((host, *ports), timeout=DEADLINE))
 
 
 def test_a_name_is_all_its_addresses(stack: ExitStack) -> None:
@@ -123,7 +124,7 @@ def many_files() -> Iterator[None]:
 def test_a_burst_of_connections_fits_the_queue(stack: ExitStack, talks: bool) -> None:
     (sock,) = open_sockets(stack, "127.0.0.1")
     for _ in range(1000):
-        client = stack.enter_context(socket.create_connection(sock.getsockname(), timeout=20))
+        client = stack.enter_context(socket.create_connection(sock.getsockname(), timeout=DEADLINE))
         # A full queue drops the SYN, and the client's kernel sends it again after a second.
         assert total_retransmissions(client) == 0
         if talks:

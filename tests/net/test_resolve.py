@@ -10,6 +10,7 @@ import pytest
 
 from fastsocks.errors import ResolveError
 from fastsocks.net import Resolver
+from harness.deadline import DEADLINE
 from net.scripted import ScriptedLoop, tcp
 
 NO_SUCH_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -240,7 +241,7 @@ def test_a_turn_that_comes_with_the_cancellation_is_not_lost(run: Any) -> None:
         waiter.cancel()  # is cancelled before it can run
         with pytest.raises(asyncio.CancelledError):
             await waiter
-        await asyncio.wait_for(resolver._begin("one"), 10)
+        await asyncio.wait_for(resolver._begin("one"), DEADLINE)
         resolver._end("one")
         resolver._end("one")
         assert not resolver._clients

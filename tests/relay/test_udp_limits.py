@@ -20,6 +20,7 @@ from datagram_ends import (
     settle,
 )
 from fastsocks.address import Address
+from harness.deadline import DEADLINE
 
 #: Seconds. Long enough that a busy machine does not pause for so long.
 LIMIT = 0.7
@@ -48,7 +49,7 @@ def test_idle_associations_end_and_busy_ones_live(run: Any, twin: UdpTwin) -> No
                     target.send(b"y", source)
                     assert await client.answer() == (b"y", target.address)
                     await asyncio.sleep(LIMIT / 7)
-                await asyncio.wait_for(ended, 5)
+                await asyncio.wait_for(ended, DEADLINE)
                 assert not idle.active
                 assert busy.active
                 assert engine.counters.associations == 1

@@ -17,6 +17,7 @@ import pytest
 from fastsocks.config import LocalOptions, ProxyOptions, ServerOptions
 from fastsocks.errors import ConfigError, ListenError, MethodError
 from fastsocks.service import Local, Proxy, Running, Server, SharedState
+from harness.deadline import DEADLINE
 from harness.listener import SocketAddress
 from harness.pattern import pattern
 from harness.socks import Socks5Client, open_connection
@@ -39,7 +40,7 @@ def exchange(entrance: tuple[str, int], target: SocketAddress, size: int = 100_0
 
 
 async def with_deadline(call: Callable[..., None], *arguments: Any) -> None:
-    await asyncio.wait_for(asyncio.to_thread(call, *arguments), 20)
+    await asyncio.wait_for(asyncio.to_thread(call, *arguments), DEADLINE)
 
 
 def test_several_services_share_a_loop(run: Any) -> None:
@@ -77,7 +78,7 @@ def test_addresses_are_those_of_the_sockets(run: Any) -> None:
         async with service:
             assert [host for host, _ in service.addresses] == ["127.0.0.1", "::1"]
             for address in service.addresses:
-                socket.create_connection(address, timeout=10).close()
+                socket.create_connection(address, timeout=DEADLINE).close()
 
     run(scenario())
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fastsocks.service.upstream_control import UpstreamControl
+from harness.deadline import DEADLINE
 
 
 def pairs(count: int) -> tuple[list[socket.socket], list[socket.socket]]:
@@ -47,7 +48,7 @@ def test_the_end_of_one_connection_is_told_once(run: Any) -> None:
         # What a server says beside its end does not matter.
         theirs[1].send(b"x")
         theirs[1].close()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), DEADLINE)
         assert control.ended is None
         control.close()
         with theirs[0]:
