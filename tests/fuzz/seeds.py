@@ -43,10 +43,53 @@ _DOCUMENTS = (
     b'\0{"locals": [{"local_port": 1080, "protocol": "socks", "disabled": false}]}',
     b'\1server = ["192.0.2.1"]\nserver_port = 1\n[[users]]\nname = "a"\npassword = "b"\n',
 )
+_RELAYED = (
+    "00 00 00 06 0100 07 0100 04 05",
+    "01 04 00 06 ffff 07 ffff 46 ffff 47 ffff 05 04",
+    "02 06 01 07 ffff 07 ffff 07 ffff 07 ffff 06 0010 03",
+    "04 04 00 06 ffff 07 ffff 46 ffff 47 ffff 06 ffff 07 ffff 02",
+    "05 6d 01 06 ffff 06 ffff 07 1000 c1 0000",
+)
+_ACCOUNTS = b"""# users
+
+alice:$scrypt$ln=1,r=8,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g
+"""
+_CONFIGURATIONS = (
+    b"\0",
+    b"""\2METHOD=aes-256-gcm
+PASSWORD=secret
+{"server": ["::", "0.0.0.0"], "server_port": 8388, "timeout": 86400, "mode": "tcp_and_udp"}""",
+    b"""\0{"servers": [{"address": "a", "port": 1, "password": "p", "method": "aes-128-gcm"},
+{"server": "b", "server_port": 2, "password": "q", "method": "none", "disabled": true}],
+"locals": [{"local_address": "::1", "local_port": 1080}]}""",
+    b"""\1UPSTREAM=socks5://a:1
+local_port = 1080
+rules = ["deny to private", "allow all"]
+[accounts]
+alice = "secret\"""",
+    b"""\0{"server": "a", "server_port": 1, "method": "2022-blake3-aes-128-gcm",
+"password": "MTIzNDU2Nzg5MDEyMzQ1Ng==",
+"users": [{"name": "b", "password": "MTIzNDU2Nzg5MDEyMzQ1Ng=="}]}""",
+)
+_ACL = (
+    b"www.example.com\n[proxy_all]\n||example.com\n[bypass_list]\n(^|\\.)example\\.com$\n",
+    b"10.1.2.3\n[reject_all]\n[white_list]\n10.0.0.0/8\n::1\n# all\n[outbound_block_list]\n|a\n",
+    b"ads.example\n[black_list]\n^ads?\\d{1,3}\\.(example|test)$\n^(.*\\.)?example$\n",
+)
 _RULES = (
-    b"block to 10.0.0.0/8 2001:db8::/32 port 25 1000-2000",
+    b"deny to 10.0.0.0/8 2001:db8::/32 port 25 1000-2000",
     b"allow from 192.0.2.0/24 user alice to *.example.com command connect",
 )
+#: Targets that take them as they stand here.
+_READY = {
+    "accounts": (_ACCOUNTS,),
+    "acl": _ACL,
+    "configuration": _CONFIGURATIONS,
+    "document": _DOCUMENTS,
+    "relay": tuple(map(bytes.fromhex, _RELAYED)),
+    "rule": _RULES,
+    "rules": (b"a.example.com\n" + _RULES[1], b"10.0.0.1\n" + b"\n".join(_RULES)),
+}
 
 
 def write(target: str, folder: Path) -> None:
@@ -57,18 +100,17 @@ def write(target: str, folder: Path) -> None:
 
 
 def _seeds(target: str) -> Iterator[bytes]:
+    yield from _READY.get(target, ())
     yield from _of_socks(target)
     yield from _of_shadowsocks(target)
     if target == "http_server":
         yield from (bytes((options, 0)) + head for head in _HTTP for options in (0, 1))
     if target in {"http_client", "http_exchange"}:
         yield from (b"\0" + head for head in _RESPONSES)
-    if target == "document":
-        yield from _DOCUMENTS
+    if target == "http_head":
+        yield from (bytes((kind, 0)) + one for kind in (0, 1) for one in (_HTTP, _RESPONSES)[kind])
     if target == "explain_capture":
         yield _capture()
-    if target == "rule":
-        yield from _RULES
     if target == "url":
         for one in _vectors("uri.json")["uris"]:
             yield one["uri"].removeprefix("ss://").encode()
@@ -114,6 +156,9 @@ def _of_shadowsocks(target: str) -> Iterator[bytes]:
     }
     header = b"\1\xc0\0\2\1\0\x50"
     for number in range(len(NAMES)):
+        if target == "shadowsocks_layers":
+            yield bytes((0, number, number, 7, 0, 0, 0)) + b"payload"
+            yield bytes((1, number, 3, number, 0, 1, 0, 90)) + b"payload"
         if target in {"shadowsocks_server", "shadowsocks_client"}:
             # Plaintext to be sealed: two headers of the 2022 edition, or records.
             body = (len(header) + 4).to_bytes(2, "big") + header + b"\0\2ab"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import configuration, datagrams, explain, http, shadowsocks, socks
+from . import configuration, datagrams, explain, http, relay, shadowsocks, socks
 
 #: By the names of their folders in the corpus.
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
@@ -15,17 +15,24 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "socks_client": socks.client,
     "socks4_server": socks.server_4,
     "gssapi": socks.gssapi,
+    "http_head": http.head,
     "http_server": http.server,
     "http_client": http.client,
     "http_exchange": http.exchange,
     "shadowsocks_server": shadowsocks.server,
     "shadowsocks_client": shadowsocks.client,
+    "shadowsocks_layers": shadowsocks.layers,
+    "relay": relay.relay,
     "datagrams_socks": datagrams.socks,
     "datagrams_server": datagrams.server,
     "datagrams_client": datagrams.client,
     "url": configuration.url,
     "rule": configuration.rule,
+    "rules": configuration.rules,
+    "acl": configuration.acl,
+    "accounts": configuration.accounts,
     "document": configuration.document,
+    "configuration": configuration.configuration,
     "explain": explain.stream,
     "explain_datagram": explain.datagram,
     "explain_capture": explain.capture,

@@ -6,12 +6,28 @@ from fastsocks.address import Address
 from fastsocks.errors import ProtocolError
 from fastsocks.socks.http import HttpServer
 from fastsocks.socks.http.client import HttpClient
+from fastsocks.socks.http.head import HeadReader, build_head, end_to_end
 
-from ..oracle import Input, agree, pieces_of
+from ..oracle import Input, agree, outcome, pieces_of
 
+_HEAD_LIMIT = 1024
 _PLAIN = (
     b"POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
+
+
+def head(data: bytes) -> None:
+    """A head of either kind; what can be read, can be written, and reads the same again."""
+    chosen = Input(data)
+    response, size = bool(chosen.byte() & 1), chosen.byte()
+    wire = chosen.rest()
+    found = _read_head(wire, size, response=response)
+    agree([("pieces", found), ("at once", _read_head(wire, 0, response=response))])
+    if isinstance(found, tuple):
+        read, behind = found
+        again = build_head(read.first_line, read.headers) + behind
+        agree([("read", found), ("read again", _read_head(again, 0, response=response))])
+        outcome(end_to_end, read)
 
 
 def server(data: bytes) -> None:
@@ -49,6 +65,18 @@ def client(data: bytes) -> None:
                 return
         except ProtocolError:
             return
+
+
+def _read_head(wire: bytes, size: int, *, response: bool) -> object:
+    reader = HeadReader(_HEAD_LIMIT, response=response)
+    pieces = pieces_of(wire, size)
+    for piece in pieces:
+        found = outcome(reader.read, piece)
+        if isinstance(found, tuple):
+            return found[0], found[1] + b"".join(pieces)
+        if found is not None:
+            return found
+    return None
 
 
 def _serve(machine: HttpServer, wire: bytes, size: int) -> object:

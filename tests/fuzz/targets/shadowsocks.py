@@ -15,13 +15,27 @@ from fastsocks.shadowsocks.headers import IDENTITY_HEADER_SIZE, build_identity_h
 from fastsocks.shadowsocks.keys import ClientKey, client_key
 from fastsocks.shadowsocks.methods import METHODS, Family
 from fastsocks.shadowsocks.session_ciphers import session_aead, session_stream
-from shadowsocks_ends import NAMES, NOW, import_shadowsocks, new_client, new_server, password, psk
+from shadowsocks_ends import (
+    NAMES,
+    NOW,
+    Clock,
+    import_shadowsocks,
+    new_client,
+    new_server,
+    password,
+    psk,
+)
 from shadowsocks_ends import outcome as trace_of
-from twins import IMPLEMENTATIONS
+from twins import IMPLEMENTATIONS, import_twin
 
 from ..oracle import Input, agree, pieces_of
 
 TWINS = {one: import_shadowsocks(one) for one in IMPLEMENTATIONS}
+
+_LAYERED = {
+    one: import_twin("fastsocks.shadowsocks", "_layers", one).LayeredCodec
+    for one in IMPLEMENTATIONS
+}
 
 _SALT = bytes(range(32))
 _TARGET = Address.of("192.0.2.1", 80)
@@ -64,6 +78,59 @@ def client(data: bytes) -> None:
         return trace_of(codec, "open", pieces_of(wire, size))
 
     agree((one, feed(TWINS[one])) for one in IMPLEMENTATIONS)
+
+
+def layers(data: bytes) -> None:
+    """The answer of a chain of two or three servers, which may have lost a bit on its way."""
+    chosen = Input(data)
+    names = [NAMES[chosen.byte() % len(NAMES)] for _ in range(2 + (chosen.byte() & 1))]
+    size, flipped, place = chosen.byte(), chosen.byte(), chosen.number()
+    answer = _answer_of_all(names, chosen.rest())
+    if place < len(answer):
+        answer = answer[:place] + bytes((answer[place] ^ flipped,)) + answer[place + 1 :]
+
+    def feed(one: str) -> object:
+        codec = _chain(one, names)
+        return codec.request(_TARGET, b"payload"), trace_of(codec, "open", pieces_of(answer, size))
+
+    agree((one, feed(one)) for one in IMPLEMENTATIONS)
+
+
+def _chain(implementation: str, names: list[str]) -> Any:
+    """Return the client's codec of a chain, whose salts are always the same."""
+    codec = None
+    for number, name in enumerate(names):
+        key = TWINS[implementation].client_key(name, password(name))
+        client = _CLIENTS[implementation](key, strict=False, clock=Clock())
+        client.given = bytes((number,)) * METHODS[name].salt_size
+        codec = client if codec is None else _LAYERED[implementation](codec, client, _TARGET)
+    return codec
+
+
+def _answer_of_all(names: list[str], payload: bytes) -> bytes:
+    """Seal what the last server answers, by way of the others."""
+    data = _chain("python", names).request(_TARGET, b"payload")
+    servers = []
+    for name in names:
+        server = new_server(TWINS["python"], name, answer_salt=_SALT[: METHODS[name].salt_size])
+        data = server.receive(data).early_data
+        servers.append(server)
+    for server in reversed(servers):
+        payload = bytes(server.seal(payload))
+    return payload
+
+
+def _with_given_salt(codec: Any) -> Any:
+    class Salted(codec):  # type: ignore[misc]
+        given = b""
+
+        def request(self, address: Address, payload: bytes = b"") -> Any:
+            return super().request(address, payload, salt=self.given, padding=b"")
+
+    return Salted
+
+
+_CLIENTS = {one: _with_given_salt(TWINS[one].ClientCodec) for one in IMPLEMENTATIONS}
 
 
 @cache
