@@ -33,6 +33,8 @@ _TEXTS = {
     "protocol": "`socks`, which is socks5 and socks4 of `protocols`, or `http`; the others of "
     "shadowsocks-rust are refused.",
     "disabled": "Leaves this entry out.",
+    "acl": "A file of rules, as shadowsocks-libev and shadowsocks-rust have it; they come after "
+    "`rules`.",
     "ipv6_only": "Whether `::` leaves IPv4 out.",
     "local_ipv4_address": "The IPv4 address to connect to targets from.",
     "local_ipv6_address": "The IPv6 address to connect to targets from.",
@@ -76,7 +78,7 @@ def _peers(key: Key) -> str:
 
 
 def _by_side(texts: dict[Side, str]) -> str:
-    """Join what holds on each side; once, where it is the same on all that have it."""
+    """Join what holds on each side; once, where it is the same on all."""
     sides: dict[str, list[str]] = {}
     for side, text in texts.items():
         sides.setdefault(text, []).append(side.value)
@@ -108,7 +110,8 @@ def _meaning(key: Key, side: Side, described: dict[tuple[type, str], tuple[str, 
     if meaning.use is Use.IGNORED:
         return "not used"
     if meaning.use is not Use.OPTION:
-        return ("" if meaning.use is Use.WARNING else "error: ") + meaning.text
+        # The heading says it already.
+        return meaning.text.removeprefix("ignored: ").removeprefix("not supported yet: ")
     if key.name in _TEXTS:
         return _linked(_TEXTS[key.name])
     kind = ProcessOptions if key.process else _OPTIONS[side]
@@ -117,11 +120,19 @@ def _meaning(key: Key, side: Side, described: dict[tuple[type, str], tuple[str, 
     return f"{text} Default: {default}." if default else text
 
 
+def _sides(key: Key) -> list[Side]:
+    """Return the sides where a key sets something; all of them where it does so nowhere."""
+    setting = [side for side in Side if key.meaning(side).use is Use.OPTION]
+    return setting or list(Side)
+
+
 def _rows(keys: list[Key]) -> list[str]:
     described = _described()
     return [
         f"| `{key.name}` | "
-        + _by_side({side: _meaning(key, side, described) for side in Side}).replace("|", "\\|")
+        + _by_side({side: _meaning(key, side, described) for side in _sides(key)}).replace(
+            "|", "\\|"
+        )
         + f" | {_places(key.name)} | {_peers(key)} |"
         for key in keys
     ]

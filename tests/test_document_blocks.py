@@ -121,7 +121,7 @@ class Reader:
     def _configure(self, text: str) -> None:
         """Write a file, by the name in its first line, and have it checked."""
         text = re.sub(r'"\.\.\."', lambda _: f'"{generate_key(METHOD)}"', text)
-        text = text.replace(":KEY@", f":{quote(self._key, safe='')}@")
+        text = self._fill_in(text).replace(":KEY@", f":{quote(self._key, safe='')}@")
         for name in re.findall(r"\$\{(\w+)\}", text):
             self._environment[name] = self._key
         named = re.match(r"# ([\w.]+)\n", text)

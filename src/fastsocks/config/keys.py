@@ -304,7 +304,7 @@ _KEYS: tuple[Key, ...] = (
               "tcp_outgoing_rcvbuf", _LIBEV, _TOP, _KERNEL),
     *_ignored("nameserver", _LIBEV, _TOP, _RESOLVER),
     *_ignored("dns dns_cache_size", _RUST, _TOP, _RESOLVER),
-    *_ignored("balancer", _RUST, _TOP, "ignored: servers are not measured"),
+    *_ignored("balancer", _RUST, _TOP, "ignored: servers are probed every 10 s, by connecting"),
     *_ignored("tcp_weight udp_weight", _RUST, _SERVERS, "ignored: servers are not weighed"),
     *_ignored("manager_address manager_port", _BOTH, _TOP,
               "ignored: there is no manager to talk to"),

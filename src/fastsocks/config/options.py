@@ -80,8 +80,8 @@ class Options:
     #: Try the IPv6 addresses of a name before its IPv4 addresses.
     ipv6_first: bool = False
     #: Largest IP packet in bytes, 576..65535, that the padding of 2022 methods may make of a
-    #: datagram; None is 1500. Without padding nothing is made smaller: what a datagram is too
-    #: large for, the kernel fragments.
+    #: datagram; 1500 where nothing is set. Without padding nothing is made smaller: the kernel
+    #: fragments what is too large.
     mtu: int | None = None
     #: Whether to log a line for every connection and UDP association.
     access_log: bool = False
@@ -170,8 +170,8 @@ class ServerOptions(Options):
     key: str = field(default="", repr=False)
     #: 2022 methods on AES: the PSK of each user, in base64 (SIP023).
     users: Accounts = field(default_factory=dict, repr=False)
-    #: URLs of servers to dial through, in their order: ``ss://...``, or ``socks5://`` and
-    #: ``http://`` with ``[user:password@]host[:port]``. None dials directly. See upstream.md.
+    #: URLs of servers to connect through, in their order: ``ss://...``, or ``socks5://`` and
+    #: ``http://`` with ``[user:password@]host[:port]``. See upstream.md.
     upstream: tuple[str, ...] = field(default=(), repr=False)
     #: IP addresses to dial from, one of each family at most; none leaves it to the system.
     outbound_addresses: tuple[str, ...] = ()
@@ -300,7 +300,7 @@ class ProxyOptions(SocksOptions):
     #: IP addresses at which peers of clients connect (BIND), one of each family at most; none is
     #: the one that leads to the expected peer, or where the client reached us.
     bind_addresses: tuple[str, ...] = ()
-    #: First and last of the ports for that; None leaves the choice to the kernel.
+    #: First and last of the ports for that; where nothing is set the kernel chooses.
     bind_ports: tuple[int, int] | None = None
     #: Seconds to wait for such a peer.
     bind_timeout: float = 120.0
@@ -327,7 +327,7 @@ class ProcessOptions:
     #: How many processes serve, each on a core of its own; 0, or ``auto``, is one for each core
     #: that this process may use.
     workers: int = 1
-    #: Limit of open files to set, for each worker; None raises it to the hard limit.
+    #: Limit of open files to set, for each worker; the hard limit where nothing is set.
     nofile: int | None = None
     #: The least that is logged: ``debug``, ``info``, ``warning`` or ``error``.
     log_level: str = "info"

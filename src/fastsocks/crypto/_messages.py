@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TAG_MISMATCH = "the tag does not match: wrong key or method, tampering, or a probe"
+TAG_MISMATCH = "the tag does not match"
 
 
 def missing(cipher: str) -> str:
