@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -134,6 +135,17 @@ def test_accesses_go_to_their_file_only(capsys: pytest.CaptureFixture[str], tmp_
         accesses.info("second")
         assert file.read_text(encoding="utf-8").endswith(" INFO second\n")
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_the_locale_cannot_write_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, encoding="ascii", errors="strict") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        _set_up(LogOptions(access_log="-"))
+        accesses.info("b\xfccher.example")
+        stream.flush()
+        assert written.getvalue().endswith(rb"b\xfccher.example" + b"\n")
+        monkeypatch.undo()
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

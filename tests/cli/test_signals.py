@@ -10,7 +10,13 @@ import pytest
 from harness.deadline import wait_until
 from harness.listener import SocketAddress
 from harness.process import Process
-from harness.services import Implementation, Service, environment, start_proxy
+from harness.services import (
+    Implementation,
+    Service,
+    environment,
+    fastsocks_command,
+    start_proxy,
+)
 from harness.socks import Socks5Client, open_connection, request
 from harness.targets import Target
 
@@ -43,6 +49,18 @@ def test_with_nothing_to_finish_the_first_one_ends_it(
     service.process.send_signal(number)
     assert service.process.wait() == 0
     assert "Traceback" not in service.process.output
+
+
+def test_it_stops_as_well_where_standard_input_is_closed(implementation: str, loop: str) -> None:
+    chosen: Implementation = implementation  # type: ignore[assignment]
+    process = Process(
+        "fastsocks without standard input",
+        ["sh", "-c", 'exec "$@" <&-', "sh", *fastsocks_command("proxy", "-l", "0")],
+        environment(chosen, FASTSOCKS_LOOP=loop),
+    )
+    process.wait_for_line("listening on")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
 
 
 def test_one_after_the_end_changes_nothing(implementation: str, loop: str) -> None:

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 from fastsocks.errors import ConfigError
@@ -65,6 +66,9 @@ def _handler(file: str | None, form: str) -> logging.Handler:
     formatter: logging.Formatter = _JSONFormatter() if form == "json" else _TextFormatter()
     if file is None or file == STANDARD_OUTPUT:
         stream = sys.stderr if file is None else sys.stdout
+        if isinstance(stream, TextIOWrapper):
+            # Where the locale cannot write a name it is escaped, as on standard error.
+            stream.reconfigure(errors="backslashreplace")
         handler = logging.StreamHandler(stream)
         if form == "text" and _is_journal(stream):
             formatter = _JournalFormatter()

@@ -55,6 +55,7 @@ def run(start: Start) -> None:
     :raises ListenError: an address cannot be had.
     """
     options = start.options
+    open_standard_streams()
     set_up_log(LogOptions(options.log_level, options.log_format, start.access_log))
     for warning in start.warnings:
         _log.warning("%s", warning)
@@ -104,6 +105,19 @@ def core_count() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
         return os.cpu_count() or 1
+
+
+def open_standard_streams() -> None:
+    """Open those of descriptors 0, 1 and 2 that are closed, so that no socket gets their numbers.
+
+    libuv ends the process that closes a socket which has one of these.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free.
+            os.open(os.devnull, os.O_RDWR)
 
 
 def raise_limits(wanted: int | None) -> None:
