@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -30,7 +31,8 @@ def _separate_logging() -> Iterator[None]:
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
         for handler in logger.handlers:
-            handler.close()
+            with contextlib.suppress(OSError):
+                handler.close()
         logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)
 
@@ -135,6 +137,25 @@ def test_accesses_go_to_their_file_only(capsys: pytest.CaptureFixture[str], tmp_
         accesses.info("second")
         assert file.read_text(encoding="utf-8").endswith(" INFO second\n")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has it")  # noqa: PTH110
+@pytest.mark.parametrize("standard", [True, False])
+def test_a_log_that_cannot_be_written_is_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, standard: bool
+) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full, monkeypatch.context() as patch:
+        if standard:
+            patch.setattr(sys, "stdout", full)
+        _set_up(LogOptions(access_log="-" if standard else "/dev/full"))
+        for number in range(3):
+            accesses.info("line %d", number)
+        with contextlib.suppress(OSError):
+            full.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "ERROR lines of the access log are lost: [Errno 28] No space left on device"
+    )
 
 
 def test_what_the_locale_cannot_write_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,18 +69,38 @@ def _handler(file: str | None, form: str) -> logging.Handler:
         if isinstance(stream, TextIOWrapper):
             # Where the locale cannot write a name it is escaped, as on standard error.
             stream.reconfigure(errors="backslashreplace")
-        handler = logging.StreamHandler(stream)
+        handler = _StreamHandler(stream)
         if form == "text" and _is_journal(stream):
             formatter = _JournalFormatter()
     else:
         # Opens the file anew once logrotate has moved it away; Windows does not let it.
         kind = logging.FileHandler if sys.platform == "win32" else _watched()
         try:
-            handler = kind(file, encoding="utf-8")
+            handler = type("_FileHandler", (_Telling, kind), {})(file, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"access_log: cannot write {file}: {error.strerror}") from error
     handler.setFormatter(formatter)
     return handler
+
+
+class _Telling(logging.Handler):
+    """Says why lines cannot be written, once, in the place of a traceback for each of them."""
+
+    _told = ""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif str(error) != self._told:
+            self._told = str(error)
+            # Where it is standard error that fails there is nobody to tell.
+            if self not in logging.getLogger().handlers:
+                logging.getLogger("fastsocks").error("lines of the access log are lost: %s", error)
+
+
+class _StreamHandler(_Telling, logging.StreamHandler[TextIO]):
+    pass
 
 
 def _watched() -> type[logging.FileHandler]:
