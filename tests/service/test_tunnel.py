@@ -257,7 +257,7 @@ def test_a_call_that_is_given_up_leaves_nothing_behind(run: Run[None], turns: in
 @pytest.mark.parametrize(
     ("url", "text"),
     [
-        ("https://127.0.0.1:8080", "none of"),
+        ("https://127.0.0.1:8080", "write ss://"),
         ("socks5://user:CANARY@", "host is missing"),
         ("socks5://user:CANARY@host:port", "socks5://"),
         ("socks5://user:CANARY@host:0", "port 0"),

@@ -72,6 +72,7 @@ class Given:
                 found.append(kind(options, shared))
             except ConfigError as error:
                 raise at_its_source(error, service.sources) from None
+            found[-1].sources = service.sources
         return found
 
 

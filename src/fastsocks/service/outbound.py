@@ -74,6 +74,7 @@ def make_outbound(
         from .chain import Chain
 
         chain = Chain(options.upstream, options.timeout)
+        service.upstream = chain.upstreams[0]
     if chain is None and service.ruling is None:
         return None
     return Outbound(service.ruling, chain, guard)

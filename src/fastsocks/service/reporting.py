@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .interfaces import Inbound, Peer, PeerListener, Route, UdpAssociation
     from .ruling import Ruling
     from .shared_state import SharedState
+    from .upstream import Upstream
 
 #: Ends that come with the life of a network, and are nobody's problem.
 _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
@@ -127,6 +128,8 @@ class ReportingService(ABC):
         self.access_log = options is not None and options.access_log
         #: The rules; None where there are none, so that they cost nothing.
         self.ruling: Ruling | None = None
+        #: The server that it dials in the place of targets; for Running to look at.
+        self.upstream: Upstream | None = None
         #: What datagrams go through but for rules; see :class:`.datagrams.Datagrams`.
         self.find_tunnel: FindTunnel | None = None
         self._caps: dict[Cap, int] = {}

@@ -8,6 +8,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from fastsocks.errors import ConfigError
 from fastsocks.net import (
     Dialer,
     Resolver,
@@ -24,7 +25,7 @@ from .stopping import StopSignals, drain_all
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from fastsocks.config import LocalOptions, Options, ProxyOptions
@@ -68,6 +69,8 @@ class Running:
         dial_fast_open: bool = False,
         shared: SharedState | None = None,
     ) -> None:
+        #: What has set the options, for errors; see :class:`fastsocks.config.Configured`.
+        self.sources: Mapping[str, str] = {}
         #: See :class:`.shared_state.SharedState`.
         self.shared = shared
         self._service = service
@@ -137,7 +140,8 @@ class Running:
 
         :param listening: the sockets, this object's from now on; by default new ones.
         :raises ListenError: an address cannot be had; nothing is listening then.
-        :raises ConfigError: this host has none of the addresses to dial from.
+        :raises ConfigError: this host has none of the addresses to dial from, or the service is
+            its own upstream.
         """
         if self._acceptor is not None:
             raise RuntimeError("the service was started before")
@@ -149,6 +153,7 @@ class Running:
         if listening is None:
             listening = await self._listen()
         try:
+            await self._check_upstream(loop, listening)
             self._begin(loop, listening)
         except BaseException:
             await self.close()
@@ -198,6 +203,22 @@ class Running:
             self._acceptor.listen(sock)
         if self.shared is not None:
             self._publish()
+
+    async def _check_upstream(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
+        upstream = self._service.upstream
+        if upstream is None:
+            return
+        from fastsocks.config import at_its_source
+
+        from .own_upstream import check_not_own_upstream
+
+        resolver = Resolver(loop)
+        try:
+            await check_not_own_upstream(upstream, listening.addresses, resolver)
+        except ConfigError as error:
+            raise at_its_source(error, self.sources) from None
+        finally:
+            self.unfinished_lookups += await resolver.close()
 
     def _publish(self) -> None:
         """Let the other processes know what users have used in this one, again and again."""
