@@ -2,7 +2,8 @@
 
 ``FASTSOCKS_BUILD``        ``pure``: no extension modules, needs no compiler and no Cython;
                            ``strict``: warnings of Cython and of the C compiler are errors;
-                           ``sanitize``, ``fuzz``, ``coverage``: see scripts/build_variant.py.
+                           ``sanitize``, ``threads``, ``fuzz``, ``coverage``: see
+                           build_support/variants.py.
 ``FASTSOCKS_OPENSSL_DIR``  prefix of a static OpenSSL to link; else the system's is taken.
 """
 

@@ -40,6 +40,8 @@ DIRECTIVES = {
     "warn.unused": True,
     # A pickled codec or relay would be bytes behind a pointer.
     "auto_pickle": False,
+    # tests/service/test_threads.py; docs/how-to/embedding.md says what threads may share.
+    "freethreading_compatible": True,
 }
 
 C_FLAGS = [

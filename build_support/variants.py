@@ -33,6 +33,11 @@ VARIANTS = {
         compile_args=[*_DIAGNOSED, *_SANITIZERS, "-fno-wrapv"],
         link_args=_SANITIZERS,
     ),
+    # Runs on an interpreter built --disable-gil --with-thread-sanitizer, by the same compiler.
+    "threads": Variant(
+        compile_args=[*_DIAGNOSED, "-fsanitize=thread"],
+        link_args=["-fsanitize=thread"],
+    ),
     # Needs clang; atheris brings what the instrumented code calls, but for what tells of the stack.
     "fuzz": Variant(
         compile_args=[

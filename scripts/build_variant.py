@@ -48,7 +48,7 @@ def follow(tree: Path) -> None:
 def main() -> int:
     """Run the command; its exit code is that of the build."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variant", help="sanitize, fuzz or coverage")
+    parser.add_argument("variant", help="sanitize, threads, fuzz or coverage")
     variant = parser.parse_args().variant
     tree = ROOT / "build" / variant
     follow(tree)

@@ -50,10 +50,12 @@ cdef class Aead:
     def __repr__(self):
         return f"<Aead {self.name}>"
 
+    @cython.critical_section
     def seal(self, nonce, plaintext):
         """Encrypt; returns the ciphertext and behind it the tag of 16 bytes."""
         return self._convert(nonce, plaintext, True)
 
+    @cython.critical_section
     def open(self, nonce, ciphertext):
         """Decrypt what `seal` returned; raises TagError."""
         return self._convert(nonce, ciphertext, False)

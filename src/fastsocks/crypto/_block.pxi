@@ -35,10 +35,12 @@ cdef class BlockCipher:
     def __repr__(self):
         return "<BlockCipher>"
 
+    @cython.critical_section
     def encrypt(self, block):
         """Encrypt one block of 16 bytes."""
         return self._convert(block, True)
 
+    @cython.critical_section
     def decrypt(self, block):
         """Decrypt one block of 16 bytes."""
         return self._convert(block, False)

@@ -3,20 +3,36 @@
 cdef enum:
     SHA1_SIZE = 20
 
-# Lives as long as the process.
+cdef extern from * nogil:
+    """
+    #define fastsocks_exchange(place, value) __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL)
+    """
+    # Returns what was in `place`.
+    EVP_MAC_CTX *exchange "fastsocks_exchange"(EVP_MAC_CTX **place, EVP_MAC_CTX *value)
+
+# Both live as long as the process.
+cdef EVP_MAC *hmac = NULL
+# NULL while a thread computes in it; a second one then makes one of its own.
 cdef EVP_MAC_CTX *hmac_sha1 = NULL
 
 
-cdef int load_hmac_sha1() except -1:
-    global hmac_sha1
-    cdef EVP_MAC *hmac = EVP_MAC_fetch(library, b"HMAC", NULL)
+cdef EVP_MAC_CTX *new_hmac_sha1() noexcept nogil:
+    cdef EVP_MAC_CTX *context = EVP_MAC_CTX_new(hmac)
     cdef OSSL_PARAM params[2]
-    if hmac != NULL:
-        hmac_sha1 = EVP_MAC_CTX_new(hmac)
-        EVP_MAC_free(hmac)
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, b"SHA1", 0)
     params[1] = OSSL_PARAM_construct_end()
-    if hmac_sha1 == NULL or EVP_MAC_CTX_set_params(hmac_sha1, params) != 1:
+    if context != NULL and EVP_MAC_CTX_set_params(context, params) != 1:
+        EVP_MAC_CTX_free(context)
+        return NULL
+    return context
+
+
+cdef int load_hmac_sha1() except -1:
+    global hmac, hmac_sha1
+    hmac = EVP_MAC_fetch(library, b"HMAC", NULL)
+    if hmac != NULL:
+        hmac_sha1 = new_hmac_sha1()
+    if hmac_sha1 == NULL:
         not_initialised()
     return 0
 
@@ -69,30 +85,35 @@ cdef int hkdf_sha1_raw(
     cdef uint8_t counter = 0
     cdef size_t piece, block_size = 0
     cdef bint good
+    cdef EVP_MAC_CTX *context = exchange(&hmac_sha1, NULL)
+    if context == NULL:
+        context = new_hmac_sha1()
     # To EVP_MAC_init a key of NULL means the one before.
     good = (
-        EVP_MAC_init(hmac_sha1, salt if salt_size else block, salt_size, NULL) == 1
-        and EVP_MAC_update(hmac_sha1, key, key_size) == 1
-        and EVP_MAC_final(hmac_sha1, block, &block_size, SHA1_SIZE) == 1
-        and EVP_MAC_init(hmac_sha1, block, SHA1_SIZE, NULL) == 1
+        context != NULL
+        and EVP_MAC_init(context, salt if salt_size else block, salt_size, NULL) == 1
+        and EVP_MAC_update(context, key, key_size) == 1
+        and EVP_MAC_final(context, block, &block_size, SHA1_SIZE) == 1
+        and EVP_MAC_init(context, block, SHA1_SIZE, NULL) == 1
     )
     while good and size:
         counter += 1
         good = (
             (
                 counter == 1
-                or EVP_MAC_init(hmac_sha1, NULL, 0, NULL) == 1
-                and EVP_MAC_update(hmac_sha1, block, SHA1_SIZE) == 1
+                or EVP_MAC_init(context, NULL, 0, NULL) == 1
+                and EVP_MAC_update(context, block, SHA1_SIZE) == 1
             )
-            and EVP_MAC_update(hmac_sha1, info, info_size) == 1
-            and EVP_MAC_update(hmac_sha1, &counter, 1) == 1
-            and EVP_MAC_final(hmac_sha1, block, &block_size, SHA1_SIZE) == 1
+            and EVP_MAC_update(context, info, info_size) == 1
+            and EVP_MAC_update(context, &counter, 1) == 1
+            and EVP_MAC_final(context, block, &block_size, SHA1_SIZE) == 1
         )
         piece = min(size, <size_t>SHA1_SIZE)
         memcpy(out, block, piece)
         out += piece
         size -= piece
     OPENSSL_cleanse(block, sizeof(block))
+    EVP_MAC_CTX_free(exchange(&hmac_sha1, context))
     if good:
         return 0
     ERR_clear_error()

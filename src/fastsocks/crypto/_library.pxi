@@ -9,7 +9,6 @@
 cdef OSSL_LIB_CTX *library = NULL
 # Name in libcrypto -> EVP_CIPHER *.
 cdef dict fetched = {}
-cdef bint legacy_loaded = False
 
 
 def libcrypto_version():
@@ -32,13 +31,12 @@ cdef int load_library() except -1:
 
 
 cdef const EVP_CIPHER *fetch(str name, bytes libcrypto_name) except NULL:
-    global legacy_loaded
     cdef EVP_CIPHER *cipher
     address = fetched.get(libcrypto_name)
     if address is not None:
         return <const EVP_CIPHER *><size_t>address
-    if name == "RC4" and not legacy_loaded:
-        legacy_loaded = OSSL_PROVIDER_load(library, b"legacy") != NULL
+    if name == "RC4":
+        OSSL_PROVIDER_load(library, b"legacy")
     cipher = EVP_CIPHER_fetch(library, libcrypto_name, NULL)
     if cipher == NULL:
         ERR_clear_error()

@@ -82,7 +82,6 @@ cdef class BlockCipher:
     cdef bytes _convert(self, block, bint encrypt)
 
 # HKDF-SHA1 of 1 to 5100 bytes into out; returns 0, or -1 if libcrypto fails.
-# With the GIL only: it works in one context of the process.
 cdef int hkdf_sha1_raw(
     const uint8_t *key,
     size_t key_size,
@@ -95,5 +94,5 @@ cdef int hkdf_sha1_raw(
 ) noexcept
 
 # Fills out with n bytes of the kernel's generator; returns 0, or -1 if it fails.
-# With the GIL only: they come from one store of the process.
+# With the GIL, where there is one: they come from one store of the process.
 cdef int random_raw(uint8_t *out, size_t n) noexcept

@@ -5,6 +5,7 @@ The twin of ``_primitives_py.py``; see there for parameters, sizes and errors. O
 module of several files, since a libcrypto that is linked statically must not be there twice.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free

@@ -64,6 +64,7 @@ cdef class StreamCipher:
     def __repr__(self):
         return f"<StreamCipher {self.name}>"
 
+    @cython.critical_section
     def update(self, data):
         """Encrypt or decrypt the next piece, of any size; returns as many bytes."""
         cdef Py_buffer view

@@ -6,7 +6,7 @@
  *
  * They wait in a page that the kernel empties for a forked child, so that no two processes give
  * out the same ones, and are wiped once they are given out. Where a page cannot be had on these
- * terms, each call is a system call. Not for two threads at a time.
+ * terms, each call is a system call; so it is without a GIL, which keeps threads apart here.
  */
 
 #include <string.h>
@@ -23,7 +23,7 @@ typedef struct {
 
 static inline fastsocks_entropy *fastsocks_open_entropy(void)
 {
-#ifdef MADV_WIPEONFORK
+#if defined(MADV_WIPEONFORK) && !defined(Py_GIL_DISABLED)
     void *page = mmap(
         NULL, sizeof(fastsocks_entropy), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)

@@ -62,8 +62,8 @@ cdef extern from "openssl/evp.h" nogil:
     int EVP_CipherFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_size)
 
     EVP_MAC *EVP_MAC_fetch(OSSL_LIB_CTX *library, const char *algorithm, const char *properties)
-    void EVP_MAC_free(EVP_MAC *mac)
     EVP_MAC_CTX *EVP_MAC_CTX_new(EVP_MAC *mac)
+    void EVP_MAC_CTX_free(EVP_MAC_CTX *context)
     int EVP_MAC_CTX_set_params(EVP_MAC_CTX *context, const OSSL_PARAM *params)
     int EVP_MAC_init(
         EVP_MAC_CTX *context, const unsigned char *key, size_t size, const OSSL_PARAM *params
