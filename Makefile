@@ -13,10 +13,11 @@ WORKERS ?= 4
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check --quiet
 sphinx := $(python) -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir build/docs/doctrees
+as_root = $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env)
 metadata := pyproject.toml setup.py src/fastsocks/__init__.py
 
 ifneq ($(FASTSOCKS_BUILD),pure)
-test test-slow: export FASTSOCKS_REQUIRE_EXTENSIONS ?= 1
+test test-slow test-root: export FASTSOCKS_REQUIRE_EXTENSIONS ?= 1
 endif
 
 .DEFAULT_GOAL := help
@@ -65,12 +66,16 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 # Tests and checks
 
-.PHONY: test test-slow lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-test
+.PHONY: test test-slow test-root lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-test
 test: setup build ## Run the tests on both implementations
 	$(python) -m pytest --numprocesses $(WORKERS) --dist loadfile --benchmark-disable $(ARGS)
 
 test-slow: setup build ## Run the tests that take minutes
 	$(python) -m pytest -m slow $(ARGS)
+
+# Everything else runs without; as root, `test` runs these too.
+test-root: setup build ## Run the tests that only root can run, by sudo
+	$(as_root) $(python) -B -m pytest -m root -p no:cacheprovider $(ARGS)
 
 lint: setup ## Check style
 	$(python) -m ruff check .

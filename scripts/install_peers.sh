@@ -83,7 +83,8 @@ for peer in ${*//benchmarks/libev rust xray microsocks dante pproxy blake3}; do
     report nc "$(packaged netcat-openbsd)" "$(command -v nc.openbsd)" ;;
   sshd)
     debian ssh openssh-client
-    if ! [ -x "$prefix/openssh/usr/sbin/sshd" ]; then
+    # A folder that was kept from another machine comes without the libraries.
+    if ldd "$prefix/openssh/usr/sbin/sshd" 2>&1 | grep -q -E 'not found|No such file'; then
       update sshd openssh-server
       unpack openssh-server "$prefix/openssh"
       ln -sf ../openssh/usr/sbin/sshd "$prefix/bin/sshd"

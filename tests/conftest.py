@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from typing import cast
 
@@ -30,6 +31,12 @@ def pytest_report_header() -> list[str]:
     chosen = fastsocks.implementation.IMPLEMENTATION
     count = f"{len(built)} of {len(modules)} extension modules built"
     return [f"fastsocks: {chosen} by default, {count}", ", ".join(versions)]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what only root can do."""
+    if item.get_closest_marker("root") and (not hasattr(os, "geteuid") or os.geteuid() != 0):
+        pytest.skip("only root can: make test-root")
 
 
 def _version(distribution: str) -> str:

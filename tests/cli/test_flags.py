@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 from pathlib import Path
@@ -53,7 +52,8 @@ def test_the_limit_of_open_files_is_set_and_too_low_is_told() -> None:
         assert line.split()[3] == "128"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can")
+@pytest.mark.root
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_root_becomes_the_user_once_it_listens() -> None:
     with start_proxy("-a", "nobody") as service:
         status = Path(f"/proc/{service.process.pid}/status").read_text(encoding="ascii")

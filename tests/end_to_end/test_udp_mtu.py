@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from harness.services import (
     Service,
     environment,
     fastsocks_command,
+    find_program,
     require_implementation,
     start_local,
 )
@@ -41,15 +41,11 @@ while True:
     echo.sendto(data, source)
 """
 
-pytestmark = pytest.mark.skipif(
-    (os.geteuid() != 0 or shutil.which("ip") is None)
-    and os.environ.get("FASTSOCKS_REQUIRE_PEERS") != "1",
-    reason="network namespaces need root and iproute2: apt-get install iproute2",
-)
+pytestmark = pytest.mark.root
 
 
 def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+    subprocess.run([find_program("ip"), *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +71,7 @@ def namespace() -> Iterator[str]:
 def tunnel(namespace: str, implementation: Implementation) -> Iterator[tuple[Service, int]]:
     """A local here, whose server is in the namespace; and the port of an echo beside that."""
     require_implementation(implementation)
-    inside = ["ip", "netns", "exec", namespace]
+    inside = [find_program("ip"), "netns", "exec", namespace]
     key = generate_key(_METHOD)
     server = Process(
         "server in the namespace",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +12,7 @@ import pytest
 
 from datagram_ends import Engine, Far, ShadowsocksClient, UdpTwin, address_of, bound, import_udp
 from fastsocks.address import Address
+from harness.services import find_program
 from packet_ends import new_packet_server
 
 #: With sessions, which may move, and without.
@@ -56,14 +55,11 @@ def test_answers_leave_from_the_address_that_was_asked(
     run(_ask_at(twin, method, "0.0.0.0", ("127.0.0.1", "127.0.0.2", "127.1.2.3")))
 
 
-@pytest.mark.skipif(
-    (os.geteuid() != 0 or shutil.which("ip") is None)
-    and os.environ.get("FASTSOCKS_REQUIRE_PEERS") != "1",
-    reason="network namespaces need root and iproute2: apt-get install iproute2",
-)
+@pytest.mark.root
 @pytest.mark.parametrize("method", METHODS)
 def test_so_do_those_of_ipv6(run: Any, twin: UdpTwin, method: str) -> None:
     """In a network namespace, because ::1 alone is no choice."""
+    ip = find_program("ip")
 
     def scenario() -> None:
         # For this thread and its children alone.
@@ -73,7 +69,7 @@ def test_so_do_those_of_ipv6(run: Any, twin: UdpTwin, method: str) -> None:
             ("address", "add", "fd00:66:73::2/128", "dev", "lo", "nodad"),
             ("address", "add", "fd00:66:73::3/128", "dev", "lo", "nodad"),
         ):
-            subprocess.run(["ip", *arguments], check=True, capture_output=True)
+            subprocess.run([ip, *arguments], check=True, capture_output=True)
         run(_ask_at(twin, method, "::", ("::1", "fd00:66:73::2", "fd00:66:73::3")))
 
     with ThreadPoolExecutor(1) as pool:
