@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from fastsocks.address import Address
+from fastsocks.config import LocalOptions
 from fastsocks.config.rules import read_rules
-from fastsocks.errors import PolicyError
+from fastsocks.errors import DialError, PolicyError
 from fastsocks.policy import is_public
 from fastsocks.request import BIND, Request
+from fastsocks.service.local import LocalService
 from fastsocks.service.ruling import Ruling
 
 PEER = ("192.0.2.1", 50000)
@@ -77,3 +79,21 @@ def test_datagrams() -> None:
     for target, resolved in ((Address.of("10.0.0.1", 53), None), (NAME, "10.0.0.1")):
         with pytest.raises(PolicyError):
             rules.datagram("198.51.100.1", None, target, resolved)
+
+
+def test_advice_about_what_cannot_be_dialed_names_who_was_dialed() -> None:
+    options = LocalOptions(
+        server="ss.example",
+        method="aes-128-gcm",
+        password="secret",
+        rules=read_rules(["direct to a.example", "direct to 192.0.2.0/24 port 80"]),
+    )
+    service = LocalService(options)
+    service.use_rules(options.rules, by_name=True)
+    about_the_server = "this is about the Shadowsocks server, ss.example:8388"
+    for target in (None, Address.of("b.example", 80), Address.of("192.0.2.1", 81)):
+        advice = service.advice(DialError("refused"), PEER, target)
+        assert advice is not None
+        assert advice.startswith(about_the_server)
+    for target in (NAME, Address.of("192.0.2.1", 80)):
+        assert service.advice(DialError("refused"), PEER, target) is None

@@ -261,6 +261,7 @@ def test_a_call_that_is_given_up_leaves_nothing_behind(run: Run[None], turns: in
         ("socks5://user:CANARY@", "host is missing"),
         ("socks5://user:CANARY@host:port", "socks5://"),
         ("socks5://user:CANARY@host:0", "port 0"),
+        ("http://us%3Aer:CANARY@host:8080", "RFC 7617"),
         ("ss://YWVzLTEyOC1nY206dGVzdA@h:1?plugin=obfs-local", "plugin"),
     ],
 )

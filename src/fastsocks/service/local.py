@@ -73,14 +73,15 @@ class LocalService(SocksService):
 
             self.servers = Servers(destinations)
 
-    def advice(self, error: FastsocksError) -> str | None:
-        """Return what to do about an error; what fails to be dialed is always our server."""
-        if isinstance(error, DialError):
+    def advice(self, error: FastsocksError, peer: Peer, target: Address | None) -> str | None:
+        """Return what to do about an error; what fails to be dialed is our server as a rule."""
+        direct = target is not None and self.ruling is not None and self.ruling.direct(peer, target)
+        if isinstance(error, DialError) and not direct:
             if self.servers is not None:
                 return "none of the Shadowsocks servers can be reached"
             server = self._first.address
             return f"this is about the Shadowsocks server, {server}: is it up, and reachable?"
-        return super().advice(error)
+        return super().advice(error, peer, target)
 
     def route(self, request: Request, peer: Peer) -> Route:
         """Dial the Shadowsocks server, which is told the target.

@@ -187,8 +187,11 @@ class ReportingService(ABC):
         :raises PolicyError: the rules refuse it.
         """
 
-    def advice(self, error: FastsocksError) -> str | None:
-        """Return what to do about an error, beyond what it says itself."""
+    def advice(self, error: FastsocksError, peer: Peer, target: Address | None) -> str | None:
+        """Return what to do about an error, beyond what it says itself.
+
+        :param peer: as for :meth:`report`; likewise `target`.
+        """
         cause = error.__cause__
         if isinstance(cause, OSError):
             if cause.errno in (errno.EMFILE, errno.ENFILE):
@@ -225,7 +228,7 @@ class ReportingService(ABC):
                 return
         elif not self._limiter.passes(_Key(str(error), error.status, str(peer[0]), target)):
             return
-        advice = None if ordinary else self.advice(error)
+        advice = None if ordinary else self.advice(error, peer, target)
         fields = _fields(peer=_peer_text(peer), target=target, status=error.status, advice=advice)
         self._log.log(
             logging.DEBUG if ordinary else logging.WARNING,

@@ -10,7 +10,7 @@ from fastsocks.config.rules import Action
 from fastsocks.errors import PolicyError
 from fastsocks.net.dial import not_public
 from fastsocks.policy.rules import Rules
-from fastsocks.request import BIND, UDP_ASSOCIATE
+from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +58,11 @@ class Ruling:
             # Directly means that its name is resolved here after all.
             return direct, partial(self._permit, request, peer[0])
         return direct, None
+
+    def direct(self, peer: Peer, target: Address) -> bool:
+        """Tell whether connections to a target are dialed directly, whoever the user is."""
+        verdict = self._rules.decide(CONNECT, peer[0], None, target, by_name=self._by_name)
+        return verdict.action is Action.DIRECT
 
     def _permit(self, request: Request, client: str, host: str) -> None:
         if self._guard is not None and not self._guard(host):

@@ -97,7 +97,13 @@ def read_upstream(url: str) -> Upstream:
         found.client(found.address)
         return found
     if scheme == "http":
-        return HttpUpstream(*_read_proxy(url, "http", _HTTP_PORT))
+        proxy = HttpUpstream(*_read_proxy(url, "http", _HTTP_PORT))
+        if proxy.username is not None and b":" in proxy.username:
+            raise ConfigError(
+                "url: a user name for HTTP ends at its first colon (RFC 7617), so that none (%3A) "
+                "can be in it"
+            )
+        return proxy
     raise ConfigError(
         "url: write ss://METHOD:PASSWORD@HOST:PORT, socks5://HOST[:PORT] or http://HOST[:PORT]"
     )
