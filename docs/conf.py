@@ -26,6 +26,9 @@ default_role = "code"
 # Flags have two dashes.
 smartquotes = False
 
+# Members by their own names in the contents of a page.
+toc_object_entries_show_parents = "hide"
+
 html_theme = "furo"
 html_title = f"fastsocks {release}"
 html_static_path = ["_static"]

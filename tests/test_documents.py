@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
 ]
 
@@ -49,12 +50,28 @@ def test_the_tables_have_every_key() -> None:
     assert set(NOT_KEYS).isdisjoint(rows)
 
 
+def anchors(path: Path) -> set[str]:
+    """Return where links can lead to within a document, as GitHub and MyST name it."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_two_clicks_from_the_index() -> None:
+    docs = ROOT / "docs"
+    text = (docs / "index.md").read_text("utf-8")
+    listed = set(re.findall(r"^(?:[\w ]+<)?([\w/-]+)>?$", text, re.MULTILINE))
+    pages = {str(path.relative_to(docs).with_suffix("")) for path in docs.rglob("*.md")}
+    assert pages - {"index"} <= listed
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_what_a_document_links_to_exists(document: str) -> None:
     path = ROOT / document
     text = path.read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (path.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", text):
+        assert anchor in anchors((path.parent / target) if target else path), f"{target}#{anchor}"
     for target in re.findall(r"`((?:tests|scripts|examples|docs)/[\w/.]+)`", text):
         assert (ROOT / target).exists(), target
 

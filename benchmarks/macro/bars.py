@@ -1,4 +1,4 @@
-"""The bars that fastsocks is held to, each with where it comes from, and whether it is met.
+"""The bars that fastsocks is held to, and whether each is met.
 
 A bar is data: a figure of a scenario, and what it may be at most (or at least), in itself or
 as a ratio to that of a peer, of the best of several, or of fastsocks in another scenario.
@@ -13,8 +13,6 @@ from .figures import Figures
 from .measuring import possible_within
 from .peers import BASELINE, THREADS
 
-_SPEED = "issue 6"
-_DATAGRAMS = "issue 5"
 _RUST, _LIBEV, _XRAY = "shadowsocks-rust", "shadowsocks-libev", "xray"
 _BEST = (_RUST, _LIBEV, _XRAY)
 _PLAIN = ("microsocks", "dante", "xray")
@@ -43,7 +41,6 @@ class Bar:
     least: bool = False
     decimals: int = 2
     peer: str = BASELINE
-    source: str = _SPEED
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,6 @@ BARS = [
             "us server",
             0.5,
             _BEST,
-            source=_DATAGRAMS,
         )
         for method in (_AES, _AES_2022)
         for size in ("64x1", "1400x50")

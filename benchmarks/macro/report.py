@@ -57,11 +57,8 @@ def bars_table(figures: Figures) -> str:
     if figures.sizes != FULL:
         text += " **The loads were not those that the bars are meant for.**"
     marks = {True: "yes", False: "**no**", None: "-"}
-    rows = [
-        [each.bar.what, each.bar.text, each.text, marks[each.met], each.bar.source]
-        for each in found
-    ]
-    titles = ["what", "bar", "reached", "met", "from"]
+    rows = [[each.bar.what, each.bar.text, each.text, marks[each.met]] for each in found]
+    titles = ["what", "bar", "reached", "met"]
     return f"## The bars\n\n{text}\n\n" + table(titles, rows)
 
 
