@@ -28,6 +28,14 @@ def test_the_vector_of_the_rfc() -> None:
     assert not ScryptHash(text).matches(b"pleaseletmeout")
 
 
+def test_what_they_cost() -> None:
+    # Logarithm of N, r and p: what costs less comes first.
+    sizes = ((10, 8, 1), (14, 8, 1), (14, 8, 5), (16, 8, 2))
+    ends = f"${unpadded(bytes(16))}${unpadded(bytes(32))}"
+    costs = [ScryptHash(f"$scrypt$ln={n},r={r},p={p}{ends}").cost for n, r, p in sizes]
+    assert costs == sorted(set(costs))
+
+
 def test_a_hash_of_passlib() -> None:
     assert ScryptHash(PASSLIB).matches(b"password")
 

@@ -30,8 +30,9 @@ class Clock:
 class Hash:
     """Stands for a slow hash; counts."""
 
-    def __init__(self, password: bytes) -> None:
+    def __init__(self, password: bytes, cost: int = 1) -> None:
         self._password = password
+        self.cost = cost
         self.made = 0
 
     def matches(self, password: bytes) -> bool:
@@ -148,6 +149,19 @@ def test_a_verdict_that_nobody_waits_for(run: Any) -> None:
         gc.collect()
         hashed.threads.run()
         assert await hashed.begin(b"alice", b"a-secret") == "alice"
+
+    run(scenario())
+
+
+def test_it_costs_what_the_most_expensive_hash_does(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        old, new = Hash(b"a-secret", cost=1), Hash(b"b-secret", cost=40)
+        for hashes in ({b"alice": old, b"bob": new}, {b"bob": new, b"alice": old}):
+            hashed.authenticator.use_hashes(hashes)
+            before = old.made, new.made
+            assert await hashed.check(b"nobody", b"wrong") is None
+            assert (old.made, new.made) == (before[0], before[1] + 1)
 
     run(scenario())
 
@@ -309,6 +323,41 @@ def test_a_client_that_guesses_is_not_passed_to_the_hook(run: Any) -> None:
             if verdict is not None:
                 assert await verdict is None
         assert len(asked) == 10
+
+    run(scenario())
+
+
+def test_few_calls_of_the_hook_are_under_way(run: Any) -> None:
+    most = 32
+    asked: list[str] = []
+
+    async def scenario() -> None:
+        answers = asyncio.Event()
+
+        async def hook(username: str, password: str, peer: Any) -> bool:
+            asked.append(username)
+            await answers.wait()
+            return False
+
+        authenticator = Authenticator(hook=hook)
+
+        async def check(user: bytes, password: bytes, peer: Any) -> str | None:
+            verdict: Any = authenticator.check(user, password, peer)
+            found: str | None = await verdict
+            return found
+
+        waiting = [
+            asyncio.ensure_future(check(b"alice", b"%d" % number, PEER))
+            for number in range(most + 8)
+        ]
+        waiting.append(asyncio.ensure_future(check(b"bob", b"x", OTHER)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert asked == ["alice"] * most + ["bob"]
+        answers.set()
+        assert await asyncio.gather(*waiting) == [None] * len(waiting)
+        # Who was shut out while it waited is not asked about any more.
+        assert len(asked) == most + 1
 
     run(scenario())
 

@@ -53,6 +53,11 @@ class ScryptHash:
         #: As it was given.
         self.text = text
 
+    @property
+    def cost(self) -> int:
+        """What checking a password takes, beside other hashes."""
+        return (self._r * self._p) << self._log_n
+
     @classmethod
     def of(cls, password: bytes) -> Self:
         """Make a hash of a password, with a salt of its own.

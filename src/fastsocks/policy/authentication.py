@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .failures import FailedLogins
 from .limits import client_of
+from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
@@ -24,6 +25,10 @@ Verdict: TypeAlias = "str | Awaitable[str | None] | None"
 REMEMBERED = 300.0
 _MOST_REMEMBERED = 4096
 
+#: Calls of the hook that are under way at a time, in all and of one client.
+_MOST_ASKED = 256
+_MOST_ASKED_PER_CLIENT = 32
+
 #: Checks that may wait for a thread, in all and of one client.
 _MOST_WAITING = 64
 _MOST_WAITING_PER_CLIENT = 16
@@ -32,6 +37,10 @@ _MOST_WAITING_PER_CLIENT = 16
 class PasswordHash(Protocol):
     """What is kept in the place of a password."""
 
+    @property
+    def cost(self) -> int:
+        """What :meth:`matches` takes, beside other hashes."""
+
     def matches(self, password: bytes) -> bool:
         """Tell whether it was made of `password`; takes long on purpose."""
 
@@ -39,7 +48,8 @@ class PasswordHash(Protocol):
 class Authenticator:
     """Checks user names and passwords: against accounts, hashes, or by asking a program.
 
-    A wrong password of a user, and a user that there is not, take the same time. A client that
+    A wrong password of a user, and a user that there is not, take the same time where all hashes
+    have the same cost; who is not there takes what the most expensive one does. A client that
     fails too often is refused without a check; see :class:`.failures.FailedLogins`. Neither
     names nor passwords are kept beyond a keyed hash, nor told to anybody but the hook.
 
@@ -49,7 +59,8 @@ class Authenticator:
     :param hook: is asked in the place of all else, with user name, password (bytes that are not
         UTF-8 as surrogate escapes) and the client's socket address; it returns whether the user
         may log in, or the name under which. Its answers are not remembered. An exception
-        refuses, and does not count as a failure of the client.
+        refuses, and does not count as a failure of the client. At most 256 of its calls are under
+        way, and 32 of one client; further ones wait.
     :param run: runs a function in another thread. Needed for hashes.
     :param notice: is called with a client and what whoever runs the service should know of it.
     :param clock: seconds of a clock that never goes back.
@@ -72,6 +83,7 @@ class Authenticator:
         self._hashes: Mapping[bytes, PasswordHash] = {}
         # What an unknown user's password is held against.
         self._stand_in: PasswordHash | None = None
+        self._turns = Turns(_MOST_ASKED, _MOST_ASKED_PER_CLIENT)
         self._failures = FailedLogins(clock=clock)
         self._key = os.urandom(32)
         # When each pair that was right is forgotten; in this order, too.
@@ -85,7 +97,7 @@ class Authenticator:
         Whatever was right or wrong before is forgotten.
         """
         self._hashes = hashes
-        self._stand_in = next(iter(hashes.values()), None)
+        self._stand_in = max(hashes.values(), key=lambda one: one.cost, default=None)
         self._right.clear()
         self._failures.clear()
         # What still runs was begun with the old ones.
@@ -185,7 +197,11 @@ class Authenticator:
         client = client_of(peer[0])
         name = username.decode("utf-8", "surrogateescape")
         try:
-            answer = await hook(name, password.decode("utf-8", "surrogateescape"), peer)
+            async with self._turns.turn(client):
+                if self._failures.shut_out(client):
+                    # Since it began to wait.
+                    return None
+                answer = await hook(name, password.decode("utf-8", "surrogateescape"), peer)
         except Exception as error:  # noqa: BLE001
             # Not its text: the password may be in it.
             self._tell(client, f"authenticate raised {type(error).__name__}; nobody gets in by it")
