@@ -95,12 +95,28 @@ def markdown(against_base: Sequence[Comparison], against_pure: Sequence[Comparis
     parts = [
         "## Benchmarks\n",
         "### Against the base commit\n",
+        chart(against_base),
         _table(against_base, "base"),
         rule,
         "### Against pure Python\n",
         _table(against_pure, "Python"),
     ]
     return "\n".join(parts)
+
+
+def chart(found: Sequence[Comparison]) -> str:
+    """Draw the medians as text: GitHub shows no file in a summary, but draws Mermaid's charts."""
+    names = ", ".join(f'"{", ".join(one.name.split(", ")[:2])}"' for one in found)
+    ratios = ", ".join(f"{one.ratio:.2f}" for one in found)
+    highest = max([1.5, *(one.ratio for one in found)])
+    return f"""```mermaid
+xychart-beta horizontal
+    title "Median of the ratios; above {LIMIT} may be worse"
+    x-axis [{names}]
+    y-axis "cost here / cost at the base commit" 0 --> {highest:.2f}
+    bar [{ratios}]
+```
+"""
 
 
 def _table(found: Sequence[Comparison], other: str) -> str:

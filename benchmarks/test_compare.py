@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compare import Comparison, markdown, plot
+from benchmarks.compare import Comparison, chart, markdown, plot
 
 
 def compared(*ratios: float) -> Comparison:
@@ -34,3 +34,10 @@ def test_plot(tmp_path: Path) -> None:
     path = tmp_path / "ratios.svg"
     plot([compared(1.0, 1.1), compared(*(1.5,) * 5)], path)
     assert "<svg" in path.read_text()
+
+
+def test_the_chart_of_the_summary_has_the_medians() -> None:
+    drawn = chart([compared(1.1, 1.3, 1.2), compared(2.5)])
+    assert "bar [1.20, 2.50]" in drawn
+    assert "0 --> 2.50" in drawn
+    assert drawn in markdown([compared(1.1, 1.3, 1.2), compared(2.5)], [])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
+import sys
 from typing import cast
 
 import hypothesis
@@ -17,6 +19,17 @@ import twins
 # How long one example takes is the machine's matter: speed lives in benchmarks/.
 hypothesis.settings.register_profile("fastsocks", deadline=None)
 hypothesis.settings.load_profile("fastsocks")
+
+
+def pytest_configure() -> None:
+    """Open as many files as the hard limit allows: that of a shell is 1024 on most systems."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # macOS: "unlimited" is more than the kernel allows.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def pytest_report_header() -> list[str]:

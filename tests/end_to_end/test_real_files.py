@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -45,8 +46,12 @@ STARTED = {
     "Debian local": ("local", real_files.DEBIAN, {}, ("-l", "0"), 1),
     "libev server": (
         *("server", real_files.LIBEV_SERVER),
-        # Addresses of another host.
-        {'    "local_ipv4_address": "10.0.0.2",\n': "", "2620:129:35::33": "::"},
+        # Addresses of another host, and a user that only root can become.
+        {
+            '    "local_ipv4_address": "10.0.0.2",\n': "",
+            "2620:129:35::33": "::",
+            **({} if os.geteuid() == 0 else {'    "user": "nobody",\n': ""}),
+        },
         ("-p", "0"),
         2,
     ),

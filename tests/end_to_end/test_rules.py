@@ -22,7 +22,7 @@ from harness.services import (
 from harness.shadowsocks import generate_key
 from harness.socks import ReplyError, open_connection
 from harness.targets import ServingTarget, Target, echo
-from harness.udp import Echo, UdpAssociation
+from harness.udp import Echo, UdpAssociation, localhost
 
 METHOD = "2022-blake3-aes-128-gcm"
 
@@ -139,8 +139,9 @@ def test_local_asks_for_the_addresses_of_what_goes_direct(implementation: Implem
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_datagrams(implementation: Implementation, host: str) -> None:
-    with Echo() as allowed, Echo() as denied:
-        rules = ("--rule", f"deny to 127.0.0.1 port {denied.address.port}")
+    address = localhost() if host == "localhost" else host
+    with Echo(address) as allowed, Echo(address) as denied:
+        rules = ("--rule", f"deny to {address} port {denied.address.port}")
         with (
             start_proxy(*rules, implementation=implementation) as service,
             UdpAssociation(service.address) as client,

@@ -28,7 +28,7 @@ from harness.services import (
 from harness.shadowsocks import generate_key
 from harness.socks import ReplyError, Socks5Client, open_connection
 from harness.targets import ServingTarget, Target, echo, exchange, exchange_patterns, http_page
-from harness.udp import Echo, UdpAssociation, UdpTarget
+from harness.udp import Echo, UdpAssociation, UdpTarget, localhost
 
 METHOD = "2022-blake3-aes-128-gcm"
 KEY = generate_key(METHOD)
@@ -291,8 +291,8 @@ def test_rules_choose_which_datagrams_go_directly(implementation: Implementation
 
 
 def test_rules_lead_datagrams_of_local_past_its_server(implementation: Implementation) -> None:
-    with Echo() as direct, UdpTarget() as other, refusing_address() as nobody:
-        rule = f"direct to localhost, 127.0.0.1 port {direct.address.port}"
+    with Echo(localhost()) as direct, UdpTarget() as other, refusing_address() as nobody:
+        rule = f"direct to localhost, {direct.address.host} port {direct.address.port}"
         with (
             start_local(
                 nobody, METHOD, KEY, "--rule", rule, implementation=implementation

@@ -36,6 +36,11 @@ def open_socket(host: str = "127.0.0.1") -> socket.socket:
     return sock
 
 
+def localhost() -> str:
+    """Return the address for which a datagram to ``localhost`` leaves: the host's choice."""
+    return str(socket.getaddrinfo("localhost", None, type=socket.SOCK_DGRAM)[0][4][0])
+
+
 class UdpTarget:
     """A UDP socket that the test drives itself."""
 
