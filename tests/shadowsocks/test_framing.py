@@ -424,6 +424,5 @@ def test_streams_agree(
 def test_constants_agree(shadowsocks_twins: Any) -> None:
     one, other = (twin.framing for twin in shadowsocks_twins)
     assert one.EMPTY_RECORDS == other.EMPTY_RECORDS == 16
-    assert one.TAG_SIZE == other.TAG_SIZE == 16
     assert one.Codec.HEAD_SIZE == other.Codec.HEAD_SIZE
     assert {m.name for m in METHODS.values() if m.authenticated} == {*AEAD, *AEAD_2022}

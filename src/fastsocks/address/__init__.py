@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from fastsocks.implementation import IMPLEMENTATION
 
-from ._address import Address
+from ._address import LARGEST_ADDRESS, Address
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._header_py import read_address
 else:
     from ._header import read_address
 
-__all__ = ["Address", "read_address"]
+__all__ = ["LARGEST_ADDRESS", "Address", "read_address"]

@@ -14,6 +14,9 @@ _IPV6 = 0x04
 #: ``::ffff:0:0/96``, the IPv4-mapped part of IPv6 (RFC 4291 section 2.5.5.2).
 _MAPPED = bytes(10) + b"\xff\xff"
 
+#: ATYP, length and a name of 255 bytes, port (RFC 1928 section 5).
+LARGEST_ADDRESS = 1 + 1 + 255 + 2
+
 _HIGHEST_PORT = 0xFFFF
 _LONGEST_NAME = 0xFF
 

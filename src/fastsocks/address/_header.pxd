@@ -7,6 +7,8 @@ cdef enum:
     EMPTY_NAME = -2
     NUL_IN_NAME = -3
 
+    LARGEST_ADDRESS = 1 + 1 + 255 + 2
+
 
 # Size in bytes of the ATYP ADDR PORT header ahead (7..259), or one of the above.
 cdef Py_ssize_t header_size(const Reader* reader) noexcept nogil

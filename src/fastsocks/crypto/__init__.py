@@ -1,6 +1,6 @@
 """Glue to libcrypto and BLAKE3; no cipher, hash or MAC is written here."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..implementation import IMPLEMENTATION
 from .blake import blake3_derive, blake3_hash16
@@ -28,7 +28,11 @@ else:
         supports,
     )
 
+#: Bytes by which an Aead makes a plaintext longer.
+TAG_SIZE: Final = 16
+
 __all__ = [
+    "TAG_SIZE",
     "Aead",
     "BlockCipher",
     "StreamCipher",

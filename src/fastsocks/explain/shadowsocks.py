@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fastsocks.crypto import Aead, BlockCipher
+from fastsocks.crypto import TAG_SIZE, Aead, BlockCipher
 from fastsocks.errors import ProtocolError, TagError
 from fastsocks.shadowsocks import Family
 from fastsocks.shadowsocks.headers import (
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from .walk import Walk
 
-_TAG_SIZE = 16
 _ADDRESS = "RFC 1928 5"
 #: How many records of a direction are looked at.
 _RECORDS = 64
@@ -100,7 +99,7 @@ class _Records:
         """Take `size` bytes and their tag; return the plaintext and where it stands."""
         walk, at = self._walk, self._walk.position
         nonce = self._counter.to_bytes(self._nonce_size, "little")
-        sealed = walk.take(size + _TAG_SIZE, name, f"{size} bytes and a tag", source)
+        sealed = walk.take(size + TAG_SIZE, name, f"{size} bytes and a tag", source)
         self._counter += 1
         return _open(self._aead, nonce, sealed), at
 

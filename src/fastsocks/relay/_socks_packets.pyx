@@ -1,59 +1,45 @@
 # cython: boundscheck=False, wraparound=False
 """Datagrams to and from a SOCKS5 server. The twin of ``_socks_packets_py.py``."""
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
+from fastsocks.address._header cimport LARGEST_ADDRESS
 from fastsocks.address._reader cimport Reader, reader_over
 from fastsocks.shadowsocks._packets cimport (
     RAISED,
     TRUNCATED,
+    Packet,
     PacketCodec,
-    PacketInfo,
-    PacketSession,
     read_contents,
 )
 
 cdef enum:
-    # RSV and FRAG (RFC 1928 section 7), and the longest address.
+    # RSV and FRAG (RFC 1928 section 7).
     _HEADER = 3
-    _LARGEST_ADDRESS = 259
 
 
 cdef class SocksPackets(PacketCodec):
     """The client's side of UDP ASSOCIATE; see the twin."""
 
     def __cinit__(self):
-        self.overhead = _HEADER + _LARGEST_ADDRESS
+        self.overhead = _HEADER + LARGEST_ADDRESS
 
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED:
         cdef Reader reader
-        if size <= _HEADER or packet[2] != 0:
+        if size <= _HEADER or wire[2] != 0:
             return TRUNCATED
         size -= _HEADER
-        memcpy(out, packet + _HEADER, size)
+        memcpy(out, wire + _HEADER, size)
         reader = reader_over(out, size)
-        info.session = NULL
-        return read_contents(&reader, info)
+        packet.session = NULL
+        return read_contents(&reader, packet)
 
-    cdef Py_ssize_t seal_into(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-    ) except? RAISED:
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
         memset(out, 0, _HEADER)
-        memcpy(out + _HEADER, address, address_size)
-        memcpy(out + _HEADER + address_size, payload, payload_size)
-        return _HEADER + address_size + payload_size
+        out += _HEADER
+        memcpy(out, packet.address, packet.address_size)
+        memcpy(out + packet.address_size, packet.payload, packet.payload_size)
+        return _HEADER + packet.address_size + packet.payload_size

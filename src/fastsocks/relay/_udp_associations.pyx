@@ -7,6 +7,7 @@ faces its client, a Shadowsocks or a SOCKS one, and a side that faces targets, b
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp, memcpy, memset
 
@@ -35,7 +36,7 @@ from fastsocks.relay._udp_ports cimport (
     TunnelPort,
     key_of,
 )
-from fastsocks.shadowsocks._packets cimport PacketInfo, PacketSession
+from fastsocks.shadowsocks._packets cimport Packet, PacketSession, packet_of
 
 from fastsocks.address import Address
 from fastsocks.errors import FastsocksError, ProtocolError
@@ -56,7 +57,7 @@ cdef class ServingPort(Port):
 
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.engine
-        cdef PacketInfo info
+        cdef Packet packet
         # Sealing for a tunnel writes in front of the address.
         cdef Py_ssize_t headroom = 0 if engine.find_tunnel is None else SLOT_HEADROOM
         cdef uint8_t* out = engine.room(headroom + size) + headroom
@@ -65,12 +66,13 @@ cdef class ServingPort(Port):
         cdef PacketSession session = None
         if size == 0:
             return engine.drop("truncated")
-        opened = self.packets.open_into(data, size, engine.time, out, &info)
+        packet.now = engine.time
+        opened = self.packets.open_into(data, size, out, &packet)
         if opened < 0:
             return engine.drop_fault(opened)
         engine.commit(headroom + size)
-        if info.session is not NULL:
-            session = <PacketSession>info.session
+        if packet.session is not NULL:
+            session = <PacketSession>packet.session
             association = session.association
         else:
             association = self.find(source)
@@ -82,7 +84,7 @@ cdef class ServingPort(Port):
             association.arrival = engine.arrival
         else:
             association.arrival.family = 0
-        association.forward(info.address, info.address_size, <uint8_t*>info.payload, opened)
+        association.forward(packet.address, packet.address_size, packet.payload, opened)
         return 0
 
     cdef Association find(self, const Name* source):
@@ -405,6 +407,7 @@ cdef class Association(AssociationBase):
     ) except -1:
         """Send a target's payload to the client; SOCKS_HEADER bytes are free before `address`."""
         cdef EngineBase engine = self.engine
+        cdef Packet packet
         cdef uint8_t* out
         cdef Py_ssize_t sealed
         engine.touch(self)
@@ -412,9 +415,10 @@ cdef class Association(AssociationBase):
             if self.serving.fd < 0:
                 return engine.drop("closed")
             out = engine.room(size + SEALING_ROOM)
-            sealed = self.serving.packets.seal_into(
-                self.session, address, address_size, payload, size, engine.time, out
-            )
+            packet = packet_of(address, address_size, payload, size, engine.time)
+            if self.session is not None:
+                packet.session = <PyObject*>self.session
+            sealed = self.serving.packets.seal_into(&packet, out)
             engine.commit(sealed)
             if sealed > LARGEST_PAYLOAD:
                 return engine.drop("oversize")

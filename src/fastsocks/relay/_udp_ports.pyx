@@ -34,7 +34,7 @@ from fastsocks.net._datagrams cimport (
 )
 from fastsocks.net._epoll cimport EPOLL_CTL_ADD, EPOLLIN, watch
 from fastsocks.net._sockets cimport now
-from fastsocks.shadowsocks._packets cimport PacketInfo
+from fastsocks.shadowsocks._packets cimport Packet, packet_of
 
 from fastsocks.address import Address
 from fastsocks.errors import FastsocksError
@@ -269,14 +269,14 @@ cdef class TunnelPort(Port):
     ) except -1:
         """Send a payload, or let it wait; SEAL_HEADROOM bytes in front of it are free."""
         cdef EngineBase engine = self.association.engine
+        cdef Packet packet
         cdef uint8_t* out
         cdef Py_ssize_t sealed
         if self.fd < 0:
             return self.hold(address, address_size, payload, size)
         out = engine.room(size + self.packets.overhead)
-        sealed = self.packets.seal_into(
-            None, address, address_size, payload, size, engine.time, out
-        )
+        packet = packet_of(address, address_size, payload, size, engine.time)
+        sealed = self.packets.seal_into(&packet, out)
         engine.commit(sealed)
         if sealed > LARGEST_PAYLOAD:
             return engine.drop("oversize")
@@ -357,19 +357,20 @@ cdef class TunnelPort(Port):
 
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.engine
-        cdef PacketInfo info
+        cdef Packet packet
         cdef uint8_t* out
         cdef Py_ssize_t opened
         if size == 0:
             return engine.drop("truncated")
         # RSV and FRAG go in front of the address.
         out = engine.room(size + SOCKS_HEADER)
-        opened = self.packets.open_into(data, size, engine.time, out + SOCKS_HEADER, &info)
+        packet.now = engine.time
+        opened = self.packets.open_into(data, size, out + SOCKS_HEADER, &packet)
         if opened < 0:
             return engine.drop_fault(opened)
         engine.commit(size + SOCKS_HEADER)
         return self.association.backward(
-            <uint8_t*>info.address, info.address_size, <uint8_t*>info.payload, opened
+            <uint8_t*>packet.address, packet.address_size, packet.payload, opened
         )
 
 

@@ -11,16 +11,15 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from fastsocks.crypto._primitives cimport Aead, StreamCipher
+from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher
 
 from fastsocks.errors import HeaderError, TagError
 
 cdef enum:
-    _TAG_SIZE = 16
-    _LENGTH_SIZE = 2 + _TAG_SIZE
+    _LENGTH_SIZE = 2 + TAG_SIZE
     _LARGEST_RECORD = 0xFFFF
     # The longest salt and the longest response header with its tag.
-    _LARGEST_PREAMBLE = 32 + 43 + _TAG_SIZE
+    _LARGEST_PREAMBLE = 32 + 43 + TAG_SIZE
     _BEGIN_SIZE = 128
 
     # What _open_records reports instead of a size.
@@ -28,8 +27,6 @@ cdef enum:
     _TOO_LONG = -2
     _TOO_EMPTY = -3
 
-TAG_SIZE = _TAG_SIZE
-LENGTH_SIZE = _LENGTH_SIZE
 #: Empty records a peer may send on one connection; see ``_framing_py.py``.
 EMPTY_RECORDS = 16
 
@@ -111,7 +108,7 @@ cdef class RecordSealer(Sealer):
 
     cdef Py_ssize_t bound(self, Py_ssize_t size) noexcept:
         cdef Py_ssize_t records = (size + self._limit - 1) // max(self._limit, 1)
-        return _LARGEST_PREAMBLE + size + records * (_LENGTH_SIZE + _TAG_SIZE)
+        return _LARGEST_PREAMBLE + size + records * (_LENGTH_SIZE + TAG_SIZE)
 
     cdef Py_ssize_t seal_into(
         self, const uint8_t* source, Py_ssize_t size, uint8_t* target
@@ -161,7 +158,7 @@ cdef class RecordSealer(Sealer):
             bare = False
             if self._seal_one(source + start, length, target + position) < 0:
                 return -1
-            position += length + _TAG_SIZE
+            position += length + TAG_SIZE
             start += length
         return position
 
@@ -269,7 +266,7 @@ cdef class RecordOpener(Opener):
         return self._length >= 0
 
     cdef Py_ssize_t wants(self) noexcept:
-        return _LENGTH_SIZE if self._length < 0 else self._length + _TAG_SIZE
+        return _LENGTH_SIZE if self._length < 0 else self._length + TAG_SIZE
 
     cdef Py_ssize_t open_into(
         self, const uint8_t* source, Py_ssize_t size, uint8_t* target, Py_ssize_t* used
@@ -317,11 +314,11 @@ cdef class RecordOpener(Opener):
                     self._empty_records -= 1
                     if self._empty_records < 0:
                         return _TOO_EMPTY
-            end = position + self._length + _TAG_SIZE
+            end = position + self._length + TAG_SIZE
             if end > size:
                 break
             if self._open_one(
-                source + position, self._length + _TAG_SIZE, target + produced
+                source + position, self._length + TAG_SIZE, target + produced
             ) < 0:
                 return _BAD_TAG
             position = end

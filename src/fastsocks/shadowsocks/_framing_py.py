@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ..buffer import Buffer
+from ..crypto import TAG_SIZE
 from ..crypto._primitives_py import Aead, StreamCipher
 from ..errors import HeaderError
 
-TAG_SIZE = 16
-LENGTH_SIZE = 2 + TAG_SIZE
+_LENGTH_SIZE = 2 + TAG_SIZE
 
 #: Empty records a peer may send on one connection (SIP004 is silent on them, libev and
 #: shadowsocks-rust never send any): enough for the clumsy, too few to burn CPU with.
@@ -88,7 +88,7 @@ class RecordSealer:
         self._preamble = b""
         records = -(-size // limit)
         position = len(preamble)
-        out = bytearray(position + size + records * (LENGTH_SIZE + TAG_SIZE))
+        out = bytearray(position + size + records * (_LENGTH_SIZE + TAG_SIZE))
         out[:position] = preamble
         source, target = memoryview(plaintext), memoryview(out)
         nonce_size, counter, seal_into = self._nonce_size, self._counter, self._aead.seal_into
@@ -99,10 +99,10 @@ class RecordSealer:
                 seal_into(
                     counter.to_bytes(nonce_size, "little"),
                     length.to_bytes(2, "big"),
-                    target[position : position + LENGTH_SIZE],
+                    target[position : position + _LENGTH_SIZE],
                 )
                 counter += 1
-                position += LENGTH_SIZE
+                position += _LENGTH_SIZE
             bare = 0
             end = position + length + TAG_SIZE
             seal_into(
@@ -159,7 +159,7 @@ class RecordOpener:
     @property
     def wanted(self) -> int:
         """How many bytes the next call of :meth:`open` needs to get anywhere."""
-        return LENGTH_SIZE if self._length < 0 else self._length + TAG_SIZE
+        return _LENGTH_SIZE if self._length < 0 else self._length + TAG_SIZE
 
     def open(self, data: memoryview) -> tuple[bytes | bytearray, int]:
         """Open every complete record at the start of `data`.
@@ -175,12 +175,12 @@ class RecordOpener:
         position = produced = 0
         while True:
             if self._length < 0:
-                if size - position < LENGTH_SIZE:
+                if size - position < _LENGTH_SIZE:
                     break
-                sealed = data[position : position + LENGTH_SIZE]
+                sealed = data[position : position + _LENGTH_SIZE]
                 opened = self._aead.open(counter.to_bytes(nonce_size, "little"), sealed)
                 counter += 1
-                position += LENGTH_SIZE
+                position += _LENGTH_SIZE
                 self._length = self._checked(int.from_bytes(opened, "big"))
             end = position + self._length + TAG_SIZE
             if end > size:
@@ -325,8 +325,6 @@ class Codec:
 
 __all__ = [
     "EMPTY_RECORDS",
-    "LENGTH_SIZE",
-    "TAG_SIZE",
     "Codec",
     "RecordOpener",
     "RecordSealer",

@@ -3,7 +3,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
 from fastsocks.address._header cimport take_address
@@ -13,9 +13,9 @@ from fastsocks.shadowsocks._packets cimport (
     RAISED,
     SEAL_HEADROOM,
     TRUNCATED,
+    Packet,
     PacketCodec,
-    PacketInfo,
-    PacketSession,
+    packet_of,
 )
 
 
@@ -35,70 +35,52 @@ cdef class LayeredPackets(PacketCodec):
         self._following_wire = following.wire
 
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED:
         cdef Py_ssize_t opened
         cdef uint8_t* between = <uint8_t*>PyMem_Malloc(size)
         if between is NULL:
             raise MemoryError
         try:
-            opened = self._outer.open_into(packet, size, now, between, info)
+            opened = self._outer.open_into(wire, size, between, packet)
             if opened < 0:
                 return opened
-            if not self._is_from_server(info):
+            if not self._is_from_server(packet):
                 return FOREIGN_SERVER
             if opened == 0:
                 return TRUNCATED
-            return self._inner.open_into(info.payload, opened, now, out, info)
+            return self._inner.open_into(packet.payload, opened, out, packet)
         finally:
             PyMem_Free(between)
 
-    cdef bint _is_from_server(self, const PacketInfo* info) except -1:
+    cdef bint _is_from_server(self, const Packet* packet) except -1:
         cdef Reader reader
-        if (
-            info.address_size == len(self._following_wire)
-            and memcmp(info.address, PyBytes_AS_STRING(self._following_wire), info.address_size)
-            == 0
-        ):
+        if packet.address_size == len(self._following_wire) and memcmp(
+            packet.address, PyBytes_AS_STRING(self._following_wire), packet.address_size
+        ) == 0:
             return True
-        reader = reader_over(info.address, info.address_size)
+        reader = reader_over(packet.address, packet.address_size)
         source = take_address(&reader)
         server = self._following
         return source.port == server.port and (server.is_name or source.ip == server.ip)
 
-    cdef Py_ssize_t seal_into(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-    ) except? RAISED:
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
+        cdef Packet layer
         cdef Py_ssize_t sealed
         cdef uint8_t* between = <uint8_t*>PyMem_Malloc(
-            SEAL_HEADROOM + payload_size + self._inner.overhead
+            SEAL_HEADROOM + packet.payload_size + self._inner.overhead
         )
         if between is NULL:
             raise MemoryError
         try:
-            sealed = self._inner.seal_into(
-                None, address, address_size, payload, payload_size, now, between + SEAL_HEADROOM
-            )
-            return self._outer.seal_into(
-                None,
+            sealed = self._inner.seal_into(packet, between + SEAL_HEADROOM)
+            layer = packet_of(
                 <const uint8_t*>PyBytes_AS_STRING(self._following_wire),
                 len(self._following_wire),
                 between + SEAL_HEADROOM,
                 sealed,
-                now,
-                out,
+                packet.now,
             )
+            return self._outer.seal_into(&layer, out)
         finally:
             PyMem_Free(between)

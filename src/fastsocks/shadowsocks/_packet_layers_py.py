@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..address import Address
+from ..buffer import Buffer
 from . import packet_faults as faults
-from ._packets_py import PacketCodec, PacketSession
+from ._packets_py import Opened, Packet, PacketCodec
 from .packet_faults import packet_error
 
 __all__ = ["LayeredPackets"]
@@ -27,9 +28,7 @@ class LayeredPackets(PacketCodec):
         self._inner = inner
         self._following = following
 
-    def open(
-        self, packet: bytes | bytearray | memoryview, now: float
-    ) -> tuple[PacketSession | None, Address, bytes]:
+    def open(self, packet: Buffer, now: float) -> Opened:
         """Open a packet; see :meth:`PacketCodec.open`."""
         _, source, inner = self._outer.open(packet, now)
         server = self._following
@@ -37,14 +36,6 @@ class LayeredPackets(PacketCodec):
             raise packet_error(faults.FOREIGN_SERVER)
         return self._inner.open(inner, now)
 
-    def _seal(
-        self,
-        session: PacketSession | None,
-        address: bytes,
-        payload: bytes,
-        now: int,
-        salt: bytes,
-        padding: bytes,
-    ) -> bytes:
-        inner = self._inner.seal(Address(address), payload, now)
-        return self._outer.seal(self._following, inner, now)
+    def _seal(self, packet: Packet, salt: bytes) -> bytes:
+        inner = self._inner.seal(Address(packet.address), packet.payload, packet.now)
+        return self._outer.seal(self._following, inner, packet.now)

@@ -5,10 +5,11 @@ One codec serves all sockets of a key; no method of it runs without the GIL.
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memmove, memset
 
-from fastsocks.address._header cimport INCOMPLETE, UNKNOWN_TYPE, header_size
-from fastsocks.address._reader cimport Reader, left, take
-from fastsocks.crypto._primitives cimport Aead, StreamCipher
+from fastsocks.address._header cimport INCOMPLETE, LARGEST_ADDRESS, UNKNOWN_TYPE, header_size
+from fastsocks.address._reader cimport Reader, left, reader_over, take
+from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher, random_raw
 
 from ._salts cimport SaltFilter
 
@@ -29,24 +30,48 @@ cdef enum:
     # An exception is set: no memory, or no random bytes.
     RAISED = -100
 
+    LARGEST_PADDING = 900
     # Writable bytes that seal_into needs in front of a payload: two IDs, the longest header,
-    # the most padding and the longest address.
-    SEAL_HEADROOM = 16 + 19 + 900 + 259 + 6
+    # the most padding and the longest address; a multiple of 16.
+    SEAL_HEADROOM = 16 + 19 + LARGEST_PADDING + LARGEST_ADDRESS + 6
 
 
-# What open_into found. All pointers but `session` point into its `out`, and the payload lies
-# right behind the address.
-cdef struct PacketInfo:
+# What a packet carries: what open_into finds, and what seal_into is given.
+cdef struct Packet:
+    # Unix time in seconds, at which it is opened or sealed; the caller sets it for both.
+    int64_t now
     # ATYP ADDR PORT as sent, 7 to 259 bytes. Not in one form, as `Address` is: it may be an
     # IPv4-mapped IPv6 address, or an IP literal in the place of a name.
     const uint8_t* address
     Py_ssize_t address_size
-    const uint8_t* payload
+    uint8_t* payload
     Py_ssize_t payload_size
-    # Borrowed, until the codec's next call: a PacketSession, or NULL where there are none.
+    # Borrowed: a PacketSession, or NULL where there are none. What open_into finds is there until
+    # the codec's next call; an answer to it has the same one.
     PyObject* session
-    # With WRONG_TIME, the seconds by which the peer's clock is ahead of ours.
+    # Set by open_into with WRONG_TIME: the seconds by which the peer's clock is ahead of ours.
     int64_t skew
+    # Set by seal_into, read by seal_behind.
+    const uint8_t* padding
+    Py_ssize_t padding_size
+
+
+# A packet to seal, of no session yet.
+cdef inline Packet packet_of(
+    const uint8_t* address,
+    Py_ssize_t address_size,
+    uint8_t* payload,
+    Py_ssize_t payload_size,
+    int64_t now,
+) noexcept nogil:
+    cdef Packet packet
+    memset(&packet, 0, sizeof(packet))
+    packet.now = now
+    packet.address = address
+    packet.address_size = address_size
+    packet.payload = payload
+    packet.payload_size = payload_size
+    return packet
 
 
 cdef class PacketSession:
@@ -66,52 +91,23 @@ cdef class PacketCodec:
     # Size in bytes of the salt, IV or nonce that a packet begins with.
     cdef Py_ssize_t _salt_size
 
-    # Opens a packet into `out`, which has room for `size` bytes and does not overlap it.
-    # `now` is Unix time in seconds. Returns the size of the payload, or a fault.
+    # Opens `size` bytes from the wire into `out`, which has room for as many and does not overlap
+    # them. The addresses in `packet` point into `out`, and the payload lies right behind the
+    # address. Returns the size of the payload, or a fault.
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED
 
-    # Seals a payload into `out`, which has room for `overhead` bytes more and overlaps nothing.
-    # SEAL_HEADROOM bytes in front of `payload` are this method's to write; the address may
-    # already lie there. `session` is what the server's open_into gave, otherwise None.
-    # Returns the size of the packet.
-    cdef Py_ssize_t seal_into(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-    ) except? RAISED
+    # Seals a packet into `out`, which has room for `overhead` bytes more than its payload and
+    # overlaps nothing. SEAL_HEADROOM bytes in front of the payload are this method's to write; the
+    # address may already lie there. Returns the size of what is to be sent.
+    cdef Py_ssize_t seal_into(self, Packet* packet, uint8_t* out) except? RAISED
 
-    cdef Py_ssize_t _choose_padding(
-        self, const uint8_t* address, Py_ssize_t address_size, Py_ssize_t payload_size
-    ) except -1
-    # Most bytes of padding that suit this payload; none for most addresses.
-    cdef Py_ssize_t padding_room(
-        self, const uint8_t* address, Py_ssize_t address_size, Py_ssize_t payload_size
-    ) noexcept
-    # As seal_into, with `_salt_size` bytes of salt already in `out` and that much padding.
-    cdef Py_ssize_t seal_behind(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-        const uint8_t* padding,
-        Py_ssize_t padding_size,
-    ) except? RAISED
+    # As seal_into, with `_salt_size` bytes of salt already in `out` and padding in `packet`.
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED
+    cdef int _choose_padding(self, Packet* packet) except -1
+    # Most bytes of padding that suit this packet; none for most addresses.
+    cdef Py_ssize_t padding_room(self, const Packet* packet) noexcept
 
 
 cdef class PlainPackets(PacketCodec):
@@ -129,22 +125,54 @@ cdef class StreamPackets(PacketCodec):
 
 cdef class AeadPackets(PacketCodec):
     cdef bytes _key
-    # Two, so that either keeps only one context; both get another key for every packet.
-    cdef Aead _opener
-    cdef Aead _sealer
+    # Gets another key for every packet.
+    cdef Aead _aead
     cdef SaltFilter _filter
-    cdef int _rekey(self, Aead aead, const uint8_t* salt) except -1
+    cdef int _rekey(self, const uint8_t* salt) except -1
+
+
+cdef inline int fill_randomly(uint8_t* target, Py_ssize_t size) except -1:
+    if size and random_raw(target, size):
+        raise OSError("the kernel gives no random bytes")
+    return 0
+
+
+# Copies what goes in front of `end`; returns where it begins.
+cdef inline uint8_t* put_before(
+    uint8_t* end, const uint8_t* source, Py_ssize_t size
+) noexcept nogil:
+    end -= size
+    memmove(end, source, size)
+    return end
+
+
+# Sees to it that the payload has its address in front of it; returns where that begins.
+cdef inline uint8_t* put_address(const Packet* packet) noexcept nogil:
+    return put_before(packet.payload, packet.address, packet.address_size)
+
+
+# Opens all that is left into `out`, where the reader then goes on. Returns 0 or a fault.
+cdef inline int open_rest(
+    Reader* reader, Aead aead, const uint8_t* nonce, uint8_t* out
+) noexcept:
+    cdef Py_ssize_t size = left(reader)
+    if size < TAG_SIZE:
+        return TRUNCATED
+    if aead.open_raw(nonce, reader.pos, size, out):
+        return TAG_MISMATCH
+    reader[0] = reader_over(out, size - TAG_SIZE)
+    return 0
 
 
 # Note what is left: an address and a payload. Returns the payload's size, or a fault.
-cdef inline Py_ssize_t read_contents(Reader* reader, PacketInfo* info) noexcept nogil:
+cdef inline Py_ssize_t read_contents(Reader* reader, Packet* packet) noexcept nogil:
     cdef Py_ssize_t size = header_size(reader)
     if size <= 0:
         if size == INCOMPLETE:
             return PAST_THE_END
         return UNKNOWN_ADDRESS_TYPE if size == UNKNOWN_TYPE else WRONG_NAME
-    info.address_size = size
-    info.address = take(reader, size)
-    info.payload_size = left(reader)
-    info.payload = reader.pos
-    return info.payload_size
+    packet.address_size = size
+    packet.address = take(reader, size)
+    packet.payload_size = left(reader)
+    packet.payload = <uint8_t*>reader.pos
+    return packet.payload_size

@@ -5,30 +5,25 @@ The twin of ``_packets_py.py``. The methods on raw pointers serve the relay, whi
 its own buffers; `seal` and `open` serve everyone else.
 """
 
-
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int64_t, uint8_t, uint16_t
-from libc.string cimport memcpy, memmove, memset
+from libc.stdint cimport uint8_t, uint16_t
+from libc.string cimport memcpy, memset
 
-from fastsocks.address._header cimport take_address
+from fastsocks.address._header cimport LARGEST_ADDRESS, take_address
 from fastsocks.address._reader cimport Reader, left, reader_over, take
-from fastsocks.crypto._primitives cimport Aead, StreamCipher, hkdf_sha1_raw, random_raw
+from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher, hkdf_sha1_raw
 
 from ._salts cimport SaltFilter
 
-from ..crypto._primitives import random_bytes
 from .packet_faults import packet_error
 
 cdef enum:
-    _TAG_SIZE = 16
     _LARGEST_SALT = 32
-    _LARGEST_ADDRESS = 259
     # IVs shorter than this repeat by chance too soon to be remembered (in bytes).
     _SHORTEST_SALT = 8
-    _LARGEST_PADDING = 900
 
-cdef bytes NO_PADDING = bytes(_LARGEST_PADDING)
+cdef bytes NO_PADDING = bytes(LARGEST_PADDING)
 
 
 cdef class PacketSession:
@@ -43,68 +38,30 @@ cdef class PacketCodec:
         raise TypeError("a codec can be neither copied nor pickled")
 
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED:
         raise NotImplementedError
 
-    cdef Py_ssize_t seal_into(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-    ) except? RAISED:
-        if self._salt_size and random_raw(out, self._salt_size):
-            raise OSError("the kernel gives no random bytes")
-        return self.seal_behind(
-            session,
-            address,
-            address_size,
-            payload,
-            payload_size,
-            now,
-            out,
-            <const uint8_t*>PyBytes_AS_STRING(NO_PADDING),
-            self._choose_padding(address, address_size, payload_size),
-        )
+    cdef Py_ssize_t seal_into(self, Packet* packet, uint8_t* out) except? RAISED:
+        fill_randomly(out, self._salt_size)
+        self._choose_padding(packet)
+        return self.seal_behind(packet, out)
 
-    cdef Py_ssize_t _choose_padding(
-        self, const uint8_t* address, Py_ssize_t address_size, Py_ssize_t payload_size
-    ) except -1:
-        cdef Py_ssize_t room = self.padding_room(address, address_size, payload_size)
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
+        raise NotImplementedError
+
+    cdef int _choose_padding(self, Packet* packet) except -1:
+        cdef Py_ssize_t room = self.padding_room(packet)
         cdef uint16_t number = 0
-        if room <= 0:
-            return 0
-        if random_raw(<uint8_t*>&number, sizeof(number)):
-            raise OSError("the kernel gives no random bytes")
-        return 1 + (number * min(room, _LARGEST_PADDING) >> 16)
-
-    cdef Py_ssize_t padding_room(
-        self, const uint8_t* address, Py_ssize_t address_size, Py_ssize_t payload_size
-    ) noexcept:
+        packet.padding = <const uint8_t*>PyBytes_AS_STRING(NO_PADDING)
+        packet.padding_size = 0
+        if room > 0:
+            fill_randomly(<uint8_t*>&number, sizeof(number))
+            packet.padding_size = 1 + (number * min(room, LARGEST_PADDING) >> 16)
         return 0
 
-    cdef Py_ssize_t seal_behind(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-        const uint8_t* padding,
-        Py_ssize_t padding_size,
-    ) except? RAISED:
-        raise NotImplementedError
+    cdef Py_ssize_t padding_room(self, const Packet* packet) noexcept:
+        return 0
 
     def expire(self, now):
         """Forget what is no longer to be kept; returns how many sessions that were."""
@@ -113,21 +70,22 @@ cdef class PacketCodec:
     def open(self, const uint8_t[::1] packet not None, now):
         """Open a packet; returns its session or None, its address and its payload."""
         cdef Py_ssize_t size = packet.shape[0], opened
-        cdef PacketInfo info
+        cdef Packet found
         cdef Reader reader
         cdef uint8_t* out
         if size == 0:
             raise packet_error(TRUNCATED)
+        found.now = int(now)
         out = <uint8_t*>PyMem_Malloc(size)
         if out is NULL:
             raise MemoryError
         try:
-            opened = self.open_into(&packet[0], size, int(now), out, &info)
+            opened = self.open_into(&packet[0], size, out, &found)
             if opened < 0:
-                raise packet_error(opened, info.skew if opened == WRONG_TIME else 0)
-            session = None if info.session is NULL else <PacketSession>info.session
-            reader = reader_over(info.address, info.address_size)
-            return session, take_address(&reader), info.payload[:info.payload_size]
+                raise packet_error(opened, found.skew if opened == WRONG_TIME else 0)
+            session = None if found.session is NULL else <PacketSession>found.session
+            reader = reader_over(found.address, found.address_size)
+            return session, take_address(&reader), found.payload[:found.payload_size]
         finally:
             PyMem_Free(out)
 
@@ -143,8 +101,8 @@ cdef class PacketCodec:
     ):
         """Seal a payload; returns the packet."""
         cdef bytes wire = address.wire, out
-        cdef const uint8_t* source = <const uint8_t*>PyBytes_AS_STRING(wire)
         cdef Py_ssize_t size = payload.shape[0], sealed
+        cdef Packet packet
         cdef uint8_t* work
         cdef uint8_t* target
         check_arguments(wire, salt, self._salt_size, padding)
@@ -156,20 +114,22 @@ cdef class PacketCodec:
         try:
             if size:
                 memcpy(work + SEAL_HEADROOM, &payload[0], size)
-            if salt is None and padding is None:
-                sealed = self.seal_into(
-                    session, source, len(wire), work + SEAL_HEADROOM, size, int(now), target
-                )
+            packet = packet_of(
+                <const uint8_t*>PyBytes_AS_STRING(wire), len(wire),
+                work + SEAL_HEADROOM, size, int(now),
+            )
+            if session is not None:
+                packet.session = <PyObject*>session
+            if salt is None:
+                fill_randomly(target, self._salt_size)
             else:
-                if salt is None:
-                    salt = random_bytes(self._salt_size)
                 memcpy(target, PyBytes_AS_STRING(salt), self._salt_size)
-                if padding is None:
-                    padding = bytes(self._choose_padding(source, len(wire), size))
-                sealed = self.seal_behind(
-                    session, source, len(wire), work + SEAL_HEADROOM, size, int(now), target,
-                    <const uint8_t*>PyBytes_AS_STRING(padding), len(padding),
-                )
+            if padding is None:
+                self._choose_padding(&packet)
+            else:
+                packet.padding = <const uint8_t*>PyBytes_AS_STRING(padding)
+                packet.padding_size = len(padding)
+            sealed = self.seal_behind(&packet, target)
         finally:
             PyMem_Free(work)
         return out[:sealed]
@@ -179,12 +139,12 @@ cdef class PacketCodec:
 cdef int check_arguments(
     bytes wire, bytes salt, Py_ssize_t salt_size, bytes padding
 ) except -1:
-    if len(wire) > _LARGEST_ADDRESS:
-        raise ValueError(f"an address of {len(wire)} bytes, more than {_LARGEST_ADDRESS}")
+    if len(wire) > LARGEST_ADDRESS:
+        raise ValueError(f"an address of {len(wire)} bytes, more than {LARGEST_ADDRESS}")
     if salt is not None and len(salt) != salt_size:
         raise ValueError(f"a salt of {len(salt)} bytes where {salt_size} belong")
-    if padding is not None and len(padding) > _LARGEST_PADDING:
-        raise ValueError(f"{len(padding)} bytes of padding, more than {_LARGEST_PADDING}")
+    if padding is not None and len(padding) > LARGEST_PADDING:
+        raise ValueError(f"{len(padding)} bytes of padding, more than {LARGEST_PADDING}")
     return 0
 
 
@@ -202,36 +162,20 @@ cdef class PlainPackets(PacketCodec):
     """Method ``none``: the address header, then bytes as they are."""
 
     def __cinit__(self):
-        self.overhead = _LARGEST_ADDRESS
+        self.overhead = LARGEST_ADDRESS
 
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED:
         cdef Reader reader = reader_over(out, size)
-        memcpy(out, packet, size)
-        info.session = NULL
-        return read_contents(&reader, info)
+        memcpy(out, wire, size)
+        packet.session = NULL
+        return read_contents(&reader, packet)
 
-    cdef Py_ssize_t seal_behind(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-        const uint8_t* padding,
-        Py_ssize_t padding_size,
-    ) except? RAISED:
-        memcpy(out, address, address_size)
-        memcpy(out + address_size, payload, payload_size)
-        return address_size + payload_size
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
+        memcpy(out, packet.address, packet.address_size)
+        memcpy(out + packet.address_size, packet.payload, packet.payload_size)
+        return packet.address_size + packet.payload_size
 
 
 cdef class StreamPackets(PacketCodec):
@@ -243,25 +187,20 @@ cdef class StreamPackets(PacketCodec):
     def __cinit__(self, method not None, bytes key not None, Py_ssize_t salt_capacity=0):
         self._key = key
         self._salt_size = method.salt_size
-        self.overhead = self._salt_size + _LARGEST_ADDRESS
+        self.overhead = self._salt_size + LARGEST_ADDRESS
         self._filter = salt_filter(self._salt_size, salt_capacity)
         if method.cipher != "RC4":
             self._opener = StreamCipher(method.cipher, key, bytes(self._salt_size), False)
             self._sealer = StreamCipher(method.cipher, key, bytes(self._salt_size), True)
 
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED:
-        cdef Reader reader = reader_over(packet, size)
+        cdef Reader reader = reader_over(wire, size)
         cdef const uint8_t* iv = take(&reader, self._salt_size)
         cdef StreamCipher cipher = self._opener
         cdef Py_ssize_t opened
-        info.session = NULL
+        packet.session = NULL
         if iv == NULL:
             return TRUNCATED
         if self._filter is not None and self._filter.holds(iv):
@@ -274,34 +213,21 @@ cdef class StreamPackets(PacketCodec):
         if cipher.update_raw(reader.pos, size, out):
             raise MemoryError("libcrypto could not decrypt")
         reader = reader_over(out, size)
-        opened = read_contents(&reader, info)
+        opened = read_contents(&reader, packet)
         if opened >= 0 and self._filter is not None:
             self._filter.remember(iv)
         return opened
 
-    cdef Py_ssize_t seal_behind(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-        const uint8_t* padding,
-        Py_ssize_t padding_size,
-    ) except? RAISED:
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
         cdef StreamCipher cipher = self._sealer
-        cdef Py_ssize_t size = address_size + payload_size
+        cdef Py_ssize_t size = packet.address_size + packet.payload_size
         if self._filter is not None:
             self._filter.remember(out)
         if cipher is None:
             cipher = rc4_md5(self._key, out[:self._salt_size])
         elif cipher.restart_raw(out):
             raise MemoryError("libcrypto could not set an IV")
-        payload -= address_size
-        memmove(payload, address, address_size)
-        if cipher.update_raw(payload, size, out + self._salt_size):
+        if cipher.update_raw(put_address(packet), size, out + self._salt_size):
             raise MemoryError("libcrypto could not encrypt")
         return self._salt_size + size
 
@@ -315,73 +241,54 @@ cdef class AeadPackets(PacketCodec):
     def __cinit__(self, method not None, bytes key not None, Py_ssize_t salt_capacity=0):
         self._key = key
         self._salt_size = method.salt_size
-        self.overhead = self._salt_size + _LARGEST_ADDRESS + _TAG_SIZE
-        self._opener = Aead(method.cipher, key)
-        self._sealer = Aead(method.cipher, key)
+        self.overhead = self._salt_size + LARGEST_ADDRESS + TAG_SIZE
+        self._aead = Aead(method.cipher, key)
         self._filter = salt_filter(self._salt_size, salt_capacity)
 
-    cdef int _rekey(self, Aead aead, const uint8_t* salt) except -1:
+    cdef int _rekey(self, const uint8_t* salt) except -1:
         cdef uint8_t subkey[_LARGEST_SALT]
         cdef int result = hkdf_sha1_raw(
             <const uint8_t*>PyBytes_AS_STRING(self._key), self._salt_size,
             salt, self._salt_size, <const uint8_t*>b"ss-subkey", 9, subkey, self._salt_size,
         )
         if result == 0:
-            result = aead.rekey_raw(subkey)
+            result = self._aead.rekey_raw(subkey)
         if result:
             raise MemoryError("libcrypto could not derive a subkey")
         return 0
 
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED:
-        cdef Reader reader = reader_over(packet, size)
+        cdef Reader reader = reader_over(wire, size)
         cdef const uint8_t* salt = take(&reader, self._salt_size)
         cdef uint8_t nonce[24]
-        info.session = NULL
-        size = left(&reader)
-        if salt == NULL or size < _TAG_SIZE:
+        cdef int fault
+        packet.session = NULL
+        if salt == NULL or left(&reader) < TAG_SIZE:
             return TRUNCATED
         if self._filter is not None:
             self._filter.expect(salt)
             if self._filter.holds(salt):
                 return REPLAYED
-        self._rekey(self._opener, salt)
+        self._rekey(salt)
         memset(nonce, 0, sizeof(nonce))
-        if self._opener.open_raw(nonce, reader.pos, size, out):
-            return TAG_MISMATCH
+        fault = open_rest(&reader, self._aead, nonce, out)
+        if fault:
+            return fault
         if self._filter is not None:
             self._filter.remember(salt)
-        reader = reader_over(out, size - _TAG_SIZE)
-        return read_contents(&reader, info)
+        return read_contents(&reader, packet)
 
-    cdef Py_ssize_t seal_behind(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-        const uint8_t* padding,
-        Py_ssize_t padding_size,
-    ) except? RAISED:
-        cdef Py_ssize_t size = address_size + payload_size
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
+        cdef Py_ssize_t size = packet.address_size + packet.payload_size
         cdef uint8_t nonce[24]
         if self._filter is not None:
             self._filter.expect(out)
-        self._rekey(self._sealer, out)
+        self._rekey(out)
         memset(nonce, 0, sizeof(nonce))
-        payload -= address_size
-        memmove(payload, address, address_size)
-        if self._sealer.seal_raw(nonce, payload, size, out + self._salt_size):
+        if self._aead.seal_raw(nonce, put_address(packet), size, out + self._salt_size):
             raise MemoryError("libcrypto could not seal a packet")
         if self._filter is not None:
             self._filter.remember(out)
-        return self._salt_size + size + _TAG_SIZE
+        return self._salt_size + size + TAG_SIZE

@@ -12,9 +12,8 @@ cdef class Aead2022Packets(PacketCodec):
     cdef str _cipher
     # The PSK: of a server with users the iPSK, of a client with identity headers the uPSK.
     cdef bytes _key
-    # XChaCha20 only, otherwise None.
-    cdef Aead _opener
-    cdef Aead _sealer
+    # One cipher for all sessions; XChaCha20 only, otherwise None.
+    cdef Aead _extended
     # Most bytes that a packet has with padding.
     cdef Py_ssize_t _padded_limit
     # Bytes of a packet beside address, padding and payload.
@@ -47,6 +46,8 @@ cdef class PeerSession:
 
 
 cdef class Aead2022PacketClient(Aead2022Packets):
+    # Of our session; None for XChaCha20.
+    cdef Aead _sealer
     # All three None or empty for XChaCha20.
     cdef BlockCipher _sealing_header_cipher
     cdef BlockCipher _opening_header_cipher

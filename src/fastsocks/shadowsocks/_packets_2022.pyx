@@ -8,13 +8,15 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy, memmove
+from libc.string cimport memcmp, memcpy
 
+from fastsocks.address._header cimport LARGEST_ADDRESS
 from fastsocks.address._reader cimport Reader, left, peek, reader_over, take
-from fastsocks.crypto._primitives cimport Aead, BlockCipher, random_raw
+from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, BlockCipher
 
 from ._packets cimport (
     FOREIGN_SESSION,
+    LARGEST_PADDING,
     NEW_SESSION_TOO_SOON,
     PAST_THE_END,
     RAISED,
@@ -24,8 +26,11 @@ from ._packets cimport (
     UNKNOWN_USER,
     WRONG_TIME,
     WRONG_TYPE,
-    PacketInfo,
-    PacketSession,
+    Packet,
+    fill_randomly,
+    open_rest,
+    put_address,
+    put_before,
     read_contents,
 )
 from ._sessions cimport ID_SIZE, WINDOW_SIZE, ServerSession, SessionTable
@@ -34,11 +39,8 @@ from ._window cimport SlidingWindow
 from .headers import session_subkey
 
 cdef enum:
-    _TAG_SIZE = 16
     _BLOCK_SIZE = 16
     _NONCE_SIZE = 24
-    _LARGEST_ADDRESS = 259
-    _LARGEST_PADDING = 900
     _LARGEST_SKEW = 30
     _REQUEST = 0
     _RESPONSE = 1
@@ -68,18 +70,10 @@ cdef inline void write_number(uint8_t* target, uint64_t number) noexcept nogil:
         target[i] = <uint8_t>(number >> (56 - 8 * i))
 
 
-cdef inline uint8_t* put_before(
-    uint8_t* end, const uint8_t* source, Py_ssize_t size
-) noexcept nogil:
-    end -= size
-    memmove(end, source, size)
-    return end
-
-
 # Reads what a separate header or two IDs leave: header, address and payload. `client_id` is
 # that of a response, otherwise NULL. Returns the size of the payload, or a fault.
 cdef Py_ssize_t read_body(
-    Reader* body, const uint8_t* client_id, int64_t now, PacketInfo* info
+    Reader* body, const uint8_t* client_id, Packet* packet
 ) noexcept nogil:
     cdef const uint8_t* head = take(body, 9)
     cdef const uint8_t* echo
@@ -90,8 +84,8 @@ cdef Py_ssize_t read_body(
     if head[0] != (_REQUEST if client_id == NULL else _RESPONSE):
         return WRONG_TYPE
     stamp = read_number(head + 1)
-    info.skew = <int64_t>min(stamp, <uint64_t>INT64_MAX) - now
-    if not -_LARGEST_SKEW <= info.skew <= _LARGEST_SKEW:
+    packet.skew = <int64_t>min(stamp, <uint64_t>INT64_MAX) - packet.now
+    if not -_LARGEST_SKEW <= packet.skew <= _LARGEST_SKEW:
         return WRONG_TIME
     if client_id != NULL:
         echo = take(body, ID_SIZE)
@@ -103,31 +97,24 @@ cdef Py_ssize_t read_body(
     low = peek(body, 1)
     if low < 0 or take(body, 2 + (high << 8 | low)) == NULL:
         return PAST_THE_END
-    return read_contents(body, info)
+    return read_contents(body, packet)
 
 
-# Writes in front of `payload` what goes before it; returns where that begins.
-cdef uint8_t* write_body(
-    uint8_t* payload,
-    const uint8_t* address,
-    Py_ssize_t address_size,
-    const uint8_t* padding,
-    Py_ssize_t padding_size,
-    const uint8_t* client_id,
-    int64_t now,
-) noexcept nogil:
-    cdef uint8_t* body = put_before(payload, address, address_size)
+# Writes in front of the payload what goes before it; returns where that begins. `client_id` is
+# that of a response, otherwise NULL.
+cdef uint8_t* write_body(const Packet* packet, const uint8_t* client_id) noexcept nogil:
+    cdef uint8_t* body = put_address(packet)
     cdef uint8_t head[9]
     cdef uint8_t length[2]
-    if padding_size:
-        body = put_before(body, padding, padding_size)
-    length[0] = <uint8_t>(padding_size >> 8)
-    length[1] = <uint8_t>(padding_size & 0xFF)
+    if packet.padding_size:
+        body = put_before(body, packet.padding, packet.padding_size)
+    length[0] = <uint8_t>(packet.padding_size >> 8)
+    length[1] = <uint8_t>(packet.padding_size & 0xFF)
     body = put_before(body, length, 2)
     if client_id != NULL:
         body = put_before(body, client_id, ID_SIZE)
     head[0] = _REQUEST if client_id == NULL else _RESPONSE
-    write_number(head + 1, <uint64_t>now)
+    write_number(head + 1, <uint64_t>packet.now)
     return put_before(body, head, 9)
 
 
@@ -139,26 +126,64 @@ cdef class Aead2022Packets(PacketCodec):
         self._key = psk
         self._cipher = method.cipher
         if method.identity_headers:
-            self._fixed_size = _BLOCK_SIZE + header_size + _TAG_SIZE
+            self._fixed_size = _BLOCK_SIZE + header_size + TAG_SIZE
         else:
-            self._cipher = "X" + self._cipher
-            self._opener = Aead(self._cipher, psk)
-            self._sealer = Aead(self._cipher, psk)
+            self._extended = Aead("X" + self._cipher, psk)
             self._salt_size = _NONCE_SIZE
-            self._fixed_size = _NONCE_SIZE + 2 * ID_SIZE + header_size + _TAG_SIZE
+            self._fixed_size = _NONCE_SIZE + 2 * ID_SIZE + header_size + TAG_SIZE
         self._padded_limit = mtu - _IP_OVERHEAD
-        self.overhead = self._fixed_size + _LARGEST_PADDING + _LARGEST_ADDRESS
+        self.overhead = self._fixed_size + LARGEST_PADDING + LARGEST_ADDRESS
         return 0
 
     cdef Aead _session_aead(self, bytes key, const uint8_t* session_id):
         return Aead(self._cipher, session_subkey(key, session_id[:ID_SIZE]))
 
-    cdef Py_ssize_t padding_room(
-        self, const uint8_t* address, Py_ssize_t address_size, Py_ssize_t payload_size
-    ) noexcept:
-        if (address[address_size - 2] << 8 | address[address_size - 1]) != _PADDED_PORT:
+    cdef Py_ssize_t padding_room(self, const Packet* packet) noexcept:
+        cdef const uint8_t* port = packet.address + packet.address_size - 2
+        if (port[0] << 8 | port[1]) != _PADDED_PORT:
             return 0
-        return self._padded_limit - self._fixed_size - address_size - payload_size
+        return (
+            self._padded_limit - self._fixed_size - packet.address_size - packet.payload_size
+        )
+
+
+# Opens the session ID and the packet ID, 16 bytes, of which `head` is the separate header or the
+# nonce. With XChaCha20 all the rest is open then, too, and `reader` goes on in `out`. Returns 0
+# or a fault.
+cdef inline int open_ids(
+    Reader* reader,
+    const uint8_t* head,
+    Aead extended,
+    BlockCipher header_cipher,
+    uint8_t* ids,
+    uint8_t* out,
+) except? RAISED:
+    cdef int fault
+    if extended is None:
+        if header_cipher.decrypt_raw(head, ids):
+            raise MemoryError("libcrypto could not decrypt a header")
+        return 0
+    if left(reader) < 2 * ID_SIZE + TAG_SIZE:
+        return TRUNCATED
+    fault = open_rest(reader, extended, head, out)
+    if fault == 0:
+        memcpy(ids, take(reader, 2 * ID_SIZE), 2 * ID_SIZE)
+    return fault
+
+
+# Seals all from `body` to the end of the payload.
+cdef inline int seal_body(
+    Aead sealer, const uint8_t* nonce, const uint8_t* body, const Packet* packet, uint8_t* out
+) noexcept:
+    return sealer.seal_raw(nonce, body, packet.payload + packet.payload_size - body, out)
+
+
+# The same with XChaCha20, behind the nonce in `out`; the IDs go with it.
+cdef inline int seal_extended(
+    Aead sealer, const uint8_t* ids, uint8_t* body, const Packet* packet, uint8_t* out
+) noexcept:
+    body = put_before(body, ids, 2 * ID_SIZE)
+    return seal_body(sealer, out, body, packet, out + _NONCE_SIZE)
 
 
 cdef class Aead2022PacketServer(Aead2022Packets):
@@ -174,7 +199,7 @@ cdef class Aead2022PacketServer(Aead2022Packets):
         self._users = key.users
         self._has_users = len(self._users) > 0
         self._prepare(key, key.key, _RESPONSE_HEADER_SIZE, mtu)
-        if self._opener is None:
+        if self._extended is None:
             self._header_cipher = BlockCipher(self._key)
         self._user_ciphers = {}
         self._sessions = SessionTable(max_sessions, max(retention, <int64_t>_SHORTEST_RETENTION))
@@ -194,39 +219,29 @@ cdef class Aead2022PacketServer(Aead2022Packets):
         self._begin(session, server_session_id, packet_id)
 
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED:
-        cdef Reader reader = reader_over(packet, size)
+        cdef Reader reader = reader_over(wire, size)
         cdef const uint8_t* head = take(&reader, self._salt_size if self._salt_size else 16)
         cdef const uint8_t* identity_header = NULL
-        cdef uint8_t ids[_BLOCK_SIZE]
+        cdef uint8_t ids[2 * ID_SIZE]
         cdef uint8_t identity[_BLOCK_SIZE]
         cdef PyObject* found
         cdef ServerSession session = None
-        cdef Aead opener = self._opener
+        cdef Aead opener = None
         cdef Py_ssize_t opened
-        cdef int i
+        cdef int i, fault
         user = None
-        info.session = NULL
+        packet.session = NULL
         if self._has_users:
             identity_header = take(&reader, _BLOCK_SIZE)
-        size = left(&reader)
-        if head == NULL or size < _TAG_SIZE or (self._has_users and identity_header == NULL):
-            return TRUNCATED
-        if opener is not None:
-            if size < 2 * ID_SIZE + _TAG_SIZE:
+            if identity_header == NULL:
                 return TRUNCATED
-            if opener.open_raw(head, reader.pos, size, out):
-                return TAG_MISMATCH
-            reader = reader_over(out, size - _TAG_SIZE)
-            memcpy(ids, take(&reader, 2 * ID_SIZE), 2 * ID_SIZE)
-        elif self._header_cipher.decrypt_raw(head, ids):
-            raise MemoryError("libcrypto could not decrypt a header")
+        if head == NULL or left(&reader) < TAG_SIZE:
+            return TRUNCATED
+        fault = open_ids(&reader, head, self._extended, self._header_cipher, ids, out)
+        if fault:
+            return fault
         if identity_header != NULL:
             if self._header_cipher.decrypt_raw(identity_header, identity):
                 raise MemoryError("libcrypto could not decrypt a header")
@@ -245,25 +260,25 @@ cdef class Aead2022PacketServer(Aead2022Packets):
             user = self._users.get(PyBytes_FromStringAndSize(<char*>identity, _BLOCK_SIZE))
             if user is None:
                 return UNKNOWN_USER
-        if opener is None:
+        if self._extended is None:
             if session is not None:
                 opener = session.opener
             else:
                 opener = self._session_aead(self._key if user is None else user.key, ids)
-            if opener.open_raw(ids + 4, reader.pos, size, out):
-                return TAG_MISMATCH
-            reader = reader_over(out, size - _TAG_SIZE)
-        opened = read_body(&reader, NULL, now, info)
+            fault = open_rest(&reader, opener, ids + 4, out)
+            if fault:
+                return fault
+        opened = read_body(&reader, NULL, packet)
         if opened < 0:
             return opened
         if session is None:
             session = self._new_session(
                 ids, user, identity[:_BLOCK_SIZE] if self._has_users else None, opener
             )
-            self._sessions.add(session, now)
+            self._sessions.add(session, packet.now)
         session.window.mark(read_number(ids + ID_SIZE))
-        self._sessions.touch(<PyObject*>session, now)
-        info.session = <PyObject*>session
+        self._sessions.touch(<PyObject*>session, packet.now)
+        packet.session = <PyObject*>session
         return opened
 
     cdef ServerSession _new_session(
@@ -276,8 +291,7 @@ cdef class Aead2022PacketServer(Aead2022Packets):
             session.user = user.name
             session.key = user.key
             session.identity = identity
-        if self._opener is None:
-            session.opener = opener
+        session.opener = opener
         session.window = SlidingWindow(WINDOW_SIZE)
         return session
 
@@ -287,10 +301,10 @@ cdef class Aead2022PacketServer(Aead2022Packets):
             check_id(server_id)
             memcpy(fresh, PyBytes_AS_STRING(server_id), ID_SIZE)
         else:
-            random_id(fresh)
+            fill_randomly(fresh, ID_SIZE)
             while memcmp(fresh, session.client_id, ID_SIZE) == 0:
-                random_id(fresh)
-        if self._opener is None:
+                fill_randomly(fresh, ID_SIZE)
+        if self._extended is None:
             session.sealer = self._session_aead(session.key, fresh)
             if session.user is None:
                 session.header_cipher = self._header_cipher
@@ -304,47 +318,29 @@ cdef class Aead2022PacketServer(Aead2022Packets):
         session.begun = True
         return 0
 
-    cdef Py_ssize_t seal_behind(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-        const uint8_t* padding,
-        Py_ssize_t padding_size,
-    ) except? RAISED:
-        cdef ServerSession answered
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
+        cdef ServerSession session
         cdef uint8_t ids[2 * ID_SIZE]
         cdef uint8_t* body
         cdef int result
-        if not isinstance(session, ServerSession):
+        if packet.session is NULL or not isinstance(<object>packet.session, ServerSession):
             raise ValueError("an answer without the session that it answers")
-        answered = <ServerSession>session
-        if not answered.begun or answered.next_id == UINT64_MAX:
-            self._begin(answered, None, 0)
-        memcpy(ids, answered.server_id, ID_SIZE)
-        write_number(ids + ID_SIZE, answered.next_id)
-        answered.next_id += 1
-        body = write_body(
-            payload, address, address_size, padding, padding_size, answered.client_id, now
-        )
-        if self._sealer is not None:
-            body = put_before(body, ids, 2 * ID_SIZE)
-            result = self._sealer.seal_raw(
-                out, body, payload + payload_size - body, out + _NONCE_SIZE
-            )
+        session = <ServerSession>packet.session
+        if not session.begun or session.next_id == UINT64_MAX:
+            self._begin(session, None, 0)
+        memcpy(ids, session.server_id, ID_SIZE)
+        write_number(ids + ID_SIZE, session.next_id)
+        session.next_id += 1
+        body = write_body(packet, session.client_id)
+        if self._extended is not None:
+            result = seal_extended(self._extended, ids, body, packet, out)
         else:
-            result = answered.header_cipher.encrypt_raw(ids, out)
+            result = session.header_cipher.encrypt_raw(ids, out)
             if result == 0:
-                result = answered.sealer.seal_raw(
-                    ids + 4, body, payload + payload_size - body, out + _BLOCK_SIZE
-                )
+                result = seal_body(session.sealer, ids + 4, body, packet, out + _BLOCK_SIZE)
         if result:
             raise MemoryError("libcrypto could not seal a packet")
-        return self._fixed_size + padding_size + address_size + payload_size
+        return self._fixed_size + packet.padding_size + packet.address_size + packet.payload_size
 
 
 cdef class PeerSession:
@@ -360,7 +356,7 @@ cdef class Aead2022PacketClient(Aead2022Packets):
         self._identity_hashes = b"".join(key.identity_hashes)
         self._fixed_size += _BLOCK_SIZE * len(self._identity_ciphers)
         self.overhead += _BLOCK_SIZE * len(self._identity_ciphers)
-        if self._opener is None:
+        if self._extended is None:
             self._opening_header_cipher = BlockCipher(self._key)
             self._sealing_header_cipher = (
                 self._identity_ciphers[0] if self._identity_ciphers else BlockCipher(self._key)
@@ -387,8 +383,8 @@ cdef class Aead2022PacketClient(Aead2022Packets):
             check_id(session_id)
             memcpy(fresh, PyBytes_AS_STRING(session_id), ID_SIZE)
         else:
-            random_id(fresh)
-        if self._opener is None:
+            fill_randomly(fresh, ID_SIZE)
+        if self._extended is None:
             self._sealer = self._session_aead(self._key, fresh)
         memcpy(self._session_id, fresh, ID_SIZE)
         self._packet_id = packet_id
@@ -396,18 +392,7 @@ cdef class Aead2022PacketClient(Aead2022Packets):
         self._current = self._old = None
         return 0
 
-    cdef Py_ssize_t seal_behind(
-        self,
-        PacketSession session,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        uint8_t* payload,
-        Py_ssize_t payload_size,
-        int64_t now,
-        uint8_t* out,
-        const uint8_t* padding,
-        Py_ssize_t padding_size,
-    ) except? RAISED:
+    cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
         cdef uint8_t ids[2 * ID_SIZE]
         cdef uint8_t block[_BLOCK_SIZE]
         cdef uint8_t* body
@@ -420,12 +405,9 @@ cdef class Aead2022PacketClient(Aead2022Packets):
         memcpy(ids, self._session_id, ID_SIZE)
         write_number(ids + ID_SIZE, self._packet_id)
         self._packet_id += 1
-        body = write_body(payload, address, address_size, padding, padding_size, NULL, now)
-        if self._opener is not None:
-            body = put_before(body, ids, 2 * ID_SIZE)
-            result = self._sealer.seal_raw(
-                out, body, payload + payload_size - body, out + _NONCE_SIZE
-            )
+        body = write_body(packet, NULL)
+        if self._extended is not None:
+            result = seal_extended(self._extended, ids, body, packet, out)
         else:
             result = self._sealing_header_cipher.encrypt_raw(ids, out)
             for layer in range(PyList_GET_SIZE(self._identity_ciphers)):
@@ -437,12 +419,10 @@ cdef class Aead2022PacketClient(Aead2022Packets):
                 )
                 position += _BLOCK_SIZE
             if result == 0:
-                result = self._sealer.seal_raw(
-                    ids + 4, body, payload + payload_size - body, position
-                )
+                result = seal_body(self._sealer, ids + 4, body, packet, position)
         if result:
             raise MemoryError("libcrypto could not seal a packet")
-        return self._fixed_size + padding_size + address_size + payload_size
+        return self._fixed_size + packet.padding_size + packet.address_size + packet.payload_size
 
     cdef PeerSession _find(self, const uint8_t* server_id):
         if self._current is not None and memcmp(self._current.id, server_id, ID_SIZE) == 0:
@@ -458,44 +438,35 @@ cdef class Aead2022PacketClient(Aead2022Packets):
         )
 
     cdef Py_ssize_t open_into(
-        self,
-        const uint8_t* packet,
-        Py_ssize_t size,
-        int64_t now,
-        uint8_t* out,
-        PacketInfo* info,
+        self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED:
-        cdef Reader reader = reader_over(packet, size)
+        cdef Reader reader = reader_over(wire, size)
         cdef const uint8_t* head = take(&reader, self._salt_size if self._salt_size else 16)
         cdef uint8_t ids[2 * ID_SIZE]
         cdef PeerSession peer
-        cdef Aead opener = self._opener
+        cdef Aead opener = None
         cdef Py_ssize_t opened
-        info.session = NULL
-        size = left(&reader)
-        if head == NULL or size < _TAG_SIZE:
+        cdef int fault
+        packet.session = NULL
+        if head == NULL or left(&reader) < TAG_SIZE:
             return TRUNCATED
-        if opener is not None:
-            if size < 2 * ID_SIZE + _TAG_SIZE:
-                return TRUNCATED
-            if opener.open_raw(head, reader.pos, size, out):
-                return TAG_MISMATCH
-            reader = reader_over(out, size - _TAG_SIZE)
-            memcpy(ids, take(&reader, 2 * ID_SIZE), 2 * ID_SIZE)
-        elif self._opening_header_cipher.decrypt_raw(head, ids):
-            raise MemoryError("libcrypto could not decrypt a header")
+        fault = open_ids(
+            &reader, head, self._extended, self._opening_header_cipher, ids, out
+        )
+        if fault:
+            return fault
         peer = self._find(ids)
         if peer is None:
-            if self._too_soon(now):
+            if self._too_soon(packet.now):
                 return NEW_SESSION_TOO_SOON
         elif not peer.window.is_new(read_number(ids + ID_SIZE)):
             return REPLAYED
-        if opener is None:
+        if self._extended is None:
             opener = self._session_aead(self._key, ids) if peer is None else peer.opener
-            if opener.open_raw(ids + 4, reader.pos, size, out):
-                return TAG_MISMATCH
-            reader = reader_over(out, size - _TAG_SIZE)
-        opened = read_body(&reader, self._session_id, now, info)
+            fault = open_rest(&reader, opener, ids + 4, out)
+            if fault:
+                return fault
+        opened = read_body(&reader, self._session_id, packet)
         if opened < 0:
             return opened
         if peer is None:
@@ -505,14 +476,8 @@ cdef class Aead2022PacketClient(Aead2022Packets):
             peer.window = SlidingWindow(WINDOW_SIZE)
             self._old, self._current = self._current, peer
         peer.window.mark(read_number(ids + ID_SIZE))
-        peer.last_used = now
+        peer.last_used = packet.now
         return opened
-
-
-cdef int random_id(uint8_t* target) except -1:
-    if random_raw(target, ID_SIZE):
-        raise OSError("the kernel gives no random bytes")
-    return 0
 
 
 cdef int check_id(bytes session_id) except -1:

@@ -5,11 +5,12 @@ The twin of ``_packets_2022.pyx``; see there for the same classes on libcrypto.
 
 from __future__ import annotations
 
-from ..address import Address
+from ..address import LARGEST_ADDRESS, Address
 from ..buffer import Buffer
+from ..crypto import TAG_SIZE
 from ..crypto._primitives_py import Aead, BlockCipher, random_bytes
 from . import packet_faults as faults
-from ._packets_py import PacketCodec, PacketSession, read_contents
+from ._packets_py import Packet, PacketCodec, read_contents
 from ._sessions_py import WINDOW_SIZE, ServerSession, SessionTable
 from ._window_py import SlidingWindow
 from .headers import LARGEST_PADDING, LARGEST_SKEW, REQUEST_TYPE, RESPONSE_TYPE, session_subkey
@@ -18,11 +19,9 @@ from .packet_faults import packet_error
 
 __all__ = ["Aead2022PacketClient", "Aead2022PacketServer"]
 
-_TAG_SIZE = 16
 _BLOCK_SIZE = 16
 _ID_SIZE = 8
 _NONCE_SIZE = 24
-_LARGEST_ADDRESS = 259
 #: Type, timestamp and padding length; the client's session ID in a response.
 _REQUEST_HEADER_SIZE = 1 + 8 + 2
 _RESPONSE_HEADER_SIZE = _REQUEST_HEADER_SIZE + _ID_SIZE
@@ -72,11 +71,12 @@ def _read_body(body: bytes, client_id: bytes | None, now: int) -> tuple[Address,
     return read_contents(body[end:])
 
 
-def _build_header(client_id: bytes | None, now: int, padding: bytes) -> bytes:
+def _build_body(client_id: bytes | None, packet: Packet) -> bytes:
     kind = REQUEST_TYPE if client_id is None else RESPONSE_TYPE
     echo = client_id or b""
-    size = len(padding).to_bytes(2, "big")
-    return bytes((kind,)) + now.to_bytes(8, "big") + echo + size + padding
+    size = len(packet.padding).to_bytes(2, "big")
+    header = bytes((kind,)) + packet.now.to_bytes(8, "big") + echo + size + packet.padding
+    return header + packet.contents
 
 
 class _Aead2022Packets(PacketCodec):
@@ -100,14 +100,14 @@ class _Aead2022Packets(PacketCodec):
         self._extended: Aead | None = None
         if method.identity_headers:
             salt_size = 0
-            self._fixed_size = _BLOCK_SIZE * (1 + layers) + header_size + _TAG_SIZE
+            self._fixed_size = _BLOCK_SIZE * (1 + layers) + header_size + TAG_SIZE
         else:
             salt_size = _NONCE_SIZE
             self._extended = Aead("X" + method.cipher, key.key)
-            self._fixed_size = _NONCE_SIZE + 2 * _ID_SIZE + header_size + _TAG_SIZE
+            self._fixed_size = _NONCE_SIZE + 2 * _ID_SIZE + header_size + TAG_SIZE
         #: Most bytes that a packet has with padding.
         self._padded_limit = mtu - _IP_OVERHEAD
-        overhead = self._fixed_size + LARGEST_PADDING + _LARGEST_ADDRESS
+        overhead = self._fixed_size + LARGEST_PADDING + LARGEST_ADDRESS
         super().__init__(salt_size, overhead, has_sessions=has_sessions)
 
     def _padding_room(self, address: Address, payload_size: int) -> int:
@@ -124,7 +124,7 @@ class _Aead2022Packets(PacketCodec):
         :return: both IDs, and what follows them.
         """
         assert self._extended is not None  # noqa: S101 - our own callers
-        if len(packet) < _NONCE_SIZE + 2 * _ID_SIZE + _TAG_SIZE:
+        if len(packet) < _NONCE_SIZE + 2 * _ID_SIZE + TAG_SIZE:
             raise packet_error(faults.TRUNCATED)
         plaintext = self._extended.open(packet[:_NONCE_SIZE], packet[_NONCE_SIZE:])
         return plaintext[: 2 * _ID_SIZE], plaintext[2 * _ID_SIZE :]
@@ -202,7 +202,7 @@ class Aead2022PacketServer(_Aead2022Packets):
         if self._header_cipher is None:
             ids, body = self._open_extended(packet)
         else:
-            if len(packet) < start + _TAG_SIZE:
+            if len(packet) < start + TAG_SIZE:
                 raise packet_error(faults.TRUNCATED)
             ids = self._header_cipher.decrypt(packet[:_BLOCK_SIZE])
             if self._users:
@@ -235,15 +235,8 @@ class Aead2022PacketServer(_Aead2022Packets):
     def _opener_for(self, user: User | None, client_id: bytes) -> Aead:
         return self._session_aead(self._key if user is None else user.key, client_id)
 
-    def _seal(
-        self,
-        session: PacketSession | None,
-        address: bytes,
-        payload: bytes,
-        now: int,
-        salt: bytes,
-        padding: bytes,
-    ) -> bytes:
+    def _seal(self, packet: Packet, salt: bytes) -> bytes:
+        session = packet.session
         if not isinstance(session, ServerSession):
             raise ValueError("an answer without the session that it answers")  # noqa: TRY004
         if session.server_session_id is None or session.packet_id == _LAST_PACKET_ID:
@@ -251,7 +244,7 @@ class Aead2022PacketServer(_Aead2022Packets):
         assert session.server_session_id is not None  # noqa: S101 - since begin
         ids = session.server_session_id + session.packet_id.to_bytes(8, "big")
         session.packet_id += 1
-        body = _build_header(session.client_session_id, now, padding) + address + payload
+        body = _build_body(session.client_session_id, packet)
         if self._extended is not None:
             return salt + self._extended.seal(salt, ids + body)
         assert session.header_cipher is not None  # noqa: S101 - since begin
@@ -326,20 +319,12 @@ class Aead2022PacketClient(_Aead2022Packets):
         # They answered the session before.
         self._current = self._old = None
 
-    def _seal(
-        self,
-        session: PacketSession | None,
-        address: bytes,
-        payload: bytes,
-        now: int,
-        salt: bytes,
-        padding: bytes,
-    ) -> bytes:
+    def _seal(self, packet: Packet, salt: bytes) -> bytes:
         if self.packet_id == _LAST_PACKET_ID:
             self.begin()
         ids = self.session_id + self.packet_id.to_bytes(8, "big")
         self.packet_id += 1
-        body = _build_header(None, now, padding) + address + payload
+        body = _build_body(None, packet)
         if self._extended is not None:
             return salt + self._extended.seal(salt, ids + body)
         assert self._sealing_header_cipher is not None  # noqa: S101 - since __init__
@@ -365,7 +350,7 @@ class Aead2022PacketClient(_Aead2022Packets):
         if self._opening_header_cipher is None:
             ids, body = self._open_extended(packet)
         else:
-            if len(packet) < _BLOCK_SIZE + _TAG_SIZE:
+            if len(packet) < _BLOCK_SIZE + TAG_SIZE:
                 raise packet_error(faults.TRUNCATED)
             ids = self._opening_header_cipher.decrypt(packet[:_BLOCK_SIZE])
         server_id, packet_id = ids[:_ID_SIZE], int.from_bytes(ids[_ID_SIZE:], "big")

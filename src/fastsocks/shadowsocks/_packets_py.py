@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import NoReturn
+from typing import NamedTuple, NoReturn, TypeAlias
 
-from ..address import Address
+from ..address import LARGEST_ADDRESS, Address
 from ..address._header_py import read_address
 from ..buffer import Buffer
+from ..crypto import TAG_SIZE
 from ..crypto._primitives_py import Aead, StreamCipher, hkdf_sha1, random_bytes
 from . import packet_faults as faults
 from ._salts_py import SaltFilter
+from .headers import LARGEST_PADDING
 from .methods import Method
 from .packet_faults import packet_error
 
 __all__ = ["AeadPackets", "PacketCodec", "PacketSession", "PlainPackets", "StreamPackets"]
 
-_TAG_SIZE = 16
-_LARGEST_ADDRESS = 259
-_LARGEST_PADDING = 900
 #: IVs shorter than this repeat by chance too soon to be remembered (in bytes).
 _SHORTEST_SALT = 8
 
@@ -43,6 +42,28 @@ class PacketSession:
         self.association: object = None
         #: Unix time of the last packet, in seconds.
         self.last_used = 0
+
+
+#: What opening a packet gives: its session or None, its address and its payload.
+Opened: TypeAlias = tuple[PacketSession | None, Address, bytes]
+
+
+class Packet(NamedTuple):
+    """What is sealed."""
+
+    session: PacketSession | None
+    #: ATYP ADDR PORT, 259 bytes at most.
+    address: bytes
+    payload: bytes
+    #: Unix time in seconds.
+    now: int
+    #: 900 bytes at most.
+    padding: bytes
+
+    @property
+    def contents(self) -> bytes:
+        """What :func:`read_contents` takes apart again."""
+        return self.address + self.payload
 
 
 class PacketCodec:
@@ -77,7 +98,7 @@ class PacketCodec:
         """
         return 0
 
-    def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
+    def open(self, packet: Buffer, now: float) -> Opened:
         """Open a packet.
 
         :param packet: of any size.
@@ -112,9 +133,9 @@ class PacketCodec:
         :raises ValueError: an address, a salt or padding of the wrong size, or no session where
             there must be one.
         """
-        if len(address.wire) > _LARGEST_ADDRESS:
+        if len(address.wire) > LARGEST_ADDRESS:
             raise ValueError(
-                f"an address of {len(address.wire)} bytes, more than {_LARGEST_ADDRESS}"
+                f"an address of {len(address.wire)} bytes, more than {LARGEST_ADDRESS}"
             )
         if salt is None:
             salt = random_bytes(self._salt_size)
@@ -122,24 +143,17 @@ class PacketCodec:
             raise ValueError(f"a salt of {len(salt)} bytes where {self._salt_size} belong")
         if padding is None:
             room = self._padding_room(address, len(payload))
-            padding = bytes(1 + secrets.randbelow(min(room, _LARGEST_PADDING))) if room > 0 else b""
-        elif len(padding) > _LARGEST_PADDING:
-            raise ValueError(f"{len(padding)} bytes of padding, more than {_LARGEST_PADDING}")
-        return self._seal(session, address.wire, bytes(payload), int(now), salt, padding)
+            padding = bytes(1 + secrets.randbelow(min(room, LARGEST_PADDING))) if room > 0 else b""
+        elif len(padding) > LARGEST_PADDING:
+            raise ValueError(f"{len(padding)} bytes of padding, more than {LARGEST_PADDING}")
+        packet = Packet(session, address.wire, bytes(payload), int(now), padding)
+        return self._seal(packet, salt)
 
     def _padding_room(self, address: Address, payload_size: int) -> int:
         """Return how many bytes of padding suit this payload; none for most addresses."""
         return 0
 
-    def _seal(
-        self,
-        session: PacketSession | None,
-        address: bytes,
-        payload: bytes,
-        now: int,
-        salt: bytes,
-        padding: bytes,
-    ) -> bytes:
+    def _seal(self, packet: Packet, salt: bytes) -> bytes:
         raise NotImplementedError
 
 
@@ -166,24 +180,16 @@ class PlainPackets(PacketCodec):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(0, _LARGEST_ADDRESS)
+        super().__init__(0, LARGEST_ADDRESS)
 
-    def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
+    def open(self, packet: Buffer, now: float) -> Opened:
         """Open a packet; see :meth:`PacketCodec.open`."""
         if not len(packet):
             raise packet_error(faults.TRUNCATED)
         return None, *read_contents(packet)
 
-    def _seal(
-        self,
-        session: PacketSession | None,
-        address: bytes,
-        payload: bytes,
-        now: int,
-        salt: bytes,
-        padding: bytes,
-    ) -> bytes:
-        return address + payload
+    def _seal(self, packet: Packet, salt: bytes) -> bytes:
+        return packet.contents
 
 
 class StreamPackets(PacketCodec):
@@ -198,7 +204,7 @@ class StreamPackets(PacketCodec):
     __slots__ = ("_filter", "_key", "_method")
 
     def __init__(self, method: Method, key: bytes, salt_capacity: int = 0) -> None:
-        super().__init__(method.salt_size, method.salt_size + _LARGEST_ADDRESS)
+        super().__init__(method.salt_size, method.salt_size + LARGEST_ADDRESS)
         self._method = method
         self._key = key
         self._filter = _salt_filter(method.salt_size, salt_capacity)
@@ -209,7 +215,7 @@ class StreamPackets(PacketCodec):
             return StreamCipher("RC4", key, b"", encrypt)
         return StreamCipher(self._method.cipher, self._key, iv, encrypt)
 
-    def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
+    def open(self, packet: Buffer, now: float) -> Opened:
         """Open a packet; see :meth:`PacketCodec.open`."""
         iv = bytes(packet[: self._salt_size])
         if len(iv) < self._salt_size or not len(packet):
@@ -221,18 +227,10 @@ class StreamPackets(PacketCodec):
             self._filter.add(iv)
         return None, *contents
 
-    def _seal(
-        self,
-        session: PacketSession | None,
-        address: bytes,
-        payload: bytes,
-        now: int,
-        salt: bytes,
-        padding: bytes,
-    ) -> bytes:
+    def _seal(self, packet: Packet, salt: bytes) -> bytes:
         if self._filter is not None:
             self._filter.add(salt)
-        return salt + self._cipher(salt, encrypt=True).update(address + payload)
+        return salt + self._cipher(salt, encrypt=True).update(packet.contents)
 
 
 class AeadPackets(PacketCodec):
@@ -247,7 +245,7 @@ class AeadPackets(PacketCodec):
     __slots__ = ("_filter", "_key", "_method")
 
     def __init__(self, method: Method, key: bytes, salt_capacity: int = 0) -> None:
-        super().__init__(method.salt_size, method.salt_size + _LARGEST_ADDRESS + _TAG_SIZE)
+        super().__init__(method.salt_size, method.salt_size + LARGEST_ADDRESS + TAG_SIZE)
         self._method = method
         self._key = key
         self._filter = _salt_filter(method.salt_size, salt_capacity)
@@ -256,9 +254,9 @@ class AeadPackets(PacketCodec):
         subkey = hkdf_sha1(self._key, salt, b"ss-subkey", self._salt_size)
         return Aead(self._method.cipher, subkey)
 
-    def open(self, packet: Buffer, now: float) -> tuple[PacketSession | None, Address, bytes]:
+    def open(self, packet: Buffer, now: float) -> Opened:
         """Open a packet; see :meth:`PacketCodec.open`."""
-        if len(packet) < self._salt_size + _TAG_SIZE:
+        if len(packet) < self._salt_size + TAG_SIZE:
             raise packet_error(faults.TRUNCATED)
         salt = bytes(packet[: self._salt_size])
         if self._filter is not None and self._filter.seen(salt):
@@ -268,15 +266,7 @@ class AeadPackets(PacketCodec):
             self._filter.add(salt)
         return None, *read_contents(plaintext)
 
-    def _seal(
-        self,
-        session: PacketSession | None,
-        address: bytes,
-        payload: bytes,
-        now: int,
-        salt: bytes,
-        padding: bytes,
-    ) -> bytes:
+    def _seal(self, packet: Packet, salt: bytes) -> bytes:
         if self._filter is not None:
             self._filter.add(salt)
-        return salt + self._aead(salt).seal(bytes(self._method.nonce_size), address + payload)
+        return salt + self._aead(salt).seal(bytes(self._method.nonce_size), packet.contents)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..address import Address
-from ..crypto import random_bytes
+from ..crypto import TAG_SIZE, random_bytes
 from ..errors import HeaderError, ReplayError
 from ..implementation import IMPLEMENTATION
 from . import headers
-from .framing import TAG_SIZE, Codec, Opener
+from .framing import Codec, Opener
 from .keys import ClientKey
 from .methods import Family
 from .session_ciphers import (

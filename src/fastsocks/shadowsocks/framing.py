@@ -9,7 +9,6 @@ from ..implementation import IMPLEMENTATION
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._framing_py import (
         EMPTY_RECORDS,
-        TAG_SIZE,
         Codec,
         Opener,
         RecordOpener,
@@ -20,7 +19,6 @@ if TYPE_CHECKING or IMPLEMENTATION == "python":
 else:
     from ._framing import (
         EMPTY_RECORDS,
-        TAG_SIZE,
         Codec,
         Opener,
         RecordOpener,
@@ -31,7 +29,6 @@ else:
 
 __all__ = [
     "EMPTY_RECORDS",
-    "TAG_SIZE",
     "Codec",
     "Opener",
     "RecordOpener",

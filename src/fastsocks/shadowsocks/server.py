@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..address import Address, read_address
-from ..crypto import Aead, random_bytes
+from ..crypto import TAG_SIZE, Aead, random_bytes
 from ..errors import FastsocksError, HeaderError, UserError
 from ..implementation import IMPLEMENTATION
 from ..request import Request
 from . import headers
-from .framing import TAG_SIZE, Codec
+from .framing import Codec
 from .guard import ReplayGuard
 from .keys import ServerKey
 from .methods import Family, Method
