@@ -79,3 +79,15 @@ def outcome_of(codec: Any, packet: bytes, now: float = NOW) -> object:
     if session is None:
         return address, payload
     return session.client_session_id, session.user, session.last_used, address, payload
+
+
+def pair(shadowsocks: Any, method: str, **options: Any) -> tuple[Any, Any]:
+    return (
+        new_packet_client(shadowsocks, method),
+        new_packet_server(shadowsocks, method, **options),
+    )
+
+
+def session_of(server: Any, packet: bytes, now: float = NOW) -> Any:
+    session, _, _ = server.open(packet, now)
+    return session

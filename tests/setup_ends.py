@@ -280,3 +280,15 @@ async def still_serves(entrance: Entrance) -> None:
             assert await client.read_to_end() == b""
     await entrance.acceptor.wait_idle()
     assert entrance.acceptor.active == 0
+
+
+async def only_report(entrance: Entrance, client: End | None = None) -> Report:
+    """Return the one report, after the connection is over."""
+    report = await entrance.service.reports.get()
+    if client is not None:
+        client.socket.close()
+    await entrance.acceptor.wait_idle()
+    assert entrance.service.reports.empty()
+    assert entrance.acceptor.failures == {report.error.status: 1}
+    assert entrance.acceptor.active == 0
+    return report

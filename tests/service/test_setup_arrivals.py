@@ -10,15 +10,9 @@ import pytest
 
 from fastsocks.errors import ResetError
 from harness.pattern import pattern
-from setup_ends import Entrance, LineService, SetupTwin, Target, import_setup
+from setup_ends import Entrance, LineService, SetupTwin, Target
 
 ANSWER = b"connected\n"
-
-
-@pytest.fixture
-def twin(implementation: str) -> SetupTwin:
-    """Set-up, relay and codecs of each implementation in turn."""
-    return import_setup(implementation)
 
 
 class HeldDial:

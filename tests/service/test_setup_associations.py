@@ -12,16 +12,10 @@ from datagram_ends import count_descriptors, settle
 from fastsocks.address import Address
 from fastsocks.errors import ListenError, ResolveError
 from fastsocks.request import UDP_ASSOCIATE, Request
-from setup_ends import Entrance, LineInbound, LineService, SetupTwin, Target, import_setup
+from setup_ends import Entrance, LineInbound, LineService, SetupTwin, Target
 
 BOUND = Address.of("192.0.2.7", 5300)
 LINE = b"192.0.2.1 53\n"
-
-
-@pytest.fixture
-def twin(implementation: str) -> SetupTwin:
-    """Set-up, relay and codecs of each implementation in turn."""
-    return import_setup(implementation)
 
 
 class Association:

@@ -15,15 +15,9 @@ from fastsocks.errors import DialError, ListenError
 from fastsocks.policy.counters import UserCounters
 from fastsocks.request import BIND, Request
 from relay_ends import End
-from setup_ends import Entrance, LineInbound, LineService, SetupTwin, import_setup, listening
+from setup_ends import Entrance, LineInbound, LineService, SetupTwin, listening
 
 LINE = b"192.0.2.1 20\n"
-
-
-@pytest.fixture
-def twin(implementation: str) -> SetupTwin:
-    """Set-up, relay and codecs of each implementation in turn."""
-    return import_setup(implementation)
 
 
 class Listener:

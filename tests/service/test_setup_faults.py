@@ -18,7 +18,6 @@ from setup_ends import (
     LineService,
     SetupTwin,
     Target,
-    import_setup,
     spying_codec,
     still_serves,
 )
@@ -26,12 +25,6 @@ from setup_ends import (
 RESET = ConnectionResetError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: Linux only")
-
-
-@pytest.fixture
-def twin(implementation: str) -> SetupTwin:
-    """Set-up, relay and codecs of each implementation in turn."""
-    return import_setup(implementation)
 
 
 class FaultError(Exception):

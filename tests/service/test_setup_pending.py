@@ -10,23 +10,9 @@ import pytest
 
 from fastsocks.errors import AuthenticationError, PolicyError
 from fastsocks.request import Request
-from setup_ends import (
-    Entrance,
-    LineInbound,
-    LineService,
-    SetupTwin,
-    Target,
-    import_setup,
-    still_serves,
-)
+from setup_ends import Entrance, LineInbound, LineService, SetupTwin, Target, still_serves
 
 RESET = ConnectionResetError
-
-
-@pytest.fixture
-def twin(implementation: str) -> SetupTwin:
-    """Set-up, relay and codecs of each implementation in turn."""
-    return import_setup(implementation)
 
 
 class WaitingInbound(LineInbound):

@@ -11,15 +11,9 @@ import pytest
 
 from fastsocks.errors import ResetError
 from harness.pattern import pattern
-from setup_ends import Entrance, LineService, SetupTwin, Target, import_setup, spying_codec
+from setup_ends import Entrance, LineService, SetupTwin, Target, spying_codec
 
 SOON = 0.05
-
-
-@pytest.fixture
-def twin(implementation: str) -> SetupTwin:
-    """Set-up, relay and codecs of each implementation in turn."""
-    return import_setup(implementation)
 
 
 @pytest.mark.parametrize("early", [b"", b"early", pattern(60_000)])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import random
-import tracemalloc
-import weakref
 from typing import Any
 
 import pytest
@@ -18,8 +15,6 @@ from fastsocks.errors import (
     ReplayError,
     TagError,
     TimestampError,
-    TruncatedError,
-    UserError,
 )
 from packet_ends import (
     WINDOW,
@@ -28,28 +23,17 @@ from packet_ends import (
     new_packet_client,
     new_packet_server,
     outcome_of,
+    pair,
     request_body,
+    session_of,
 )
-from shadowsocks_ends import AEAD_2022, NOW, WITH_USERS, psk
+from shadowsocks_ends import AEAD_2022, NOW
 
 WEB = Address.of("192.0.2.1", 443)
 DNS = Address.of("192.0.2.1", 53)
 LAST_ID = 2**64 - 1
 
 each_method = pytest.mark.parametrize("method", AEAD_2022)
-each_with_users = pytest.mark.parametrize("method", WITH_USERS)
-
-
-def pair(shadowsocks: Any, method: str, **options: Any) -> tuple[Any, Any]:
-    return (
-        new_packet_client(shadowsocks, method),
-        new_packet_server(shadowsocks, method, **options),
-    )
-
-
-def session_of(server: Any, packet: bytes, now: float = NOW) -> Any:
-    session, _, _ = server.open(packet, now)
-    return session
 
 
 @each_method
@@ -319,215 +303,6 @@ def test_wrong_ids(shadowsocks: Any, method: str) -> None:
         client.begin(b"1234567")
     with pytest.raises(ValueError, match="session ID"):
         server.begin(session, b"123456789")
-
-
-@each_method
-def test_sessions_are_bounded(shadowsocks: Any, method: str) -> None:
-    server = new_packet_server(shadowsocks, method, max_sessions=3)
-    clients = [new_packet_client(shadowsocks, method) for _ in range(4)]
-    sessions = [session_of(server, client.seal(WEB, b"", NOW)) for client in clients[:3]]
-    # Now the second one is the oldest.
-    session_of(server, clients[0].seal(WEB, b"", NOW))
-    session_of(server, clients[3].seal(WEB, b"", NOW))
-    assert len(server) == 3
-    assert session_of(server, clients[0].seal(WEB, b"", NOW)) is sessions[0]
-    assert session_of(server, clients[2].seal(WEB, b"", NOW)) is sessions[2]
-    # What is still held of a forgotten session can go on answering.
-    clients[1].open(server.seal(WEB, b"", NOW, sessions[1]), NOW)
-    again = session_of(server, clients[1].seal(WEB, b"", NOW))
-    assert again is not sessions[1]
-    assert len(server) == 3
-
-
-@pytest.mark.parametrize("limit", [1, 2, 100])
-def test_a_flood_of_sessions(shadowsocks: Any, limit: int) -> None:
-    method = AEAD_2022[0]
-    server = new_packet_server(shadowsocks, method, max_sessions=limit)
-    source = random.Random(limit)
-    known: list[int] = []
-    for _ in range(600):
-        session = (
-            source.choice(known) if known and source.random() < 0.4 else source.getrandbits(64)
-        )
-        if session in known:
-            known.remove(session)
-        known.append(session)
-        del known[:-limit]
-        packet = forge(method, ids(session, source.getrandbits(64)), request_body(WEB.wire))
-        outcome_of(server, packet)
-        assert len(server) == len(known)
-
-
-def test_memory_stays_bounded(shadowsocks: Any) -> None:
-    method = AEAD_2022[0]
-    server = new_packet_server(shadowsocks, method, max_sessions=50)
-
-    def flood(start: int) -> None:
-        for number in range(start, start + 300):
-            server.open(forge(method, ids(number, 0), request_body(WEB.wire)), NOW)
-
-    flood(0)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        flood(1000)
-        gc.collect()
-        assert tracemalloc.get_traced_memory()[0] - before < 100_000
-    finally:
-        tracemalloc.stop()
-
-
-class Association:
-    """What a relay hangs on a session."""
-
-
-def test_forgotten_sessions_are_freed(shadowsocks: Any) -> None:
-    method = AEAD_2022[0]
-    server = new_packet_server(shadowsocks, method, max_sessions=1)
-    session = session_of(server, forge(method, ids(1, 0), request_body(WEB.wire)))
-    session.association = association = Association()
-    association.session = session  # type: ignore[attr-defined]
-    freed = weakref.ref(association)
-    del session, association
-    gc.collect()
-    assert freed() is not None
-    server.open(forge(method, ids(2, 0), request_body(WEB.wire)), NOW)
-    gc.collect()
-    assert freed() is None
-
-
-def test_a_codec_is_freed_with_its_sessions(shadowsocks: Any) -> None:
-    method = AEAD_2022[0]
-    server = new_packet_server(shadowsocks, method)
-    for number in range(100):
-        session = session_of(server, forge(method, ids(number, 0), request_body(WEB.wire)))
-        session.association = association = Association()
-        association.codec = server  # type: ignore[attr-defined]
-        association.session = session  # type: ignore[attr-defined]
-    freed = weakref.ref(association)
-    del server, session, association
-    gc.collect()
-    assert freed() is None
-
-
-@each_method
-def test_sessions_expire(shadowsocks: Any, method: str) -> None:
-    first, server = pair(shadowsocks, method, retention=100)
-    second = new_packet_client(shadowsocks, method)
-    kept = session_of(server, first.seal(WEB, b"", NOW))
-    session_of(server, second.seal(WEB, b"", NOW))
-    session_of(server, first.seal(WEB, b"", NOW + 30), NOW + 30)
-    assert kept.last_used == NOW + 30
-    assert server.expire(NOW + 99.9) == 0
-    assert server.expire(NOW + 100) == 1
-    assert session_of(server, first.seal(WEB, b"", NOW + 101), NOW + 101) is kept
-    # A new session clears up, too.
-    other = new_packet_client(shadowsocks, method)
-    session_of(server, other.seal(WEB, b"", NOW + 201), NOW + 201)
-    assert len(server) == 1
-
-
-@each_method
-def test_a_session_outlives_its_packets(shadowsocks: Any, method: str) -> None:
-    client, server = pair(shadowsocks, method, retention=0)
-    packet = client.seal(WEB, b"", NOW + 30)
-    server.open(packet, NOW)
-    for now in range(NOW, NOW + 61):
-        server.expire(now)
-        with pytest.raises(ReplayError):
-            server.open(packet, now)
-    assert server.expire(NOW + 62) == 1
-    with pytest.raises(TimestampError):
-        server.open(packet, NOW + 62)
-
-
-@each_method
-def test_a_clock_that_is_set_back(shadowsocks: Any, method: str) -> None:
-    client, server = pair(shadowsocks, method, retention=100)
-    session = session_of(server, client.seal(WEB, b"", NOW))
-    assert server.expire(NOW - 99) == 0
-    assert session_of(server, client.seal(WEB, b"", NOW - 99), NOW - 99) is session
-    assert server.expire(NOW - 99 - 86_400) == 1
-
-
-def test_bounds_of_the_table(shadowsocks: Any) -> None:
-    with pytest.raises(ValueError, match="sessions"):
-        new_packet_server(shadowsocks, AEAD_2022[0], max_sessions=0)
-
-
-def server_with_users(shadowsocks: Any, method: str) -> Any:
-    users = {"alice": psk(method, 1), "bob": psk(method, 2)}
-    return new_packet_server(shadowsocks, method, users=users)
-
-
-def user_key(method: str, which: int) -> str:
-    return f"{psk(method)}:{psk(method, which)}"
-
-
-@each_with_users
-def test_users(shadowsocks: Any, method: str) -> None:
-    server = server_with_users(shadowsocks, method)
-    for which, name in ((1, "alice"), (2, "bob"), (1, "alice")):
-        client = new_packet_client(shadowsocks, method, user_key(method, which))
-        other = new_packet_client(shadowsocks, method, user_key(method, 3 - which))
-        session = session_of(server, client.seal(WEB, b"", NOW))
-        assert session.user == name
-        answer = server.seal(WEB, b"payload", NOW, session)
-        with pytest.raises(TagError):
-            other.open(answer, NOW)
-        assert client.open(answer, NOW)[2] == b"payload"
-    assert len(server) == 3
-
-
-@each_with_users
-def test_an_unknown_user(shadowsocks: Any, method: str) -> None:
-    server = server_with_users(shadowsocks, method)
-    stranger = new_packet_client(shadowsocks, method, user_key(method, 3))
-    with pytest.raises(UserError):
-        server.open(stranger.seal(WEB, b"", NOW), NOW)
-    # Without an identity header the body stands in its place.
-    with pytest.raises(UserError):
-        server.open(new_packet_client(shadowsocks, method).seal(WEB, b"", NOW), NOW)
-    assert len(server) == 0
-
-
-@each_with_users
-def test_a_session_belongs_to_its_user(shadowsocks: Any, method: str) -> None:
-    server = server_with_users(shadowsocks, method)
-    alice, bob = (
-        [
-            forge(method, ids(7, packet), request_body(WEB.wire), user_key(method, which))
-            for packet in range(3)
-        ]
-        for which in (1, 2)
-    )
-    session = session_of(server, alice[0])
-    for packet in bob:
-        with pytest.raises(UserError):
-            server.open(packet, NOW)
-    # The right name with another user's key.
-    mixed = alice[1][:32] + bob[1][32:]
-    with pytest.raises(TagError):
-        server.open(mixed, NOW)
-    assert session_of(server, alice[1]) is session
-    assert len(server) == 1
-
-
-@each_with_users
-def test_an_identity_header_for_a_server_without_users(shadowsocks: Any, method: str) -> None:
-    client = new_packet_client(shadowsocks, method, user_key(method, 1))
-    with pytest.raises(TagError):
-        new_packet_server(shadowsocks, method).open(client.seal(WEB, b"", NOW), NOW)
-
-
-@each_with_users
-def test_truncated_with_users(shadowsocks: Any, method: str) -> None:
-    server = server_with_users(shadowsocks, method)
-    packet = new_packet_client(shadowsocks, method, user_key(method, 1)).seal(WEB, b"", NOW)
-    for size in range(len(packet)):
-        with pytest.raises(TruncatedError if size < 48 else TagError):
-            server.open(packet[:size], NOW)
-    assert session_of(server, packet).user == "alice"
 
 
 def padded(ends: tuple[Any, Any], address: Address, size: int) -> tuple[int, int]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsocks.errors import (
-    AuthenticationError,
     CommandError,
     DialError,
     FastsocksError,
@@ -24,42 +20,8 @@ from fastsocks.errors import (
 from fastsocks.request import UDP_ASSOCIATE, Request
 from fastsocks.socks.http import HttpServer
 from fastsocks.socks.http.server import LONGEST_REQUEST_HEAD
-from socks_playbook import checker, cut, feed
-
-ACCOUNTS = {b"user": b"pass:word", b"\xc3\xbc": b""}
-
-
-def head(*lines: str) -> bytes:
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1")
-
-
-def ask(data: bytes, server: HttpServer | None = None) -> Request:
-    """Return the request that is made of `data`, in one piece and byte by byte."""
-    request = (server or HttpServer()).receive(data)
-    assert request is not None
-    other = HttpServer() if server is None else server
-    if server is None:
-        complete = None
-        for at in range(len(data)):
-            if complete is None:
-                complete = other.receive(data[at : at + 1])
-        assert complete is not None
-        assert request.early_data.startswith(complete.early_data)
-        assert complete[0] == request[0]
-    return request
-
-
-def refusal(data: bytes, server: HttpServer | None = None) -> tuple[int, str]:
-    """Return the status code with which `data` is refused and the reason that is logged."""
-    machine = server or HttpServer()
-    with pytest.raises(ProtocolError) as caught:
-        list(map(machine.receive, cut(data, *range(len(data)))))
-    answer = machine.failed(caught.value)
-    assert machine.failed(caught.value) == b""
-    line, _, rest = answer.partition(b"\r\n")
-    assert b"\r\nConnection: close\r\n" in b"\r\n" + rest
-    return int(line.split(b" ")[1]), str(caught.value)
-
+from http_plays import ask, head, refusal
+from socks_playbook import cut, feed
 
 CONNECTS = {
     "name": ("example.com:443", "example.com:443"),
@@ -298,92 +260,6 @@ def test_no_body_behind_the_refusal_of_head() -> None:
     server = HttpServer()
     server.receive(head("HEAD http://a/ HTTP/1.1", "Host: a"))
     assert server.failed(DialError("no")).endswith(b"\r\n\r\n")
-
-
-def basic(text: bytes, scheme: str = "Basic") -> str:
-    return f"Proxy-Authorization: {scheme} {base64.b64encode(text).decode()}"
-
-
-@pytest.mark.parametrize(
-    ("text", "user"), [(b"user:pass:word", "user"), ("ü:".encode(), "ü")], ids=["user", "ü"]
-)
-@pytest.mark.parametrize("scheme", ["Basic", "basic"])
-def test_log_in(text: bytes, user: str, scheme: str) -> None:
-    for line in ("CONNECT a:1 HTTP/1.1", "GET http://a:1/ HTTP/1.1"):
-        server = HttpServer(checker(ACCOUNTS))
-        request = ask(head(line, "Host: a:1", basic(text, scheme)), server)
-        assert (str(request.address), request.user) == ("a:1", user)
-        assert b"Authorization" not in request.early_data
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        (),
-        (basic(b"user:pass"),),
-        (basic(b"user:"),),
-        (basic(b"User:pass:word"),),
-        (basic(b":"),),
-        (basic(b"user"),),
-        (basic(b"user:pass:word"),) * 2,
-        (basic(b"user:pass:word", "Digest"),),
-        ("Proxy-Authorization: Basic dXNlcjpwYXNzOndvcmQ",),
-        ("Proxy-Authorization: Basic ****",),
-        ("Proxy-Authorization:",),
-        ("Authorization: Basic dXNlcjpwYXNzOndvcmQ=",),
-    ],
-)
-def test_who_does_not_log_in(fields: tuple[str, ...]) -> None:
-    server = HttpServer(checker(ACCOUNTS))
-    with pytest.raises(ProtocolError) as caught:
-        server.receive(head("CONNECT a:1 HTTP/1.1", "Host: a:1", *fields))
-    answer = server.failed(caught.value)
-    assert answer.startswith(b"HTTP/1.1 407 Proxy Authentication Required\r\n")
-    assert b'\r\nProxy-Authenticate: Basic realm="fastsocks", charset="UTF-8"\r\n' in answer
-    assert b"word" not in answer
-    assert "pass:" not in str(caught.value)
-
-
-@pytest.mark.parametrize("user", ["ü", None])
-def test_a_check_that_takes_its_time(user: str | None) -> None:
-    async def check(username: bytes, password: bytes) -> str | None:
-        assert (username, password) == (b"user", b"pass:word")
-        return user
-
-    async def wait() -> Request | None:
-        assert server.pending is not None
-        return await server.pending
-
-    server = HttpServer(check)
-    data = head("CONNECT a:1 HTTP/1.1", "Host: a:1", basic(b"user:pass:word"))
-    assert server.receive(data + b"early") is None
-    assert server.take_outgoing() == b""
-    with pytest.raises(RuntimeError):
-        server.receive(b"more")
-    if user is None:
-        with pytest.raises(AuthenticationError) as caught:
-            asyncio.run(wait())
-        assert server.failed(caught.value).startswith(b"HTTP/1.1 407 ")
-        return
-    request = asyncio.run(wait())
-    assert server.pending is None
-    assert request is not None
-    assert (str(request.address), request.early_data, request.user) == ("a:1", b"early", user)
-
-
-def test_a_bad_request_behind_a_check() -> None:
-    async def check(username: bytes, password: bytes) -> str | None:
-        return "user"
-
-    async def wait() -> Request | None:
-        assert server.pending is not None
-        return await server.pending
-
-    server = HttpServer(check)
-    assert server.receive(head("GET / HTTP/1.1", "Host: a:1", basic(b"user:pass"))) is None
-    with pytest.raises(ProtocolError, match=r"^HTTP: ") as caught:
-        asyncio.run(wait())
-    assert server.failed(caught.value).startswith(b"HTTP/1.1 400 ")
 
 
 def slow() -> DialError:

@@ -1,0 +1,153 @@
+"""Dials that fail during set-up: what the client is told, and what is reported, on both twins."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastsocks.address import Address
+from fastsocks.errors import DialError, PolicyError, ResetError, ResolveError
+from harness.listener import refusing_address, silent_address
+from relay_ends import End
+from setup_ends import Entrance, LineService, SetupTwin, Target, only_report
+
+#: Seconds. The limits under test, which a busy machine must not reach early.
+LIMIT = 0.6
+
+
+@pytest.mark.parametrize("leave", [End.finish, End.reset])
+def test_a_client_that_leaves_during_the_dial(
+    run: Any, twin: SetupTwin, leave: Callable[[End], None]
+) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with Entrance(twin, LineService()) as entrance:
+            with Target() as target:
+                go_on = asyncio.Event()
+
+                async def dial() -> socket.socket:
+                    await go_on.wait()
+                    sock = socket.socket()
+                    sock.setblocking(False)
+                    await loop.sock_connect(sock, target.socket.getsockname())
+                    return sock
+
+                entrance.dialer.names["name.test"] = dial
+                client = await entrance.connect(b"name.test 80\nearly")
+                await entrance.service.routed.get()
+                leave(client)
+                go_on.set()
+                with await target.accept() as accepted:
+                    if leave is End.finish:
+                        assert await accepted.read_to_end() == b"early"
+                        accepted.finish()
+                        assert await client.read_to_end() == b"connected\n"
+                        await entrance.acceptor.wait_idle()
+                        assert entrance.service.reports.empty()
+                    else:
+                        assert await accepted.end_error() is ConnectionResetError
+                        report = await only_report(entrance)
+                        assert type(report.error) is ResetError
+                        assert report.target == Address.of("name.test", 80)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("early", [b"", b"early data"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_refused_dial(run: Any, twin: SetupTwin, silent: bool, early: bytes, host: str) -> None:
+    async def scenario() -> None:
+        with refusing_address(host) as (_, port):
+            async with Entrance(twin, LineService(silent=silent)) as entrance:
+                client = await entrance.connect(f"{host} {port}\n".encode() + early)
+                if silent:
+                    assert await client.end_error() is ConnectionResetError
+                else:
+                    assert await client.read_to_end() == b"failed 5\n"
+                report = await only_report(entrance, client)
+                assert type(report.error) is DialError
+                assert report.target == Address.of(host, port)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("early", [b"", b"early data"])
+def test_a_dial_timeout(run: Any, twin: SetupTwin, silent: bool, early: bytes) -> None:
+    async def scenario() -> None:
+        with silent_address() as (host, port):
+            service = LineService(silent=silent)
+            async with Entrance(twin, service, timeout=LIMIT) as entrance:
+                client = await entrance.connect(f"{host} {port}\n".encode() + early)
+                if silent:
+                    assert await client.end_error() is ConnectionResetError
+                else:
+                    assert await client.read_to_end() == b"failed 6\n"
+                report = await only_report(entrance, client)
+                assert type(report.error) is DialError
+                assert str(report.error) == "connect timed out"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_name_that_cannot_be_dialed(run: Any, twin: SetupTwin, silent: bool) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService(silent=silent)) as entrance:
+
+            async def dial() -> socket.socket:
+                await asyncio.sleep(0)
+                raise ResolveError("no such name")
+
+            entrance.dialer.names["name.test"] = dial
+            client = await entrance.connect(b"name.test 80\n")
+            if silent:
+                assert await client.end_error() is ConnectionResetError
+            else:
+                assert await client.read_to_end() == b"failed 4\n"
+            report = await only_report(entrance, client)
+            assert str(report.error) == "no such name"
+            assert report.target == Address.of("name.test", 80)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_port_that_cannot_be_dialed(run: Any, twin: SetupTwin, silent: bool) -> None:
+    async def scenario() -> None:
+        async with Entrance(twin, LineService(silent=silent)) as entrance:
+            client = await entrance.connect(b"127.0.0.1 0\n")
+            if silent:
+                assert await client.end_error() is ConnectionResetError
+            else:
+                assert await client.read_to_end() == b"failed 1\n"
+            report = await only_report(entrance, client)
+            assert type(report.error) is DialError
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_the_rules_refuse(run: Any, twin: SetupTwin, silent: bool) -> None:
+    async def scenario() -> None:
+        service = LineService(silent=silent)
+        service.refusal = PolicyError("not here")
+        async with Entrance(twin, service) as entrance:
+            with Target() as target:
+                client = await entrance.connect(target.line)
+                if silent:
+                    assert await client.end_error() is ConnectionResetError
+                else:
+                    assert await client.read_to_end() == b"failed 2\n"
+                report = await only_report(entrance, client)
+                assert report.error is service.refusal
+                assert report.target == target.address
+                with pytest.raises(BlockingIOError):
+                    target.socket.accept()
+
+    run(scenario())
