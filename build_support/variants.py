@@ -23,7 +23,9 @@ class Variant:
     c_beside_pyx: bool = False
 
 
-_SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+#: What is undefined traps, which AddressSanitizer reports: UBSan beside it writes to stderr only, and
+#: that is lost where pytest or a test of processes captures it.
+_SANITIZERS = ["-fsanitize=address,undefined", "-fsanitize-undefined-trap-on-error"]
 
 VARIANTS = {
     "default": Variant(),

@@ -16,9 +16,10 @@ shift
 cd build/coverage
 rm -f .coverage .coverage.*
 export COVERAGE_RCFILE="$root/pyproject.toml" COVERAGE_FILE="$PWD/.coverage" COVERAGE_CORE=ctrace
-export PYTHONPATH="$PWD/src" FASTSOCKS_REQUIRE_EXTENSIONS=1
+export PYTHONPATH="$PWD/src" FASTSOCKS_REQUIRE_EXTENSIONS=1 TEST_PATIENCE=5
 status=0
-"$python" -m coverage run -m pytest --rootdir "$root" -c "$root/pyproject.toml" --benchmark-disable "$@" || status=$?
+"$python" -m coverage run -m pytest --rootdir "$root" -c "$root/pyproject.toml" \
+  --benchmark-disable --timeout 300 "$@" || status=$?
 "$python" -m coverage combine --quiet
 "$python" -m coverage report
 exit "$status"
