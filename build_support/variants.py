@@ -23,8 +23,8 @@ class Variant:
     c_beside_pyx: bool = False
 
 
-#: What is undefined traps, which AddressSanitizer reports: UBSan beside it writes to stderr only, and
-#: that is lost where pytest or a test of processes captures it.
+#: What is undefined traps, which AddressSanitizer reports: UBSan beside it writes to stderr only,
+#: and that is lost where pytest or a test of processes captures it.
 _SANITIZERS = ["-fsanitize=address,undefined", "-fsanitize-undefined-trap-on-error"]
 
 VARIANTS = {

@@ -111,6 +111,13 @@ class LineService:
         self.access_log = False
         self.ends: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
 
+    def forget(self) -> None:
+        """Forget what it was told."""
+        self.bounds.clear()
+        for queue in (self.inbounds, self.routed, self.reports, self.ends):
+            while not queue.empty():
+                queue.get_nowait()
+
     def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
         self.inbounds.put_nowait(peer)
         return LineInbound(self)
@@ -171,9 +178,14 @@ class Target:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.forget()
+        self.socket.close()
+
+    def forget(self) -> None:
+        """Close what it has accepted."""
         for end in self._accepted:
             end.socket.close()
-        self.socket.close()
+        self._accepted.clear()
 
     async def accept(self) -> End:
         accepted, _ = await asyncio.get_running_loop().sock_accept(self.socket)
@@ -232,6 +244,13 @@ class Entrance:
         for _ in range(3):
             await asyncio.sleep(0)
         assert len(self.faults) == self._expected_faults, self.faults
+
+    def forget(self) -> None:
+        """Close the clients' ends, and forget what the service was told."""
+        for client in self._clients:
+            client.socket.close()
+        self._clients.clear()
+        self.service.forget()
 
     async def connect(self, data: bytes = b"") -> End:
         """Connect, send `data`, and return the client's end, closed in the end."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from harness.memory import check_connections
 from relay_ends import Relayed, Twin, codec_pair
 
 ROUNDS = 40
@@ -65,6 +66,70 @@ def test_nothing_is_left(run: Any, twin: Twin) -> None:
             gc.enable()
         assert engine.counters.relays == ROUNDS * AT_ONCE + 1
         assert engine.counters.active == 0
+
+    run(scenario())
+
+
+async def _half_a_record(relayed: Relayed) -> None:
+    record = relayed.client.codec.seal(bytes(3000))
+    await asyncio.get_running_loop().sock_sendall(relayed.client.socket, record[:2000])
+    relayed.client.finish()
+
+
+async def _what_nobody_sealed(relayed: Relayed) -> None:
+    await asyncio.get_running_loop().sock_sendall(relayed.client.socket, bytes(3000))
+
+
+async def _reset_by_the_client(relayed: Relayed) -> None:
+    relayed.client.reset()
+
+
+async def _reset_by_the_target(relayed: Relayed) -> None:
+    relayed.target.reset()
+
+
+async def _clean(relayed: Relayed) -> None:
+    relayed.client.finish()
+    relayed.target.finish()
+
+
+async def _more_than_brief(relayed: Relayed) -> None:
+    await asyncio.gather(relayed.client.send(bytes(200_000)), relayed.target.read(200_000))
+
+
+async def _with_a_queue(relayed: Relayed) -> None:
+    await relayed.client.send(bytes(20_000))
+    relayed.client.reset()
+
+
+ENDINGS = (
+    *(_half_a_record, _what_nobody_sealed, _reset_by_the_client, _reset_by_the_target),
+    *(_clean, _more_than_brief, _with_a_queue),
+)
+
+
+def test_memory_is_given_back(run: Any, twin: Twin) -> None:
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+
+        async def once() -> None:
+            for end in ENDINGS:
+                pair = codec_pair(twin.shadowsocks, "2022-blake3-aes-128-gcm")
+                plain = codec_pair(twin.shadowsocks, None)
+                async with Relayed(engine, pair, plain, buffer=8192) as relayed:
+                    await end(relayed)
+                    # Of those that end by themselves; the others are left by their far ends.
+                    if end not in {_more_than_brief, _with_a_queue}:
+                        await relayed.error()
+            async with Relayed(engine) as relayed:
+                await _more_than_brief(relayed)
+            async with Relayed(engine) as relayed:
+                engine.abort()
+                await relayed.error()
+            # uvloop gives back its handles in a later turn.
+            await asyncio.sleep(0)
+
+        await check_connections(once, 100)
 
     run(scenario())
 
