@@ -96,5 +96,6 @@ def _packet(chosen: Input, name: str, key: str | None) -> tuple[bytes, int]:
         return forge(name, numbers, body, key), later
     salt = bytes((chosen.byte(),)) * METHODS[name].salt_size
     sealer = new_packet_client(TWINS["python"], name)
-    sealed: bytes = sealer.seal(Address(chosen.take(size)), b"", NOW, salt=salt)
+    # No address is longer, and the codec refuses one that is.
+    sealed: bytes = sealer.seal(Address(chosen.take(min(size, 259))), b"", NOW, salt=salt)
     return sealed, later

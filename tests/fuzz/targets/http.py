@@ -96,7 +96,10 @@ def _serve(machine: HttpServer, wire: bytes, size: int) -> object:
         if request is None and not machine.failed(error):
             raise AssertionError("a client is not told why it is refused") from error
         return "refused"
-    return request and (request.address, request.user), _whole_body(upstream)
+    if machine.codec is not None:
+        return request and (request.address, request.user), _whole_body(upstream)
+    # Behind CONNECT anything may come.
+    return request and (request.address, request.user), upstream
 
 
 def _whole_body(upstream: bytes) -> object:
