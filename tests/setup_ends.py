@@ -106,6 +106,7 @@ class LineService:
         #: What route raises.
         self.refusal: Exception | None = None
         self.straight = False
+        self.short_replies = False
         self.limits = ClientLimits()
         self.users: UserCounters | None = None
         self.access_log = False

@@ -31,6 +31,20 @@ def guarded(implementation: Implementation) -> Iterator[Service]:
     assert _PASSWORD not in service.process.output
 
 
+@pytest.mark.parametrize(("flags", "told"), [((), "::1"), (("--short-replies",), "0.0.0.0")])
+def test_the_address_that_an_ipv6_target_is_reached_from(
+    implementation: Implementation, flags: tuple[str, ...], told: str
+) -> None:
+    with (
+        ServingTarget(echo, host="::1") as target,
+        start_proxy(*flags, implementation=implementation) as service,
+        Socks5Client(service.address) as client,
+    ):
+        assert client.connect(target.address).host == told
+        client.send(b"ping")
+        assert client.read(4) == b"ping"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_refused(proxy: Entrance, host: str) -> None:
     with refusing_address(host) as address:

@@ -240,6 +240,11 @@ listening = _all(
         help="IP address that UDP clients are told to send to, where this host does not know it "
         "itself, as behind NAT.  [default: the one that they reached it by]",
     ),
+    _flag(
+        "--short-replies",
+        text="Do not tell SOCKS5 clients IPv6 addresses that targets are reached from: old ones "
+        "read 10 bytes of a reply and no more.",
+    ),
 )
 
 accounts_file = click.option(

@@ -259,6 +259,8 @@ _KEYS: tuple[Key, ...] = (
     _option("udp_timeout", _RUST | _FASTSOCKS, values.read_seconds, _TOP | _SERVERS),
     Key("udp_address", _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _sets("udp_address"),
         _sets("udp_address"), values.read_text),
+    Key("short_replies", _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _sets("short_replies"),
+        _sets("short_replies"), values.read_flag),
     *(
         Key(name, _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _IGNORED, _sets(option), read)
         for name, option, read in (

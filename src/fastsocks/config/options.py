@@ -225,6 +225,9 @@ class SocksOptions(Options):
     #: IP address that UDP clients are told to send to; "" is the one at which their TCP connection
     #: arrived. For a host that its clients reach by another address, as behind NAT.
     udp_address: str = ""
+    #: Tell SOCKS5 clients 0.0.0.0:0 in the place of an IPv6 address that their target is reached
+    #: from: for old ones, which read 10 bytes of a reply and no more.
+    short_replies: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -47,6 +47,7 @@ cdef enum:
     # Reads that may empty the receive queue of a connection before it is closed.
     LAST_READS = 16
     # ATYP.
+    IPV4 = 1
     NAME = 3
 
 cdef double _FAILOVER_WAIT = FAILOVER_WAIT
@@ -395,7 +396,7 @@ cdef class Connection(Ending):
         bound = None
         if self.route.codec is None and self.route.open is None and not self.silent:
             size = local_address(self.target, wire)
-            if size > 0:
+            if size > 0 and not (self.acceptor.short_replies and wire[0] != IPV4):
                 bound = Address(PyBytes_FromStringAndSize(<char*>wire, size))
         reply = self.inbound.connected(bound)
         return not reply or self.send_client(reply)

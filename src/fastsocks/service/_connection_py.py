@@ -262,8 +262,9 @@ class Connection:
             bound = request.address
         elif route.codec is None and route.open is None:
             host, port = target.getsockname()[:2]
-            # A link-local address comes with its scope, which no header can hold.
-            bound = Address.of(host.partition("%")[0], port)
+            if target.family == socket.AF_INET or not self._service.short_replies:
+                # A link-local address comes with its scope, which no header can hold.
+                bound = Address.of(host.partition("%")[0], port)
         reply = self._inbound.connected(bound)
         if reply:
             await self._loop.sock_sendall(self._client, reply)

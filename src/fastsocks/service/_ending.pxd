@@ -30,6 +30,7 @@ cdef class AcceptorBase:
     # Of the dialer and the service; see there.
     cdef bint plain
     cdef bint straight
+    cdef bint short_replies
     cdef object may_dial
     cdef Engine engine
     # Of the service; None where users are not told apart.

@@ -88,6 +88,7 @@ cdef class Acceptor(AcceptorBase):
         self.plain = dialer.plain
         self.may_dial = dialer.may_dial
         self.straight = service.straight
+        self.short_replies = service.short_replies
         self.users = service.users
         self.access_log = service.access_log
         self._admit = service.limits.admit

@@ -219,6 +219,10 @@ class Service(Protocol):
         """
 
     @property
+    def short_replies(self) -> bool:
+        """Whether clients are not told IPv6 addresses that targets are reached from."""
+
+    @property
     def limits(self) -> ClientLimits:
         """What each accepted connection asks for an admission."""
 

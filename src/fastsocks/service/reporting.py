@@ -124,6 +124,8 @@ class ReportingService(ABC):
         self.users: UserCounters | None = None
         #: Whether :meth:`route` has nothing to decide; see :class:`.interfaces.Service`.
         self.straight = False
+        #: See there, too.
+        self.short_replies = False
         #: Whether :meth:`finished` is to be called.
         self.access_log = options is not None and options.access_log
         #: The rules; None where there are none, so that they cost nothing.

@@ -58,6 +58,7 @@ class SocksService(ReportingService):
             self.users = UserCounters(None if shared is None else shared.users_of(names))
         self._protocols = options.protocols
         self._udp_address = options.udp_address
+        self.short_replies = options.short_replies
         self._commands = tuple(
             command
             for command, offered in (
