@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.listener import SocketAddress
 from harness.pattern import pattern
 from harness.services import PeerName
-from harness.udp import Echo, UdpAssociation
+from harness.udp import Echo, UdpAssociation, localhost
 
 #: Sizes in bytes; libev takes no more than its idea of an MTU leaves.
 SIZES: dict[PeerName, tuple[int, ...]] = {
@@ -25,10 +25,11 @@ def exchange_datagrams(
                 continue
             payload = pattern(size, start=size)
             assert client.exchange(payload, target.address) == payload
-        name = SocketAddress("localhost", target.address.port)
-        for payload in (b"looked up", b"known"):
-            client.send(payload, name)
-            assert client.receive().payload == payload
+        # Servers of others take its IPv4 address, ours the first.
+        with Echo("127.0.0.1" if peer_is_server else localhost()) as named:
+            for payload in (b"looked up", b"known"):
+                client.send(payload, SocketAddress("localhost", named.address.port))
+                assert client.receive().payload == payload
         for start in range(0, 300, 20):
             sent = [b"%d" % number for number in range(start, start + 20)]
             for payload in sent:
