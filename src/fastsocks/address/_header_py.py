@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastsocks.buffer import Buffer
 from fastsocks.errors import AddressError, AddressTypeError
 
 from ._address import Address, literal_wire
@@ -9,9 +10,7 @@ from ._address import Address, literal_wire
 _MAPPED = b"\x04" + bytes(10) + b"\xff\xff"
 
 
-def read_address(
-    data: bytes | bytearray | memoryview, start: int = 0
-) -> tuple[Address, int] | None:
+def read_address(data: Buffer, start: int = 0) -> tuple[Address, int] | None:
     """Read one ATYP ADDR PORT header (RFC 1928 section 5, which Shadowsocks shares).
 
     Port 0 is let through: it cannot be dialed, but that is for the dialing side to say.

@@ -7,44 +7,16 @@ and policy are over when it starts.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import struct
-import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from time import monotonic
-from typing import Any, cast
 
-from ..errors import (
-    FastsocksError,
-    IdleTimeoutError,
-    ResetError,
-    StoppedError,
-    TruncatedError,
-)
-from ..net.tcp import limit_send_buffer, send_room
+from ..errors import FastsocksError, IdleTimeoutError, StoppedError
+from ._endpoint_py import READ_SIZE, Endpoint
 from .codec import RelayCodec
-
-if sys.platform == "linux":
-    import fcntl
-    import termios
-
-_READ_SIZE = 256 * 1024
-
-# What an end reads at least at one time, and without knowing that the other end takes it.
-_LEAST_READ = 16 * 1024
-_FIRST_READ = 64 * 1024
-
-# Bytes that an end reads at most, filling each read, before the others get their turn.
-_MOST_AT_ONE_GO = 1024 * 1024
-
-# Seconds within which an end takes what was kept for it, if more may be kept the next time.
-_SWIFT = 0.05
 
 # Seconds between two looks for silent relays, at most.
 _SWEEP_INTERVAL = 15.0
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Counters:
@@ -77,7 +49,7 @@ class Engine:
     ) -> None:
         self.counters = Counters()
         # Filled and used up within one callback of the loop. Owner: this object.
-        self.read_view = memoryview(bytearray(_READ_SIZE))
+        self.read_view = memoryview(bytearray(READ_SIZE))
         self.loop = loop
         self._half_open_timeout = half_open_timeout
         self._idle_timeout = idle_timeout
@@ -109,8 +81,8 @@ class Engine:
         """
         relay = Relay(self, ended)
         ends = (
-            _Endpoint(relay, client, client_codec, to_client),
-            _Endpoint(relay, target, target_codec, to_target),
+            Endpoint(relay, client, client_codec, to_client),
+            Endpoint(relay, target, target_codec, to_target),
         )
         relay.client, relay.target = ends
         relay.client.peer, relay.target.peer = relay.target, relay.client
@@ -163,8 +135,8 @@ class Relay:
         "touched",
     )
 
-    client: _Endpoint
-    target: _Endpoint
+    client: Endpoint
+    target: Endpoint
 
     def __init__(self, engine: Engine, ended: Callable[[Relay], None]) -> None:
         self.engine = engine
@@ -175,7 +147,7 @@ class Relay:
         self.touched = monotonic()
         self._ended: Callable[[Relay], None] | None = ended
 
-    def count(self, endpoint: _Endpoint, size: int) -> None:
+    def count(self, endpoint: Endpoint, size: int) -> None:
         """Add payload that came from `endpoint`, in bytes."""
         counters = self.engine.counters
         if endpoint is self.client:
@@ -231,250 +203,6 @@ class Relay:
             self.fail(IdleTimeoutError(f"no byte for {limit:g} s"))
 
 
-class _Endpoint(asyncio.BufferedProtocol):
-    """One end of a relay."""
-
-    __slots__ = (
-        "_at_one_go",
-        "_attaching",
-        "_backlog",
-        "_codec",
-        "_first",
-        "_held_since",
-        "_holding",
-        "_paused",
-        "_read_size",
-        "_relay",
-        "_socket",
-        "_swift",
-        "ended",
-        "lost",
-        "peer",
-        "transport",
-    )
-
-    peer: _Endpoint
-
-    def __init__(
-        self, relay: Relay, sock: socket.socket, codec: RelayCodec | None, first: bytes
-    ) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.ended = False
-        self.lost = False
-        self._relay = relay
-        self._socket = sock
-        # `none` puts plaintext on the wire: then no codec is the shorter way.
-        self._codec = None if codec is None or codec.transparent else codec
-        self._first = first
-        self._backlog = 0
-        self._holding = False
-        self._paused = False
-        self._held_since = 0.0
-        self._swift = False
-        self._read_size = _FIRST_READ
-        self._at_one_go = 0
-        self._attaching: Coroutine[Any, Any, Any] | None = None
-
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to give the socket a transport.
-
-        Driven by hand: a task for each connection is what set-up can do without.
-        """
-        limit_send_buffer(self._socket)
-        coroutine: Coroutine[Any, Any, Any] = loop.connect_accepted_socket(
-            lambda: self, self._socket
-        )
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return
-        except Exception as error:  # noqa: BLE001 - whatever it is ends this connection
-            self._reset_on_close()
-            self._socket.close()
-            self.connection_lost(error)
-            return
-        self._attaching = coroutine
-
-    def settle(self) -> None:
-        """Let the coroutine that attached this end run to its end."""
-        coroutine, self._attaching = self._attaching, None
-        if coroutine is None:
-            return
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return
-        except Exception as error:  # noqa: BLE001 - whatever it is ends this connection
-            self.connection_lost(error)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are asyncio's in all but name.
-        self.transport = transport = cast("asyncio.Transport", transport)
-        if self._relay.over:
-            self.reset()
-            return
-        # pause_writing must mean that the transport holds bytes, however few.
-        transport.set_write_buffer_limits(0)
-        if self._first:
-            transport.write(self._first)
-        self._first = b""
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._relay.engine.read_view[: self._read_size]
-
-    def buffer_updated(self, nbytes: int) -> None:
-        relay = self._relay
-        relay.touched = monotonic()
-        data = relay.engine.read_view[:nbytes]
-        try:
-            plaintext = data if self._codec is None else self._codec.open(data)
-            if plaintext:
-                relay.count(self, len(plaintext))
-                self.peer.deliver(plaintext)
-        except FastsocksError as error:
-            relay.fail(error)
-        self._plan(nbytes)
-
-    def _plan(self, size: int) -> None:
-        """After a read of `size` bytes, choose how much to read next, and whether to rest."""
-        full = size == self._read_size
-        if (full or size >= _FIRST_READ) and not self.peer._holding:
-            self._read_size = self.peer._room()
-        if not full:
-            self._at_one_go = 0
-            return
-        self._at_one_go += size
-        if self._at_one_go + _READ_SIZE > _MOST_AT_ONE_GO:
-            self._at_one_go = 0
-            self._rest()
-
-    def _rest(self) -> None:
-        """Let others have their turn: libuv alone would read 32 times in a row."""
-        if not (self._paused or self._relay.over):
-            self.pause()
-            self._relay.engine.loop.call_soon(self._rested)
-
-    def _rested(self) -> None:
-        """Read on, unless the other end is full."""
-        if not (self.lost or self._relay.over or self.peer._holding):
-            self.resume()
-
-    def deliver(self, plaintext: bytes | bytearray | memoryview) -> None:
-        """Send plaintext to this end, or let the transport queue what it does not take."""
-        if self.transport is None or self._relay.over:
-            return
-        if self._codec is not None:
-            self.transport.write(self._codec.seal(plaintext))
-        else:
-            # A transport may keep what it is given: never a view of the shared buffer.
-            self.transport.write(bytes(plaintext))
-        if self._holding:
-            self.peer.pause()
-
-    def pause_writing(self) -> None:
-        self._holding = True
-        self._held_since = monotonic()
-        self.peer.pause()
-
-    def resume_writing(self) -> None:
-        self._holding = False
-        self._swift = monotonic() - self._held_since < _SWIFT
-        if self.lost:
-            return
-        self._relay.touched = monotonic()
-        self.peer.resume()
-
-    def pause(self) -> None:
-        """Stop reading, until :meth:`resume`."""
-        if not (self._paused or self.ended or self.transport is None):
-            self._paused = True
-            self.transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read again; but never after the end of the stream."""
-        if self._paused and not (self.ended or self.transport is None):
-            self._read_size = self.peer._room()
-            self.transport.resume_reading()
-        self._paused = False
-
-    def _room(self) -> int:
-        """How much to read for this end: what it does not take would have to be kept."""
-        if self._swift:
-            return _READ_SIZE
-        room = send_room(self._socket)
-        return _READ_SIZE if room is None else min(_READ_SIZE, max(_LEAST_READ, room))
-
-    def eof_received(self) -> bool:
-        relay = self._relay
-        if relay.over:
-            return True
-        relay.touched = monotonic()
-        if self._codec is not None and self._codec.incomplete:
-            relay.fail(TruncatedError("the stream ended inside a record"))
-            return True
-        self.ended = True
-        if self.peer.ended:
-            relay.finish()
-        elif self.peer.transport is not None:
-            self.peer.transport.write_eof()
-        return True
-
-    def reset(self) -> None:
-        """Close at once, with a reset."""
-        if self.transport is not None:
-            self._reset_on_close()
-            self.transport.abort()
-
-    def _reset_on_close(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-
-    def draining(self) -> bool:
-        """Whether what this end has yet to get has become less since the last call."""
-        before = self._backlog
-        self._backlog = 0
-        if self.transport is None:
-            return False
-        if self._holding:
-            self._backlog = self.transport.get_write_buffer_size()
-        self._backlog += _unacknowledged(self._socket)
-        return self._backlog < before
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.lost:
-            return
-        self.lost = True
-        self.transport = None
-        if exc is not None or not (self.ended and self.peer.ended):
-            # The loop closes the socket behind this call.
-            self._reset_on_close()
-            self._relay.fail(_broken(exc))
-        self._relay.lost()
-
-
-def _settle(ends: tuple[_Endpoint, _Endpoint]) -> None:
+def _settle(ends: tuple[Endpoint, Endpoint]) -> None:
     for endpoint in ends:
         endpoint.settle()
-
-
-def _unacknowledged(sock: socket.socket) -> int:
-    """Return how many bytes sent the peer has not acknowledged; 0 where nobody tells."""
-    if sys.platform != "linux":
-        return 0
-    try:
-        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-    except OSError:
-        return 0
-    return int.from_bytes(answer, sys.byteorder)
-
-
-def _broken(error: Exception | None) -> FastsocksError:
-    if isinstance(error, FastsocksError):
-        return error
-    if isinstance(error, OSError) and error.errno is not None:
-        message = os.strerror(abs(error.errno))
-    else:
-        message = "the connection was closed" if error is None else str(error)
-    broken = ResetError(message)
-    broken.__cause__ = error
-    return broken

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+from fastsocks.buffer import Buffer
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from fastsocks.request import Request
     from fastsocks.shadowsocks import ClientCodec
     from fastsocks.shadowsocks.layers import LayeredCodec
-
-Buffer: TypeAlias = bytes | bytearray | memoryview
 
 #: A socket address as :meth:`socket.socket.getpeername` returns it.
 Peer: TypeAlias = tuple[Any, ...]

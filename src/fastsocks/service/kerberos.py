@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import gssapi
 
-    from fastsocks.socks.messages import Buffer
+    from fastsocks.buffer import Buffer
 
 _REMEDY: Final = (
     "pip install 'fastsocks[gssapi]', which needs a C compiler and MIT Kerberos "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastsocks.buffer import Buffer
+
 from ._framing_py import Codec
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class LayeredCodec(Codec):
         self._inner = inner
         self._following = following
 
-    def request(self, address: Address, payload: bytes | bytearray | memoryview = b"") -> bytes:
+    def request(self, address: Address, payload: Buffer = b"") -> bytes:
         """Build the first write towards the target; see :class:`.ClientCodec`."""
         if self._inner is not None:
             payload = self._inner.request(address, payload)
@@ -47,13 +49,13 @@ class LayeredCodec(Codec):
         """Whether an end of the stream now would cut a header or a record."""
         return self._outer.incomplete or (self._inner is not None and self._inner.incomplete)
 
-    def seal(self, plaintext: bytes | bytearray | memoryview) -> bytes | bytearray:
+    def seal(self, plaintext: Buffer) -> bytes | bytearray:
         """Turn `plaintext`, of any size, into what goes on the wire."""
         if self._inner is not None:
             plaintext = self._inner.seal(plaintext)
         return self._outer.seal(plaintext)
 
-    def open(self, ciphertext: bytes | bytearray | memoryview) -> bytes | bytearray:
+    def open(self, ciphertext: Buffer) -> bytes | bytearray:
         """Turn bytes from the wire into plaintext; see :meth:`.Codec.open`."""
         opened = self._outer.open(ciphertext)
         return opened if self._inner is None else self._inner.open(opened)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fastsocks.buffer import Buffer
+
 from ..address import Address
 from ..crypto import TAG_SIZE, random_bytes
 from ..errors import HeaderError, ReplayError
@@ -53,7 +55,7 @@ class ClientCodec(Codec):
     def request(
         self,
         address: Address,
-        payload: bytes | bytearray | memoryview = b"",
+        payload: Buffer = b"",
         *,
         salt: bytes | None = None,
         padding: bytes | None = None,

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fastsocks.buffer import Buffer
+
 from ..address import Address, read_address
 from ..crypto import TAG_SIZE, Aead, random_bytes
 from ..errors import FastsocksError, HeaderError, UserError
@@ -70,7 +72,7 @@ class ServerCodec(Codec):
         """Nothing: Shadowsocks has no reply to a request."""
         return b""
 
-    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+    def receive(self, data: Buffer) -> Request | None:
         """Take in bytes of the client.
 
         :return: the request with all payload so far, or None while it is incomplete.
@@ -112,7 +114,7 @@ class PlainServerCodec(ServerCodec):
         super().__init__(key, guard, answer_salt=answer_salt)
         self.transparent = True
 
-    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+    def receive(self, data: Buffer) -> Request | None:
         """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
         return self._request(bytes(data))
 
@@ -122,7 +124,7 @@ class StreamServerCodec(ServerCodec):
 
     __slots__ = ("_salt",)
 
-    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+    def receive(self, data: Buffer) -> Request | None:
         """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
         method, key = self._key.method, self._key.key
         if self.opener is None:
@@ -147,7 +149,7 @@ class AeadServerCodec(ServerCodec):
 
     __slots__ = ("_salt",)
 
-    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+    def receive(self, data: Buffer) -> Request | None:
         """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
         method, key = self._key.method, self._key.key
         if self.opener is None:
@@ -209,7 +211,7 @@ class Aead2022ServerCodec(ServerCodec):
         self._variable_size = 0
         self._salt = b""
 
-    def receive(self, data: bytes | bytearray | memoryview) -> Request | None:
+    def receive(self, data: Buffer) -> Request | None:
         """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
         received = self._header
         received += data

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from fastsocks.address import Address
 from fastsocks.address._header_py import read_address
+from fastsocks.buffer import Buffer
 from fastsocks.errors import TruncatedError
-
-Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
 def read_datagram(data: Buffer) -> tuple[int, Address, bytes]:

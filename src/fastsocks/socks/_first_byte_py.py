@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from fastsocks.address import Address
+    from fastsocks.buffer import Buffer
     from fastsocks.errors import FastsocksError
     from fastsocks.request import Request
 
     from .gssapi import ProtectedStream, ServerNegotiation
     from .http import Exchange, HttpServer
-    from .messages import Buffer
     from .server import Check, SocksServer
     from .socks4 import Socks4Server
 

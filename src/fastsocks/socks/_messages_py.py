@@ -7,13 +7,10 @@ reported at its first byte.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from fastsocks.address import Address
 from fastsocks.address._header_py import read_address
+from fastsocks.buffer import Buffer
 from fastsocks.errors import ProtocolError, VersionError
-
-Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _SOCKS = 0x05
 _SUBNEGOTIATION = 0x01

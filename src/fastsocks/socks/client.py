@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from fastsocks.address import Address
+    from fastsocks.buffer import Buffer
 
     from .gssapi import ClientNegotiation, ProtectedStream
-    from .messages import Buffer
 
 # What the server owes next.
 _CHOICE: Final = 0

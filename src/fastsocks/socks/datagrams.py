@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastsocks.buffer import Buffer
 from fastsocks.errors import ProtocolError
 from fastsocks.implementation import IMPLEMENTATION
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
-    from ._datagrams_py import Buffer, read_datagram
+    from ._datagrams_py import read_datagram
 else:
     from ._datagrams import read_datagram
 

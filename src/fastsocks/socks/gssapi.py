@@ -23,7 +23,7 @@ from .gssapi_messages import (
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from .messages import Buffer
+    from fastsocks.buffer import Buffer
 
 #: Messages of a negotiation that one side may send. Kerberos needs one, other mechanisms few.
 _MOST_STEPS: Final = 8

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fastsocks.errors import ContextError, ProtocolError, VersionError
 
 if TYPE_CHECKING:
-    from .messages import Buffer
+    from fastsocks.buffer import Buffer
 
 #: MTYP (RFC 1961 sections 3.2, 4.2 and 5).
 CONTEXT: Final = 0x01

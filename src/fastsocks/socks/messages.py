@@ -12,7 +12,6 @@ from fastsocks.implementation import IMPLEMENTATION
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._messages_py import (
-        Buffer,
         read_choice,
         read_credentials,
         read_greeting,
@@ -39,7 +38,6 @@ __all__ = [
     "NO_AUTHENTICATION",
     "SUCCEEDED",
     "USERNAME_PASSWORD",
-    "Buffer",
     "build_choice",
     "build_credentials",
     "build_greeting",

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastsocks.address import Address
+    from fastsocks.buffer import Buffer
     from fastsocks.errors import FastsocksError
 
     from .gssapi import ProtectedStream, ServerNegotiation
-    from .messages import Buffer
 
     #: Tells whose user name and password these are; None is nobody's, and refuses.
     Check: TypeAlias = Callable[[bytes, bytes], str | Awaitable[str | None] | None]

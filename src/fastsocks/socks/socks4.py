@@ -21,9 +21,8 @@ from fastsocks.request import BIND, CONNECT, Request
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from fastsocks.buffer import Buffer
     from fastsocks.errors import FastsocksError
-
-    from .messages import Buffer
 
 #: CD of a reply. What 0x5C and 0x5D tell of an identd does not happen here.
 GRANTED: Final = 0x5A

@@ -11,8 +11,7 @@ from .target import NOT_IN_A_NAME
 
 if TYPE_CHECKING:
     from fastsocks.address import Address
-
-    from ..messages import Buffer
+    from fastsocks.buffer import Buffer
 
 #: Largest head of a response, in bytes.
 LARGEST_HEAD = 16 * 1024

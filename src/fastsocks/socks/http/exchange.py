@@ -16,7 +16,7 @@ from fastsocks.errors import ProtocolError
 from .head import HeadReader, RequestError, build_head, end_to_end
 
 if TYPE_CHECKING:
-    from fastsocks.socks.messages import Buffer
+    from fastsocks.buffer import Buffer
 
     from .head import Head
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection
 
     from fastsocks.address import Address
+    from fastsocks.buffer import Buffer
     from fastsocks.errors import FastsocksError
-    from fastsocks.socks.messages import Buffer
     from fastsocks.socks.server import Check
 
     from .head import Head, Headers
