@@ -21,6 +21,7 @@ from fastsocks.errors import (
     ReplyError,
 )
 from fastsocks.service import Proxy, Server
+from fastsocks.service.limits import PAYLOAD_WAIT
 from fastsocks.service.tunnel import create_connection, open_connection
 from fastsocks.shadowsocks import generate_key
 from harness.loops import Run
@@ -237,17 +238,26 @@ def test_a_server_that_breaks_off_is_typed(run: Run[None], scheme: str) -> None:
 
 
 @pytest.mark.parametrize("turns", range(6))
-def test_a_call_that_is_given_up_leaves_nothing_behind(run: Run[None], turns: int) -> None:
+@pytest.mark.parametrize("kind", ["ss", "socks5"])
+def test_a_call_that_is_given_up_leaves_nothing_behind(
+    run: Run[None], kind: str, turns: int
+) -> None:
     async def main() -> None:
+        loop = asyncio.get_running_loop()
         unhandled: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
-        async with _target() as port, _proxy() as url:
+        loop.set_exception_handler(lambda _, what: unhandled.append(what))
+        upstream = _server("aes-256-gcm") if kind == "ss" else _proxy()
+        async with _target() as port, upstream as url:
             opening = asyncio.ensure_future(open_connection(url, "127.0.0.1", port))
             for _ in range(turns):
                 await asyncio.sleep(0)
             opening.cancel()
             await asyncio.wait([opening])
             del opening
+            # Behind the timer that would send the request by itself.
+            due = asyncio.Event()
+            loop.call_later(2 * PAYLOAD_WAIT, due.set)
+            await due.wait()
             gc.collect()
         assert unhandled == []
 

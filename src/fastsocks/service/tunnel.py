@@ -127,8 +127,7 @@ async def _connect(
     try:
         connection, _ = await loop.create_connection(lambda: entrance, sock=sock)
     except BaseException:
-        # Nobody will ask what became of the handshake.
-        entrance.opened.cancel()
+        entrance.forsake()
         sock.close()
         raise
     try:
@@ -193,6 +192,11 @@ class _SocksEntrance(asyncio.Protocol):
         error.__cause__ = exc
         self._give_up(error)
 
+    def forsake(self) -> None:
+        """Nobody will ask what becomes of the handshake."""
+        if not self.opened.cancel():
+            self.opened.exception()
+
     def _give_up(self, error: Exception) -> None:
         if not self.opened.done():
             self.opened.set_exception(error)
@@ -248,6 +252,12 @@ class _ShadowsocksEntrance(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.protocol.resume_writing()
+
+    def forsake(self) -> None:
+        """Nobody will use the tunnel."""
+        if not self.opened.cancel():
+            # The loop may have closed the transport below without a word.
+            self._tunnel.forget_request()
 
     def _break(self, error: Exception) -> None:
         self.error = error
