@@ -8,7 +8,9 @@ import gc
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -115,12 +117,18 @@ def test_a_start_that_fails_leaves_nothing_open(run: Any) -> None:
 
 def test_a_start_that_is_given_up_leaves_nothing_open(run: Any) -> None:
     async def scenario() -> None:
+        # The one thread that looks names up is kept until the start is given up.
+        loop, given_up = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        kept = loop.run_in_executor(None, given_up.wait)
         service = local_proxy(addresses=("localhost",))
         starting = asyncio.ensure_future(service.start())
         await asyncio.sleep(0)
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
+        given_up.set()
+        await kept
 
     run(scenario())
     # A socket that is still open warns now, and warnings are errors.
