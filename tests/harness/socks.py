@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from .deadline import DEADLINE
@@ -77,12 +76,7 @@ class Socks5Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.connection.close()
 
     def send(self, data: bytes) -> None:

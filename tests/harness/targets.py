@@ -9,7 +9,6 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from .deadline import DEADLINE
@@ -57,12 +56,7 @@ class Target:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def accept(self) -> socket.socket:
@@ -102,14 +96,9 @@ class ServingTarget(Target):
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
-        if error is None and self._failures:
+        if raised[0] is None and self._failures:
             raise self._failures[0]
 
     def _serve(self) -> None:

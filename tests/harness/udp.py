@@ -8,7 +8,6 @@ import select
 import socket
 import struct
 import threading
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from . import socks
@@ -51,12 +50,7 @@ class UdpTarget:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def receive(self) -> Datagram:
@@ -146,12 +140,7 @@ class UdpAssociation:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
