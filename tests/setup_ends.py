@@ -107,6 +107,7 @@ class LineService:
         self.refusal: Exception | None = None
         self.straight = False
         self.short_replies = False
+        self.only_server = None
         self.limits = ClientLimits()
         self.users: UserCounters | None = None
         self.access_log = False

@@ -1,16 +1,39 @@
-"""Address: text in and out, one form for equal targets."""
+"""Address: text in and out, one form for equal targets, over both twins of what it holds."""
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
+import sys
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsocks.address import Address
+import fastsocks.implementation
+from fastsocks.address import Address, _address
 from fastsocks.errors import AddressError, AddressTypeError, ProtocolError
+from twins import IMPLEMENTATIONS, import_twin
+
+
+@pytest.fixture(scope="module", autouse=True, params=IMPLEMENTATIONS)
+def either_twin(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have the tests of this module use the class Address over each twin in turn."""
+    twin = import_twin("fastsocks.address", "_stored", request.param)
+    spec = importlib.util.spec_from_file_location(_address.__name__, _address.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    copy = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastsocks.implementation, "IMPLEMENTATION", request.param)
+        spec.loader.exec_module(copy)
+        assert issubclass(copy.Address, twin.Stored)
+        patch.setattr(sys.modules[__name__], "Address", copy.Address)
+        patch.setitem(sys.modules, _address.__name__, copy)
+        yield
+
 
 V6 = bytes.fromhex("20010db8000000000000000000000001")
 

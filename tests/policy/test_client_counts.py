@@ -17,14 +17,14 @@ from fastsocks.policy.client_counts import CONNECTIONS
 WORKERS = 3
 
 
-def shared_limits(**caps: Any) -> list[ClientLimits]:
+def shared_limits(limits_class: Any, **caps: Any) -> list[ClientLimits]:
     """Return the limits of each of several processes, all over one memory."""
     memory = mmap.mmap(-1, ClientCounts.memory_size(WORKERS))
     found = []
     for worker in range(WORKERS):
         counts = ClientCounts(WORKERS, memory)
         counts.enter(worker)
-        found.append(ClientLimits(**caps, counts=counts))
+        found.append(limits_class(**caps, counts=counts))
     return found
 
 
@@ -37,8 +37,8 @@ def shared_limits(**caps: Any) -> list[ClientLimits]:
         (Cap.HANDSHAKES_PER_CLIENT, "192.0.2.1"),
     ],
 )
-def test_what_the_others_have_counts(cap: Cap, host: str) -> None:
-    one, other, _ = shared_limits(**{cap.value: 2})
+def test_what_the_others_have_counts(limits_class: Any, cap: Cap, host: str) -> None:
+    one, other, _ = shared_limits(limits_class, **{cap.value: 2})
     first, second = one.admit("192.0.2.1"), other.admit("192.0.2.1")
     assert first is not None
     assert second is not None
@@ -51,8 +51,8 @@ def test_what_the_others_have_counts(cap: Cap, host: str) -> None:
 
 
 @pytest.mark.parametrize("cap", [Cap.DRAINS, Cap.DRAINS_PER_CLIENT])
-def test_what_the_others_drain_counts(cap: Cap) -> None:
-    one, other, _ = shared_limits(**{cap.value: 1})
+def test_what_the_others_drain_counts(limits_class: Any, cap: Cap) -> None:
+    one, other, _ = shared_limits(limits_class, **{cap.value: 1})
     first, second = one.admit("192.0.2.1"), other.admit("192.0.2.1")
     assert first is not None
     assert second is not None
@@ -62,8 +62,8 @@ def test_what_the_others_drain_counts(cap: Cap) -> None:
     assert second.drain()
 
 
-def test_a_handshake_that_is_finished_counts_no_more() -> None:
-    one, other, _ = shared_limits(max_handshakes=1)
+def test_a_handshake_that_is_finished_counts_no_more(limits_class: Any) -> None:
+    one, other, _ = shared_limits(limits_class, max_handshakes=1)
     first = one.admit("192.0.2.1")
     assert first is not None
     assert other.admit("192.0.2.1") is None
@@ -71,20 +71,20 @@ def test_a_handshake_that_is_finished_counts_no_more() -> None:
     assert other.admit("192.0.2.1") is not None
 
 
-def test_a_cap_of_one_process() -> None:
+def test_a_cap_of_one_process(limits_class: Any) -> None:
     memory = ClientCounts(WORKERS)
-    limits = ClientLimits(max_connections=9, max_connections_here=1, counts=memory)
+    limits = limits_class(max_connections=9, max_connections_here=1, counts=memory)
     assert limits.admit("192.0.2.1") is not None
     assert limits.admit("192.0.2.1") is None
 
 
-def test_what_a_dead_process_had_is_forgotten() -> None:
-    one, other, third = shared_limits(max_connections_per_client=3)
+def test_what_a_dead_process_had_is_forgotten(limits_class: Any) -> None:
+    one, other, third = shared_limits(limits_class, max_connections_per_client=3)
     for limits in (one, one, other):
         assert limits.admit("192.0.2.1") is not None
     assert third.admit("192.0.2.1") is None
-    assert other._counts is not None
-    other._counts.forget(0)
+    assert other.counts is not None
+    other.counts.forget(0)
     assert third.admit("192.0.2.1") is not None
     assert third.admit("192.0.2.1") is not None
     assert third.admit("192.0.2.1") is None

@@ -21,8 +21,8 @@ def admit(limits: ClientLimits, host: str) -> Admission:
     return admission
 
 
-def test_no_caps() -> None:
-    limits = ClientLimits()
+def test_no_caps(limits_class: Any) -> None:
+    limits = limits_class()
     admissions = [admit(limits, ONE) for _ in range(100)]
     assert all(admission.drain() for admission in admissions)
     assert (limits.connections, limits.handshakes, limits.draining) == (100, 0, 100)
@@ -39,10 +39,10 @@ def test_no_caps() -> None:
     ],
 )
 def test_one_too_many_is_not_admitted(
-    caps: dict[str, Any], hosts: tuple[str, str, str], cap: Cap
+    limits_class: Any, caps: dict[str, Any], hosts: tuple[str, str, str], cap: Cap
 ) -> None:
     hits: list[tuple[Cap, str]] = []
-    limits = ClientLimits(**caps, hit=lambda *hit: hits.append(hit))
+    limits = limits_class(**caps, hit=lambda *hit: hits.append(hit))
     first, _ = admit(limits, hosts[0]), admit(limits, hosts[1])
     assert limits.admit(hosts[2]) is None
     assert hits == [(cap, hosts[2])]
@@ -64,9 +64,9 @@ def test_one_too_many_is_not_admitted(
     ],
 )
 def test_one_too_many_does_not_drain(
-    caps: dict[str, Any], hosts: tuple[str, str], cap: Cap
+    limits_class: Any, caps: dict[str, Any], hosts: tuple[str, str], cap: Cap
 ) -> None:
-    limits = ClientLimits(**caps)
+    limits = limits_class(**caps)
     first, second = (admit(limits, host) for host in hosts)
     assert first.drain()
     assert first.drain()  # it does already
@@ -77,8 +77,8 @@ def test_one_too_many_does_not_drain(
     assert second.drain()
 
 
-def test_leaving_gives_back_once() -> None:
-    limits = ClientLimits(max_connections=2)
+def test_leaving_gives_back_once(limits_class: Any) -> None:
+    limits = limits_class(max_connections=2)
     stays, goes = admit(limits, ONE), admit(limits, ONE)
     for _ in range(3):
         goes.leave()
@@ -89,8 +89,8 @@ def test_leaving_gives_back_once() -> None:
     assert limits.clients == 0
 
 
-def test_a_client_without_connections_is_forgotten() -> None:
-    limits = ClientLimits(max_connections=10, max_connections_per_client=1)
+def test_a_client_without_connections_is_forgotten(limits_class: Any) -> None:
+    limits = limits_class(max_connections=10, max_connections_per_client=1)
     for number in range(1000):
         admission = admit(limits, f"2001:db8:0:{number:x}::1")
         assert limits.admit(f"2001:db8:0:{number:x}::2") is None
@@ -98,8 +98,8 @@ def test_a_client_without_connections_is_forgotten() -> None:
         assert limits.clients == 0
 
 
-def test_a_refused_stranger_is_not_remembered() -> None:
-    limits = ClientLimits(max_connections=1)
+def test_a_refused_stranger_is_not_remembered(limits_class: Any) -> None:
+    limits = limits_class(max_connections=1)
     admit(limits, ONE)
     assert limits.admit(TWO) is None
     assert limits.clients == 1
@@ -115,9 +115,9 @@ def test_a_refused_stranger_is_not_remembered() -> None:
         ("fe80::1%eth0", "fe80::/64"),
     ],
 )
-def test_what_is_one_client(host: str, client: str) -> None:
+def test_what_is_one_client(limits_class: Any, host: str, client: str) -> None:
     assert client_of(host) == client
-    assert admit(ClientLimits(), host).client == client
+    assert admit(limits_class(), host).client == client
 
 
 STATES = ("handshake", "established", "draining")
@@ -133,8 +133,8 @@ STATES = ("handshake", "established", "draining")
         max_size=80,
     )
 )
-def test_counts_are_those_of_a_model(steps: list[tuple[str, int, str]]) -> None:
-    limits = ClientLimits(
+def test_counts_are_those_of_a_model(limits_class: Any, steps: list[tuple[str, int, str]]) -> None:
+    limits = limits_class(
         max_connections=6,
         max_connections_per_client=4,
         max_handshakes=4,

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import socket
 from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
 
 from fastsocks.errors import AddressError
+from fastsocks.implementation import IMPLEMENTATION
+
+if TYPE_CHECKING or IMPLEMENTATION == "python":
+    from ._stored_py import Stored
+else:
+    from ._stored import Stored
 
 _IPV4 = 0x01
 _NAME = 0x03
@@ -49,7 +56,7 @@ def literal_wire(name: bytes) -> bytes | None:
     return b"\x04" + packed
 
 
-class Address:
+class Address(Stored):
     """A host and a port; immutable and hashable.
 
     Built by :meth:`of` or :func:`fastsocks.address.read_address`. Both bring it into one
@@ -61,16 +68,7 @@ class Address:
         not checked here.
     """
 
-    __slots__ = ("_host", "_ip", "_wire")
-
-    _host: str | None
-    _ip: IPv4Address | IPv6Address | None
-    _wire: bytes
-
-    def __init__(self, wire: bytes) -> None:
-        self._wire = wire
-        self._host = None
-        self._ip = None
+    __slots__ = ()
 
     @classmethod
     def of(cls, host: str, port: int) -> Address:
@@ -100,20 +98,15 @@ class Address:
         return cls(head + port.to_bytes(2, "big"))
 
     @property
-    def wire(self) -> bytes:
-        """ATYP ADDR PORT as sent (RFC 1928 section 5), 7..259 bytes."""
-        return self._wire
-
-    @property
     def port(self) -> int:
         """0..65535; 0 can be read but not dialed."""
-        wire = self._wire
+        wire = self.wire
         return wire[-2] << 8 | wire[-1]
 
     @property
     def is_name(self) -> bool:
         """Whether :attr:`host` is a name that somebody has to resolve."""
-        return self._wire[0] == _NAME
+        return self.wire[0] == _NAME
 
     @property
     def host(self) -> str:
@@ -124,7 +117,7 @@ class Address:
         """
         host = self._host
         if host is None:
-            wire = self._wire
+            wire = self.wire
             if wire[0] == _IPV4:
                 host = socket.inet_ntop(socket.AF_INET, wire[1:5])
             elif wire[0] == _NAME:
@@ -139,7 +132,7 @@ class Address:
         """The IP address, or None for a name."""
         ip = self._ip
         if ip is None:
-            wire = self._wire
+            wire = self.wire
             if wire[0] == _IPV4:
                 self._ip = ip = IPv4Address(wire[1:5])
             elif wire[0] == _IPV6:
@@ -153,7 +146,7 @@ class Address:
         write lines into a log.
         """
         host = self.host
-        if self._wire[0] == _IPV6:
+        if self.wire[0] == _IPV6:
             host = f"[{host}]"
         elif not host.isprintable():
             host = repr(host)[1:-1]
@@ -164,8 +157,11 @@ class Address:
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Address):
-            return self._wire == other._wire
+            return self.wire == other.wire
         return NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._wire)
+        return hash(self.wire)
+
+    def __reduce__(self) -> tuple[type[Address], tuple[bytes]]:
+        return Address, (self.wire,)

@@ -24,7 +24,8 @@ cdef extern from * nogil:
     } fastsocks_sockaddr;
 
     typedef struct {
-        char host[INET6_ADDRSTRLEN];
+        /* In network order; of IPv4 the last four bytes. */
+        unsigned char address[16];
         int port;
         int family;
     } fastsocks_peer;
@@ -41,13 +42,26 @@ cdef extern from * nogil:
             return -errno;
         peer->family = address.any.sa_family;
         if (peer->family == AF_INET6) {
-            inet_ntop(AF_INET6, &address.v6.sin6_addr, peer->host, sizeof peer->host);
+            memcpy(peer->address, &address.v6.sin6_addr, 16);
             peer->port = ntohs(address.v6.sin6_port);
         } else {
-            inet_ntop(AF_INET, &address.v4.sin_addr, peer->host, sizeof peer->host);
+            memset(peer->address, 0, 12);
+            memcpy(peer->address + 12, &address.v4.sin_addr, 4);
             peer->port = ntohs(address.v4.sin_port);
         }
         return fd;
+    }
+
+    static inline int fastsocks_same_host(const fastsocks_peer *one, const fastsocks_peer *other)
+    {
+        return one->family == other->family && memcmp(one->address, other->address, 16) == 0;
+    }
+
+    /* text: INET6_ADDRSTRLEN bytes. */
+    static inline void fastsocks_host(const fastsocks_peer *peer, char *text)
+    {
+        const unsigned char *start = peer->address + (peer->family == AF_INET6 ? 0 : 12);
+        inet_ntop(peer->family, start, text, INET6_ADDRSTRLEN);
     }
 
     /* wire: ATYP ADDR PORT with ATYP 1 (7 bytes) or 4 (19 bytes). */
@@ -112,12 +126,14 @@ cdef extern from * nogil:
     }
     """
     ctypedef struct Peer "fastsocks_peer":
-        char* host
         int port
         int family
 
     # Every function returns -errno where it fails.
     int accept_peer "fastsocks_accept"(int listener, Peer* peer) noexcept
+    bint same_host "fastsocks_same_host"(const Peer* one, const Peer* other) noexcept
+    # Writes an IP address of at most HOST_SIZE bytes, NUL among them.
+    void write_host "fastsocks_host"(const Peer* peer, char* text) noexcept
     int open_socket "fastsocks_open"(int family) noexcept
     int connect_to "fastsocks_connect"(int fd, const uint8_t* wire) noexcept
     int local_address "fastsocks_local_address"(int fd, uint8_t* wire) noexcept
@@ -144,6 +160,7 @@ cdef extern from * nogil:
     uint32_t ARRIVALS "FASTSOCKS_ARRIVALS"
 
     enum:
+        HOST_SIZE "INET6_ADDRSTRLEN"
         AF_INET
         AF_INET6
         EPOLLIN

@@ -28,6 +28,7 @@ from fastsocks.net._epoll cimport (
 from fastsocks.net._sockets cimport now, receive, send
 from fastsocks.relay._adapted cimport adapted
 from fastsocks.service._ending cimport READ_SIZE, AcceptorBase, Ending, State
+from fastsocks.shadowsocks._client cimport client_codec
 from fastsocks.shadowsocks._framing cimport Codec
 
 from fastsocks.address import Address
@@ -41,7 +42,7 @@ from fastsocks.errors import (
 )
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
 from fastsocks.service.interfaces import Route
-from fastsocks.service.limits import FAILOVER_WAIT
+from fastsocks.service.limits import FAILOVER_WAIT, PAYLOAD_WAIT
 
 cdef enum:
     # Reads that may empty the receive queue of a connection before it is closed.
@@ -54,6 +55,9 @@ cdef double _FAILOVER_WAIT = FAILOVER_WAIT
 
 # Of a service that is straight; `address` is that of the request.
 cdef object _STRAIGHT = Route(None)
+
+# A named tuple's own __new__ is a function of Python.
+cdef object _new_tuple = tuple.__new__
 
 
 cdef inline bint has_port(bytes wire) noexcept:
@@ -281,6 +285,11 @@ cdef class Connection(Ending):
             wire = self.address.wire
             if acceptor.straight and has_port(wire):
                 self.route, address = _STRAIGHT, self.address
+            elif acceptor.only_server is not None and has_port(wire):
+                address, key, _ = acceptor.only_server
+                codec = client_codec(key)
+                self.route = _new_tuple(Route, (address, codec, PAYLOAD_WAIT, None, None, None))
+                wire = address.wire
             else:
                 self.route = acceptor.service.route(self.request, self.peer)
                 if self.route.open is not None:

@@ -31,6 +31,7 @@ cdef class AcceptorBase:
     cdef bint plain
     cdef bint straight
     cdef bint short_replies
+    cdef object only_server
     cdef object may_dial
     cdef Engine engine
     # Of the service; None where users are not told apart.

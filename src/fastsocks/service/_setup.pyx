@@ -13,7 +13,7 @@ from collections import Counter, deque
 from libc.errno cimport EAGAIN, ECONNABORTED
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastsocks.net._epoll cimport Peer, accept_peer, close
+from fastsocks.net._epoll cimport HOST_SIZE, Peer, accept_peer, close, same_host, write_host
 from fastsocks.net._poller cimport Poller
 from fastsocks.net._sockets cimport now
 from fastsocks.relay._brief cimport Engine
@@ -57,6 +57,9 @@ cdef class Acceptor(AcceptorBase):
     cdef readonly object failures
     cdef readonly object relayed
     cdef object _admit
+    # Who was accepted last: many come more than once.
+    cdef Peer _peer
+    cdef object _host
     cdef double _interval
     cdef object _sweeping
     cdef object _waiting_for_idle
@@ -89,6 +92,7 @@ cdef class Acceptor(AcceptorBase):
         self.may_dial = dialer.may_dial
         self.straight = service.straight
         self.short_replies = service.short_replies
+        self.only_server = service.only_server
         self.users = service.users
         self.access_log = service.access_log
         self._admit = service.limits.admit
@@ -172,7 +176,7 @@ cdef class Acceptor(AcceptorBase):
                 self._rest(listener, -descriptor)
                 return
             self.accepted += 1
-            host = peer.host.decode("ascii")
+            host = self._host_of(&peer)
             admission = self._admit(host)
             if admission is None:
                 close(descriptor)
@@ -192,6 +196,14 @@ cdef class Acceptor(AcceptorBase):
         self._full_batches += 1
         if self._full_batches >= PATIENCE:
             self._batch = min(2 * batch, ACCEPT_BATCH)
+
+    cdef object _host_of(self, const Peer* peer):
+        cdef char text[HOST_SIZE]
+        if self._host is None or not same_host(peer, &self._peer):
+            write_host(peer, text)
+            self._host = text.decode("ascii")
+            self._peer = peer[0]
+        return self._host
 
     cdef int _rest(self, int listener, int error) except -1:
         """Stop accepting for a moment: the listener stays readable, and would spin."""

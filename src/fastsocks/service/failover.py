@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastsocks.errors import FastsocksError
     from fastsocks.net import Resolver
 
-    from .local import Destination
+    from .interfaces import Destination
 
 #: Seconds between two probes of a server.
 PROBE_INTERVAL = 10.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastsocks.policy import ClientLimits, UserCounters
     from fastsocks.relay import RelayCodec
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import ClientCodec
+    from fastsocks.shadowsocks import ClientCodec, ClientKey, PacketCodec
     from fastsocks.shadowsocks.layers import LayeredCodec
 
 #: A socket address as :meth:`socket.socket.getpeername` returns it.
@@ -83,6 +83,15 @@ class Inbound(Protocol):
 
     def failed(self, error: FastsocksError) -> bytes:
         """Return what to send to the client before closing because of `error`."""
+
+
+class Destination(NamedTuple):
+    """A Shadowsocks server."""
+
+    address: Address
+    key: ClientKey
+    #: For all associations, where the method has no sessions.
+    packets: PacketCodec | None
 
 
 class Route(NamedTuple):
@@ -221,6 +230,13 @@ class Service(Protocol):
     @property
     def short_replies(self) -> bool:
         """Whether clients are not told IPv6 addresses that targets are reached from."""
+
+    @property
+    def only_server(self) -> Destination | None:
+        """The Shadowsocks server to which :meth:`route` leads every request, whose port is not 0.
+
+        None where there is more to decide. Set-up need not ask :meth:`route` then, either.
+        """
 
     @property
     def limits(self) -> ClientLimits:

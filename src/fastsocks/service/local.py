@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fastsocks.address import Address
 from fastsocks.config import ServerEntry
@@ -14,7 +14,7 @@ from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
 from .advice import LOCAL_ADVICE
-from .interfaces import Route
+from .interfaces import Destination, Route
 from .limits import PAYLOAD_WAIT
 from .running import SocksRunning
 from .socks import SocksService
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastsocks.errors import FastsocksError
     from fastsocks.net import Resolver
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import ClientKey, PacketCodec
+    from fastsocks.shadowsocks import PacketCodec
 
     from .datagrams import Datagrams
     from .failover import Servers
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
     from .shared_state import SharedState
 
 _log = logging.getLogger("fastsocks.local")
-
-
-class Destination(NamedTuple):
-    """A Shadowsocks server."""
-
-    address: Address
-    key: ClientKey
-    #: For all associations, where the method has no sessions.
-    packets: PacketCodec | None
 
 
 class LocalService(SocksService):
@@ -72,6 +63,11 @@ class LocalService(SocksService):
             from .failover import Servers
 
             self.servers = Servers(destinations)
+
+    @property
+    def only_server(self) -> Destination | None:
+        """Where everybody is led, if there is nothing to decide."""
+        return self._first if self.ruling is None and self.servers is None else None
 
     def advice(self, error: FastsocksError, peer: Peer, target: Address | None) -> str | None:
         """Return what to do about an error; what fails to be dialed is our server as a rule."""

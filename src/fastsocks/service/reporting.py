@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fastsocks.request import Request
 
     from .datagrams import FindTunnel
-    from .interfaces import Inbound, Peer, PeerListener, Route, UdpAssociation
+    from .interfaces import Destination, Inbound, Peer, PeerListener, Route, UdpAssociation
     from .ruling import Ruling
     from .shared_state import SharedState
     from .upstream import Upstream
@@ -177,6 +177,11 @@ class ReportingService(ABC):
         except PolicyError as error:
             self.report(error, (client,), target)
             raise
+
+    @property
+    def only_server(self) -> Destination | None:
+        """A server to which :meth:`route` leads everybody; see :class:`.interfaces.Service`."""
+        return None
 
     @abstractmethod
     def inbound(self, peer: Peer) -> Inbound:

@@ -27,23 +27,23 @@ cdef enum:
 cdef class ClientCodec(Codec):
     """What a client sends to a Shadowsocks server and makes of its answer; see the twin."""
 
-    cdef readonly object _key
-    # None of the methods that are no AEAD.
-    cdef SessionCiphers _ciphers
-    cdef readonly bytes _salt
-    cdef bint _strict
-    # None for the clock of the system.
-    cdef object _clock
-
     def __init__(self, key, *, strict=True, clock=None):
-        cdef str family = key.method.family.name
-        self._key = key
+        self.prepare(key)
         self._strict = strict
         self._clock = clock
+
+    cdef int prepare(self, object key) except -1:
+        cdef str family
+        self._key = key
+        self._strict = True
         self._salt = b""
-        self.transparent = family == "PLAIN"
-        if family == "AEAD" or family == "AEAD_2022":
-            self._ciphers = session_ciphers(key)
+        self._ciphers = key.ciphers
+        if self._ciphers is None:
+            family = key.method.family.name
+            self.transparent = family == "PLAIN"
+            if family == "AEAD" or family == "AEAD_2022":
+                self._ciphers = session_ciphers(key)
+        return 0
 
     def request(self, address, payload=b"", *, bytes salt=None, padding=None):
         """Build the first write; see the twin."""
@@ -159,3 +159,9 @@ cdef class ClientCodec(Codec):
             self._salt,
         )
         return self._ciphers.opener(aead, 1, length), salt_size + sealed
+
+
+cdef ClientCodec client_codec(object key):
+    cdef ClientCodec codec = ClientCodec.__new__(ClientCodec)
+    codec.prepare(key)
+    return codec

@@ -1,0 +1,15 @@
+"""What an address holds, in Cython; the twin of ``_stored_py.py``."""
+
+cimport cython
+
+
+@cython.no_gc
+cdef class Stored:
+    """The fields of an :class:`.Address`; see the twin."""
+
+    cdef readonly bytes wire
+    cdef public str _host
+    cdef public object _ip
+
+    def __init__(self, bytes wire not None):
+        self.wire = wire

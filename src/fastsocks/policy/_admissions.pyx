@@ -1,0 +1,157 @@
+"""Counting connections as they come and go, in Cython; the twin of ``_admissions_py.py``."""
+
+from fastsocks.policy.client_counts import CONNECTIONS, DRAINING, HANDSHAKES
+
+cdef enum State:
+    IN_HANDSHAKE
+    ESTABLISHED
+    IN_DRAIN
+    GONE
+
+NOWHERE = (0, 0)
+
+cdef object _CONNECTIONS = CONNECTIONS
+cdef object _DRAINING = DRAINING
+cdef object _HANDSHAKES = HANDSHAKES
+
+
+cdef class Client:
+    """What one client takes up; see the twin."""
+
+    cdef readonly str name
+    cdef readonly object places
+    cdef readonly Py_ssize_t connections
+    cdef readonly Py_ssize_t handshakes
+    cdef readonly Py_ssize_t draining
+
+    def __init__(self, str name not None, places=NOWHERE):
+        self.name = name
+        self.places = places
+
+
+cdef class Admissions:
+    """The counts of one process, and by client; see the twin."""
+
+    cdef readonly Py_ssize_t connections
+    cdef readonly Py_ssize_t handshakes
+    cdef readonly Py_ssize_t draining
+    cdef readonly dict known
+    cdef readonly object counts
+    cdef Py_ssize_t _cap
+    cdef Py_ssize_t _cap_of_client
+    cdef Py_ssize_t _handshake_cap
+    cdef Py_ssize_t _handshake_cap_of_client
+
+    def __init__(self, caps=(0, 0, 0, 0), counts=None):
+        self.known = {}
+        self.counts = counts
+        (
+            self._cap,
+            self._cap_of_client,
+            self._handshake_cap,
+            self._handshake_cap_of_client,
+        ) = caps
+
+    def admit(self, str host not None):
+        """Take in a connection that was just accepted; see the twin."""
+        cdef Client client
+        if self.counts is None and ":" not in host:
+            client = self.known.get(host)
+            if client is None:
+                client = Client(host)
+            if (
+                self.connections < self._cap
+                and client.connections < self._cap_of_client
+                and self.handshakes < self._handshake_cap
+                and client.handshakes < self._handshake_cap_of_client
+            ):
+                return self.take_in(client)
+        return self.look_closely(host)
+
+    def look_closely(self, host):
+        """Decide on a connection that may be one too many; see :meth:`admit`."""
+        return None
+
+    cpdef Admission take_in(self, Client client):
+        """Count a connection of `client`; see the twin."""
+        cdef Admission admission = Admission.__new__(Admission)
+        if not client.connections:
+            self.known[client.name] = client
+        client.connections += 1
+        client.handshakes += 1
+        self.connections += 1
+        self.handshakes += 1
+        admission._admissions = self
+        admission._client = client
+        if self.counts is not None:
+            admission._count(_CONNECTIONS, 1)
+            admission._count(_HANDSHAKES, 1)
+        return admission
+
+    def may_drain(self, client):
+        """Say whether one more failed connection of `client` may be drained."""
+        return True
+
+
+cdef class Admission:
+    """What one connection takes up; see the twin."""
+
+    cdef Admissions _admissions
+    cdef Client _client
+    cdef State _state
+
+    @property
+    def client(self):
+        """What counts as one client: an IPv4 address, or an IPv6 /64."""
+        return self._client.name
+
+    def established(self):
+        """Note that the handshake is finished: the request is known."""
+        if self._state == State.IN_HANDSHAKE:
+            self._end_handshake()
+            self._state = State.ESTABLISHED
+
+    def drain(self):
+        """Ask to keep a connection open that has failed; see the twin."""
+        if self._state == State.IN_DRAIN:
+            return True
+        if self._state == State.GONE or not self._admissions.may_drain(self._client):
+            return False
+        if self._state == State.IN_HANDSHAKE:
+            self._end_handshake()
+        self._state = State.IN_DRAIN
+        self._admissions.draining += 1
+        self._client.draining += 1
+        self._count(_DRAINING, 1)
+        return True
+
+    def leave(self):
+        """Give back all that the connection takes up, once; it is closed."""
+        cdef State state = self._state
+        cdef Admissions admissions = self._admissions
+        cdef Client client = self._client
+        if state == State.GONE:
+            return
+        self._state = State.GONE
+        if state == State.IN_HANDSHAKE:
+            self._end_handshake()
+        elif state == State.IN_DRAIN:
+            admissions.draining -= 1
+            client.draining -= 1
+            self._count(_DRAINING, -1)
+        admissions.connections -= 1
+        client.connections -= 1
+        self._count(_CONNECTIONS, -1)
+        if not client.connections:
+            del admissions.known[client.name]
+
+    cdef int _end_handshake(self) except -1:
+        self._admissions.handshakes -= 1
+        self._client.handshakes -= 1
+        return self._count(_HANDSHAKES, -1)
+
+    cdef int _count(self, object kind, int change) except -1:
+        counts = self._admissions.counts
+        if counts is not None:
+            counts.add(self._client.places, kind, change)
+        return 0

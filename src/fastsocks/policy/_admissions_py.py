@@ -1,0 +1,164 @@
+"""Counting connections as they come and go, in pure Python; the twin of ``_admissions.pyx``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .client_counts import CONNECTIONS, DRAINING, HANDSHAKES
+
+if TYPE_CHECKING:
+    from .client_counts import ClientCounts, Places
+
+#: States of an admission; plain integers because they are compared for every connection.
+_HANDSHAKE: Final = 0
+_ESTABLISHED: Final = 1
+_DRAINING: Final = 2
+_GONE: Final = 3
+
+#: Of clients that are counted in one process only.
+NOWHERE: Final = (0, 0)
+
+
+class Client:
+    """What one client takes up.
+
+    :param name: what it is known by.
+    :param places: where it stands in the counts of all processes.
+    """
+
+    __slots__ = ("connections", "draining", "handshakes", "name", "places")
+
+    def __init__(self, name: str, places: Places = NOWHERE) -> None:
+        self.name = name
+        self.places = places
+        self.connections = 0
+        self.handshakes = 0
+        self.draining = 0
+
+
+class Admissions:
+    """The counts of one process, and by client.
+
+    :param caps: below which nothing needs a closer look: connections, those of a client,
+        handshakes, those of a client.
+    :param counts: those of several processes, which are kept up to date, too.
+    """
+
+    def __init__(
+        self, caps: tuple[int, int, int, int] = (0, 0, 0, 0), counts: ClientCounts | None = None
+    ) -> None:
+        #: What there is now, in this process.
+        self.connections = 0
+        self.handshakes = 0
+        self.draining = 0
+        #: By name, those that have a connection.
+        self.known: dict[str, Client] = {}
+        self.counts = counts
+        self._caps = caps
+
+    def admit(self, host: str) -> Admission | None:
+        """Take in a connection that was just accepted.
+
+        :param host: the client's address.
+        :return: None if it is one too many: close it.
+        """
+        if self.counts is None and ":" not in host:
+            client = self.known.get(host) or Client(host)
+            connections, of_client, handshakes, handshakes_of_client = self._caps
+            if (
+                self.connections < connections
+                and client.connections < of_client
+                and self.handshakes < handshakes
+                and client.handshakes < handshakes_of_client
+            ):
+                return self.take_in(client)
+        return self.look_closely(host)
+
+    def look_closely(self, host: str) -> Admission | None:
+        """Decide on a connection that may be one too many; see :meth:`admit`."""
+        return None
+
+    def take_in(self, client: Client) -> Admission:
+        """Count a connection of `client`, which need not be known yet."""
+        if not client.connections:
+            self.known[client.name] = client
+        client.connections += 1
+        client.handshakes += 1
+        self.connections += 1
+        self.handshakes += 1
+        if self.counts is not None:
+            self.counts.add(client.places, CONNECTIONS, 1)
+            self.counts.add(client.places, HANDSHAKES, 1)
+        return Admission(self, client)
+
+    def may_drain(self, client: Client) -> bool:
+        """Say whether one more failed connection of `client` may be drained."""
+        return True
+
+
+class Admission:
+    """What one connection takes up; made by :meth:`Admissions.take_in`."""
+
+    __slots__ = ("_admissions", "_client", "_state")
+
+    def __init__(self, admissions: Admissions, client: Client) -> None:
+        self._admissions = admissions
+        self._client = client
+        self._state = _HANDSHAKE
+
+    @property
+    def client(self) -> str:
+        """What counts as one client: an IPv4 address, or an IPv6 /64."""
+        return self._client.name
+
+    def established(self) -> None:
+        """Note that the handshake is finished: the request is known."""
+        if self._state == _HANDSHAKE:
+            self._end_handshake()
+            self._state = _ESTABLISHED
+
+    def drain(self) -> bool:
+        """Ask to keep a connection open that has failed, to read and forget what it sends.
+
+        :return: False if it must be closed at once; :meth:`leave` then follows as ever.
+        """
+        if self._state == _DRAINING:
+            return True
+        if self._state == _GONE or not self._admissions.may_drain(self._client):
+            return False
+        if self._state == _HANDSHAKE:
+            self._end_handshake()
+        self._state = _DRAINING
+        self._admissions.draining += 1
+        self._client.draining += 1
+        self._count(DRAINING, 1)
+        return True
+
+    def leave(self) -> None:
+        """Give back all that the connection takes up, once; it is closed."""
+        state = self._state
+        if state == _GONE:
+            return
+        self._state = _GONE
+        admissions, client = self._admissions, self._client
+        if state == _HANDSHAKE:
+            self._end_handshake()
+        elif state == _DRAINING:
+            admissions.draining -= 1
+            client.draining -= 1
+            self._count(DRAINING, -1)
+        admissions.connections -= 1
+        client.connections -= 1
+        self._count(CONNECTIONS, -1)
+        if not client.connections:
+            del admissions.known[client.name]
+
+    def _end_handshake(self) -> None:
+        self._admissions.handshakes -= 1
+        self._client.handshakes -= 1
+        self._count(HANDSHAKES, -1)
+
+    def _count(self, kind: int, change: int) -> None:
+        counts = self._admissions.counts
+        if counts is not None:
+            counts.add(self._client.places, kind, change)
