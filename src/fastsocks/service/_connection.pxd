@@ -32,6 +32,7 @@ cdef class Connection(Ending):
     cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1
     cdef int begin_payload(self) except -1
     cdef int open(self) except -1
+    cdef int begin_task(self, object make, object take) except -1
     cdef int not_reached(self, object error) except -1
     cdef int connect(self, bytes wire) except -1
     cdef int connected(self, bint settled, bint failing) except -1

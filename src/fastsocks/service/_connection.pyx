@@ -7,6 +7,7 @@ Part of ``_setup.pyx``, which accepts connections and tells them when to go on.
 import asyncio
 import os
 import random
+from functools import partial
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EAGAIN, EINPROGRESS
@@ -200,8 +201,9 @@ cdef class Connection(Ending):
         return Address(PyBytes_FromStringAndSize(<char*>wire, size)).host
 
     cdef int associate(self, local_host) except -1:
-        self.task = self.acceptor.loop.create_task(_associate(self, local_host))
-        return 0
+        service = self.acceptor.service
+        make = partial(service.associate, self.request, self.peer, local_host)
+        return self.begin_task(make, self.take_association)
 
     def take_association(self, association):
         """Take the UDP association that the service made."""
@@ -226,8 +228,7 @@ cdef class Connection(Ending):
 
     cdef int bind(self, local_host) except -1:
         self.to_target = self.request.early_data
-        self.task = self.acceptor.loop.create_task(_bind(self, local_host))
-        return 0
+        return self.begin_task(partial(_await_peer, self, local_host), self.take_peer)
 
     def listening(self, bound):
         """Tell the client where its peer is to connect; False if it has left."""
@@ -260,9 +261,12 @@ cdef class Connection(Ending):
         self.client_unread = True
         return 0
 
-    def take_peer(self, sock, address):
-        """Take the connection of the client's peer."""
+    def take_peer(self, came):
+        """Take the connection of the client's peer, if it came."""
         self.task = None
+        if came is None:
+            return
+        sock, address = came
         if self.state != State.BOUND:
             sock.close()
             return
@@ -313,10 +317,9 @@ cdef class Connection(Ending):
             self.state = State.DIALING
             # The dialer has a time limit of its own.
             self.deadline = float("inf")
-            self.task = self.acceptor.loop.create_task(
-                _dial(self, address, self.route.permit)
-            )
-            return 0
+            dial, client = acceptor.dialer.dial, self.admission.client
+            make = partial(dial, address, client, self.route.permit)
+            return self.begin_task(make, self.dialed)
         wire = address.wire
         return self.connect(wire)
 
@@ -331,7 +334,12 @@ cdef class Connection(Ending):
         self.state = State.DIALING
         # The way has a time limit of its own.
         self.deadline = float("inf")
-        self.task = self.acceptor.loop.create_task(_open(self, self.route.open))
+        make = partial(self.route.open, self.acceptor.dialer, self.admission.client)
+        return self.begin_task(make, self.opened)
+
+    cdef int begin_task(self, make, take) except -1:
+        """Go on with `take` and the result of what `make` gives to be awaited."""
+        self.task = self.acceptor.loop.create_task(_carry_out(self, make, take))
         return 0
 
     cdef int begin_payload(self) except -1:
@@ -556,59 +564,27 @@ cdef class Connection(Ending):
         return self.open()
 
 
-async def _dial(Connection connection, address, permit):
+async def _carry_out(Connection connection, make, take):
+    """Await what `make` gives, and go on with the result.
+
+    It is made in here, because a task may be cancelled before its first step.
+    """
     try:
-        sock = await connection.acceptor.dialer.dial(
-            address, connection.admission.client, permit
-        )
+        result = await make()
     except asyncio.CancelledError:
         connection.close(reset=True)
         raise
     except Exception as error:
         connection.not_dialed(error)
     else:
-        connection.dialed(sock)
+        take(result)
 
 
-async def _open(Connection connection, way):
-    acceptor = connection.acceptor
-    try:
-        opened = await way(acceptor.dialer, connection.admission.client)
-    except asyncio.CancelledError:
-        connection.close(reset=True)
-        raise
-    except Exception as error:
-        connection.not_dialed(error)
-    else:
-        connection.opened(opened)
-
-
-async def _associate(Connection connection, local_host):
+async def _await_peer(Connection connection, local_host):
+    """Listen for the client's peer, and return its connection; None if the client has left."""
     service = connection.acceptor.service
+    listener = await service.bind(connection.request, connection.peer, local_host)
     try:
-        association = await service.associate(connection.request, connection.peer, local_host)
-    except asyncio.CancelledError:
-        connection.close(reset=True)
-        raise
-    except Exception as error:
-        connection.not_dialed(error)
-    else:
-        connection.take_association(association)
-
-
-async def _bind(Connection connection, local_host):
-    service = connection.acceptor.service
-    try:
-        listener = await service.bind(connection.request, connection.peer, local_host)
-        try:
-            came = await listener.accept() if connection.listening(listener.bound) else None
-        finally:
-            listener.close()
-    except asyncio.CancelledError:
-        connection.close(reset=True)
-        raise
-    except Exception as error:
-        connection.not_dialed(error)
-    else:
-        if came is not None:
-            connection.take_peer(*came)
+        return await listener.accept() if connection.listening(listener.bound) else None
+    finally:
+        listener.close()

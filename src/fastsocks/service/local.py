@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fastsocks.errors import FastsocksError
     from fastsocks.net import Resolver
     from fastsocks.request import Request
-    from fastsocks.shadowsocks import PacketCodec
 
     from .datagrams import Datagrams
     from .failover import Servers
