@@ -24,6 +24,7 @@ from shadowsocks_ends import (
     new_client,
     new_server,
     outcome,
+    password,
     pieces_of,
     psk,
     random_pieces,
@@ -92,6 +93,30 @@ def test_conversation_of_a_user(shadowsocks_twins: Any, method: str) -> None:
             payload = source.randbytes(100_000)
             assert client.open(server.seal(payload)) == payload
             assert server.open(client.seal(payload)) == payload
+
+
+@pytest.mark.parametrize("method", AUTHENTICATED)
+def test_connections_of_one_key_in_turn(shadowsocks: Any, method: str) -> None:
+    """They may work in one place; they come and go there."""
+    source = random.Random(method)
+    client_key = shadowsocks.client_key(method, password(method))
+    server_key = shadowsocks.server_key(method, password(method))
+    guard = shadowsocks.ReplayGuard(server_key.method)
+    open_now: list[tuple[Any, Any]] = []
+    for _ in range(200):
+        if len(open_now) < 3 or (len(open_now) < 12 and source.random() < 0.2):
+            client = shadowsocks.ClientCodec(client_key)
+            server = shadowsocks.server_codec(server_key, guard)
+            assert server.receive(client.request(TARGETS[0], b"early")).early_data == b"early"
+            open_now.append((client, server))
+        elif source.random() < 0.2:
+            # Freed at once, and the next may lie where it lay.
+            open_now.pop(source.randrange(len(open_now)))
+            continue
+        ends = source.choice(open_now)
+        sealing, opening = ends if source.random() < 0.5 else reversed(ends)
+        payload = source.randbytes(source.randrange(1, 40_000))
+        assert opening.open(sealing.seal(payload)) == payload
 
 
 @pytest.mark.parametrize("method", NAMES)

@@ -18,8 +18,25 @@ cdef dict AEADS = {
 }
 
 
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define FASTSOCKS_LENDS 0
+    #else
+    #define FASTSOCKS_LENDS 1
+    #endif
+    """
+    # Whether the GIL keeps apart those who work in one context.
+    const bint LENDS "FASTSOCKS_LENDS"
+
+
+# It refers to its lender only, which has none.
+@cython.no_gc
 cdef class Aead:
     """An authenticated cipher under one key, without associated data."""
+
+    def __cinit__(self):
+        self._place = &self._own
 
     def __init__(self, str cipher not None, key):
         cdef Py_buffer view
@@ -43,7 +60,8 @@ cdef class Aead:
             PyBuffer_Release(&view)
 
     def __dealloc__(self):
-        EVP_CIPHER_CTX_free(self._context)
+        self._forget_key()
+        EVP_CIPHER_CTX_free(self._own.context)
         free_extended_nonce(self._extended)
         OPENSSL_cleanse(self._key, sizeof(self._key))
 
@@ -99,8 +117,22 @@ cdef class Aead:
         other.nonce_size = self.nonce_size
         other._cipher = self._cipher
         other._key_size = self._key_size
+        if LENDS:
+            other._lender = self if self._lender is None else self._lender
+            other._place = self._place
         memcpy(other._key, key, self._key_size)
         return other
+
+    cdef void stand_alone(self) noexcept:
+        if self._lender is None:
+            return
+        self._forget_key()
+        self._place = &self._own
+        self._lender = None
+
+    cdef void _forget_key(self) noexcept nogil:
+        if self._place.keyed_for == <const void *>self:
+            self._place.keyed_for = NULL
 
     cdef int seal_raw(
         self, const uint8_t *nonce, const uint8_t *src, size_t n, uint8_t *dst
@@ -115,9 +147,9 @@ cdef class Aead:
         tag[1] = OSSL_PARAM_construct_end()
         if (
             self._begin(nonce, True, NULL) == 1
-            and (n == 0 or EVP_CipherUpdate(self._context, dst, &written, src, <int>n) == 1)
-            and EVP_CipherFinal_ex(self._context, dst + n, &written) == 1
-            and EVP_CIPHER_CTX_get_params(self._context, tag) == 1
+            and (n == 0 or EVP_CipherUpdate(self._place.context, dst, &written, src, <int>n) == 1)
+            and EVP_CipherFinal_ex(self._place.context, dst + n, &written) == 1
+            and EVP_CIPHER_CTX_get_params(self._place.context, tag) == 1
         ):
             return 0
         ERR_clear_error()
@@ -139,8 +171,8 @@ cdef class Aead:
         tag[1] = OSSL_PARAM_construct_end()
         if (
             self._begin(nonce, False, tag) == 1
-            and (n == 0 or EVP_CipherUpdate(self._context, dst, &written, src, <int>n) == 1)
-            and EVP_CipherFinal_ex(self._context, nothing, &written) == 1
+            and (n == 0 or EVP_CipherUpdate(self._place.context, dst, &written, src, <int>n) == 1)
+            and EVP_CipherFinal_ex(self._place.context, nothing, &written) == 1
         ):
             return 0
         ERR_clear_error()
@@ -152,30 +184,35 @@ cdef class Aead:
     ) noexcept nogil:
         cdef uint8_t inner[NONCE_SIZE]
         cdef int changed
+        cdef Workplace *place
         if self._extended != NULL:
             changed = next_subkey(self._extended, nonce, self._key)
             if changed < 0:
                 return -1
             if changed:
-                self._keyed = False
+                self._forget_key()
             memset(inner, 0, 4)
             memcpy(inner + 4, nonce + 16, 8)
             nonce = inner
-        if self._keyed:
-            return EVP_CipherInit_ex2(self._context, NULL, NULL, nonce, encrypt, params)
-        if self._context == NULL:
-            self._context = EVP_CIPHER_CTX_new()
-            if self._context == NULL:
+        place = self._place
+        if place.keyed_for == <const void *>self:
+            return EVP_CipherInit_ex2(place.context, NULL, NULL, nonce, encrypt, params)
+        place.keyed_for = NULL
+        if place.context == NULL:
+            place.context = EVP_CIPHER_CTX_new()
+            if place.context == NULL:
                 return -1
-        self._keyed = EVP_CipherInit_ex2(
-            self._context, self._cipher, self._key, nonce, encrypt, params
-        ) == 1
-        return self._keyed
+        if EVP_CipherInit_ex2(
+            place.context, self._cipher, self._key, nonce, encrypt, params
+        ) != 1:
+            return -1
+        place.keyed_for = <const void *>self
+        return 1
 
     cdef int rekey_raw(self, const uint8_t *key) noexcept nogil:
         if self._extended == NULL:
             memcpy(self._key, key, self._key_size)
-            self._keyed = False
+            self._forget_key()
             return 0
         if rekey_extended_nonce(self._extended, key) == 0:
             return 0

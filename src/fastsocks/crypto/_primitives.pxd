@@ -19,24 +19,34 @@ cdef struct ExtendedNonce:
     # Owned: ChaCha20 under the key itself.
     EVP_CIPHER_CTX *block
 
+# A context of libcrypto, and whose key it was given.
+cdef struct Workplace:
+    # Owned by the Aead whose field this is; made when first needed. It serves both directions.
+    EVP_CIPHER_CTX *context
+    # The Aead; only compared.
+    const void *keyed_for
+
 cdef class Aead:
     cdef readonly str name
     # In bytes.
     cdef readonly size_t nonce_size
     # Borrowed: fetched once and kept for the life of the process.
     cdef const EVP_CIPHER *_cipher
-    # Owned; made when first needed. It serves both directions.
-    cdef EVP_CIPHER_CTX *_context
+    cdef Workplace _own
+    # Its own, or that of the lender.
+    cdef Workplace *_place
+    cdef Aead _lender
     # Owned; NULL unless this is XChaCha20-Poly1305.
     cdef ExtendedNonce *_extended
     # Of XChaCha20-Poly1305, the subkey in use.
     cdef uint8_t _key[32]
     cdef size_t _key_size
-    # Whether the context was given `_key`.
-    cdef bint _keyed
 
-    # The same cipher with another key, of the same size.
+    # The same cipher with another key, of the same size. It works in the context of this one,
+    # which is keyed anew whenever another has used it, until it is to stand alone; so it is to be
+    # used with the GIL. Where there is no GIL it stands alone from the start.
     cdef Aead with_key(self, const uint8_t *key)
+    cdef void stand_alone(self) noexcept
     # Another key of the same size, for what comes after. Returns 0, or -1 if libcrypto fails.
     cdef int rekey_raw(self, const uint8_t *key) noexcept nogil
     # Writes n + 16 bytes to dst. `src` and `dst` do not overlap; n < 2**31 - 16.
@@ -53,6 +63,7 @@ cdef class Aead:
     cdef int _begin(
         self, const uint8_t *nonce, bint encrypt, const OSSL_PARAM *params
     ) noexcept nogil
+    cdef void _forget_key(self) noexcept nogil
     cdef bytes _convert(self, nonce, data, bint seal)
 
 cdef class StreamCipher:

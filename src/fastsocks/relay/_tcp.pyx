@@ -400,6 +400,9 @@ cdef class Engine:
         # uvloop's transports set it, and asyncio's.
         end.prompt = True
         end.limit_send_buffer()
+        if end.codec is not None:
+            # Keying a context anew for each read is for those that read seldom.
+            end.codec.stand_alone()
         # Driven by hand: a task for each connection costs more than everything else here.
         try:
             coroutine = self._loop.connect_accepted_socket(end, sock)

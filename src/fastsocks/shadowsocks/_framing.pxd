@@ -10,6 +10,7 @@ cdef enum:
 
 
 cdef class Sealer:
+    cdef void stand_alone(self) noexcept
     cdef Py_ssize_t bound(self, Py_ssize_t size) noexcept
     cdef Py_ssize_t seal_into(
         self, const uint8_t* source, Py_ssize_t size, uint8_t* target
@@ -36,6 +37,7 @@ cdef class StreamSealer(Sealer):
 
 
 cdef class Opener:
+    cdef void stand_alone(self) noexcept
     cdef bint halfway(self) noexcept
     cdef Py_ssize_t wants(self) noexcept
     cdef Py_ssize_t open_into(
@@ -70,6 +72,8 @@ cdef class Codec:
     cdef Py_ssize_t _kept_size
     cdef Py_ssize_t _kept_room
 
+    # For a flow that lasts: works in contexts of libcrypto that are not others', too.
+    cdef void stand_alone(self) noexcept
     cdef bytes open_bytes(self, const uint8_t* ciphertext, Py_ssize_t size)
     cdef bint cut_now(self) noexcept
     cdef Py_ssize_t bound(self, Py_ssize_t size) noexcept

@@ -54,6 +54,9 @@ cdef int check_preamble(bytes preamble) except -1:
 cdef class Sealer:
     """What the classes that seal one direction have in common."""
 
+    cdef void stand_alone(self) noexcept:
+        """Work in a context of libcrypto that is not others', too; see Aead.with_key."""
+
     cdef Py_ssize_t bound(self, Py_ssize_t size) noexcept:
         """Most bytes that sealing `size` bytes can give."""
         return size
@@ -105,6 +108,10 @@ cdef class RecordSealer(Sealer):
         self._counter = counter
         self._preamble = preamble
         self._opening = opening
+
+    cdef void stand_alone(self) noexcept:
+        if self._aead is not None:
+            self._aead.stand_alone()
 
     cdef Py_ssize_t bound(self, Py_ssize_t size) noexcept:
         cdef Py_ssize_t records = (size + self._limit - 1) // max(self._limit, 1)
@@ -192,6 +199,9 @@ cdef class StreamSealer(Sealer):
 cdef class Opener:
     """What the classes that open one direction have in common."""
 
+    cdef void stand_alone(self) noexcept:
+        """Work in a context of libcrypto that is not others', too; see Aead.with_key."""
+
     cdef Py_ssize_t wants(self) noexcept:
         """Bytes without which open_into cannot get anywhere."""
         return 1
@@ -261,6 +271,10 @@ cdef class RecordOpener(Opener):
     def counter(self):
         """The next nonce."""
         return self._counter
+
+    cdef void stand_alone(self) noexcept:
+        if self._aead is not None:
+            self._aead.stand_alone()
 
     cdef bint halfway(self) noexcept:
         return self._length >= 0
@@ -417,6 +431,12 @@ cdef class Codec:
         finally:
             PyMem_Free(work)
         return plaintext[:opened]
+
+    cdef void stand_alone(self) noexcept:
+        if self.sealer is not None:
+            self.sealer.stand_alone()
+        if self.opener is not None:
+            self.opener.stand_alone()
 
     cdef bint cut_now(self) noexcept:
         return self._kept_size > 0 or (self.opener is not None and self.opener.halfway())

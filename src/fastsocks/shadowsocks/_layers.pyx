@@ -40,6 +40,11 @@ cdef class LayeredCodec(Codec):
         opened = self._outer.open(ciphertext)
         return opened if self._inner is None else self._inner.open(opened)
 
+    cdef void stand_alone(self) noexcept:
+        self._outer.stand_alone()
+        if self._inner is not None:
+            self._inner.stand_alone()
+
     cdef bint cut_now(self) noexcept:
         return self._outer.cut_now() or (self._inner is not None and self._inner.cut_now())
 

@@ -14,7 +14,7 @@ cdef class SessionCiphers:
     cdef Py_ssize_t _key_size
     cdef Py_ssize_t limit
     cdef int _empty_records
-    # Gives others its cipher; is never used itself.
+    # Gives others its cipher and the context they work in; is never used itself.
     cdef Aead _model
 
     # Keys the direction that a salt opens; `key` is None or that of a user.
