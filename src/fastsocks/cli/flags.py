@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
 
 #: Names of parameters that are no keys of a configuration file.
 NOT_KEYS = ("config", "verbose", "names", "udp", "udp_only")
