@@ -197,6 +197,7 @@ def test_a_program_does_what_its_document_says(
             "server_port=8388": f"server_port={server.address.port}",
             "ServerOptions(": f'ServerOptions(addresses=("127.0.0.1",), port={free_port()}, '
             "allow_private=True, ",
+            "ProxyOptions(": "ProxyOptions(port=0, ",
             'password="..."': f'password="{key}"',
             "{PASSWORD}": password,
         }.items():

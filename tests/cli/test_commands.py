@@ -79,7 +79,7 @@ def run(
         ("proxy -l 0 --access-log /nowhere/log", "access_log: cannot write /nowhere/log: No such"),
         (f"local --access-log ss://{CANARY}", "write --access-log=-"),
         ("proxy -c /nowhere/config.json", "/nowhere/config.json"),
-        (f"proxy --upstream ftp://u:{CANARY}@h", "--upstream: url: it begins with none of"),
+        (f"proxy --upstream ftp://u:{CANARY}@h", "--upstream: url: write ss://"),
         (f"proxy --upstream socks5://u:{CANARY}@h:0", "--upstream: url: port 0"),
         (f"server -m aes-256-gcm -k {CANARY} --upstream ss://h", "--upstream: URL: no @"),
         ("proxy --workers 100000", "--workers: 100000 is not in 0..1024"),
