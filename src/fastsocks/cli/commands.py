@@ -5,14 +5,14 @@ What a command needs is imported when it runs, so that ``--help`` and ``--versio
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import flags
+from .exit_codes import failures
 from .given import Given, configured, first_run, with_password
 from .help import Command, Service, format_examples
 from .peers_flags import peers_flags
@@ -20,18 +20,6 @@ from .title import without_urls
 
 if TYPE_CHECKING:
     from fastsocks.service import Running
-
-
-class UsageFailure(click.ClickException):
-    """Bad usage or configuration."""
-
-    exit_code = 2
-
-
-class ListenFailure(click.ClickException):
-    """Cannot listen."""
-
-    exit_code = 3
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -42,25 +30,6 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     with failures():
         click.echo(version_line())
     context.exit()
-
-
-@contextmanager
-def failures() -> Iterator[None]:
-    """Turn errors of fastsocks into one line and an exit code."""
-    from fastsocks.errors import ConfigError, ListenError
-
-    try:
-        yield
-    # An implementation that is asked for and not there raises ImportError, and says why.
-    except (ConfigError, ImportError) as error:
-        raise UsageFailure(str(error)) from error
-    except ListenError as error:
-        raise ListenFailure(str(error)) from error
-    except OSError as error:
-        # The reader of our output has gone: click ends quietly then.
-        if error.errno == errno.EPIPE:
-            raise
-        raise click.ClickException(error.strerror or str(error)) from error
 
 
 class _Commands(click.Group):

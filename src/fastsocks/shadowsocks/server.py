@@ -15,7 +15,7 @@ from ..errors import FastsocksError, HeaderError, UserError
 from ..implementation import IMPLEMENTATION
 from ..request import Request
 from . import headers
-from .framing import Codec
+from .framing import Codec, Opener
 from .guard import ReplayGuard
 from .keys import ServerKey
 from .methods import Family, Method
@@ -119,56 +119,66 @@ class PlainServerCodec(ServerCodec):
         return self._request(bytes(data))
 
 
-class StreamServerCodec(ServerCodec):
-    """The stream ciphers: an IV, then the encrypted address header and payload."""
+class _SaltedServerCodec(ServerCodec):
+    """A salt or IV, then the encrypted address header and payload."""
 
     __slots__ = ("_salt",)
 
     def receive(self, data: Buffer) -> Request | None:
         """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
-        method, key = self._key.method, self._key.key
         if self.opener is None:
             data = self._received + data
-            if len(data) < method.salt_size:
+            size = self._key.method.salt_size
+            if len(data) < size:
                 self._received = data
                 return None
             self._received = b""
-            self._salt = data[: method.salt_size]
-            data = data[method.salt_size :]
+            self._salt, data = data[:size], data[size:]
             self._guard.check(self._salt)
-            self.opener = stream_opener(method, key, self._salt)
-        request = self._request(self.open(data))
+            self.opener = self._new_opener()
+        return self._receive_opened(self.open(data))
+
+    def _new_opener(self) -> Opener:
+        raise NotImplementedError
+
+    def _receive_opened(self, plaintext: bytes | bytearray) -> Request | None:
+        raise NotImplementedError
+
+
+class StreamServerCodec(_SaltedServerCodec):
+    """The stream ciphers, which cannot tell a wrong key but by the address header."""
+
+    __slots__ = ()
+
+    def _new_opener(self) -> Opener:
+        return stream_opener(self._key.method, self._key.key, self._salt)
+
+    def _receive_opened(self, plaintext: bytes | bytearray) -> Request | None:
+        request = self._request(plaintext)
         if request is not None:
             self._guard.add(self._salt)
-            self.sealer = stream_sealer(method, key, self._new_remembered_salt())
+            salt = self._new_remembered_salt()
+            self.sealer = stream_sealer(self._key.method, self._key.key, salt)
         return request
 
 
-class AeadServerCodec(ServerCodec):
+class AeadServerCodec(_SaltedServerCodec):
     """SIP004: a salt, then sealed records, the address header at their head."""
 
-    __slots__ = ("_salt",)
+    __slots__ = ()
 
-    def receive(self, data: Buffer) -> Request | None:
-        """Take in bytes of the client; see :meth:`ServerCodec.receive`."""
-        method, key = self._key.method, self._key.key
-        if self.opener is None:
-            data = self._received + data
-            if len(data) < method.salt_size:
-                self._received = data
-                return None
-            self._received = b""
-            self._salt = data[: method.salt_size]
-            data = data[method.salt_size :]
-            self._guard.check(self._salt)
-            self.opener = record_opener(method, session_aead(method, key, self._salt))
-        plaintext = self.open(data)
+    def _new_opener(self) -> Opener:
+        method = self._key.method
+        return record_opener(method, session_aead(method, self._key.key, self._salt))
+
+    def _receive_opened(self, plaintext: bytes | bytearray) -> Request | None:
+        method = self._key.method
         if plaintext and not self._received:
             self._guard.add(self._salt)
         request = self._request(plaintext)
         if request is not None:
             salt = self._new_remembered_salt()
-            aead = session_aead(method, key, salt)
+            aead = session_aead(method, self._key.key, salt)
             self.sealer = record_sealer(method, aead, preamble=salt)
         return request
 
