@@ -166,11 +166,15 @@ def curl(service: Service, host: str, *flags: str) -> str:
     That of Debian 12 ends with an error behind the negotiation. And it forgets that it offered
     GSSAPI whenever the server's choice is not there in the very moment in which it first looks.
     """
+    program = find_program("curl")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    if not version.stdout.startswith("curl 7."):
+        pytest.skip("written for curl 7: later ones take another way, and no name of a service")
     forgetful = True
     while forgetful:
         result = subprocess.run(
             [
-                *(find_program("curl"), "--verbose", "--max-time", str(DEADLINE), "--noproxy", ""),
+                *(program, "--verbose", "--max-time", str(DEADLINE), "--noproxy", ""),
                 *("--socks5-hostname", f"{host}:{service.address.port}", "--socks5-gssapi"),
                 *(*flags, "http://127.0.0.1:9/"),
             ],
