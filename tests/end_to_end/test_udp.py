@@ -323,3 +323,28 @@ def test_abort_ends_associations(implementation: Implementation) -> None:
     ):
         assert client.exchange(b"x", target.address) == b"x"
         assert service.stop() == 0
+
+
+def test_a_server_that_is_given_by_name(implementation: Implementation) -> None:
+    key = generate_key(METHOD)
+    serving = ("server", "-s", localhost(), "-p", "0", "--allow-private", "-k", key, "-m", METHOD)
+    with (
+        start_fastsocks(*serving, implementation=implementation) as server,
+        start_local(
+            SocketAddress("localhost", server.address.port),
+            METHOD,
+            key,
+            implementation=implementation,
+        ) as local,
+        Echo() as target,
+        UdpAssociation(local.address) as client,
+    ):
+        assert client.exchange(b"x", target.address) == b"x"
+
+
+def test_a_server_whose_name_nobody_has(implementation: Implementation) -> None:
+    nobody = SocketAddress("nobody.invalid", 8388)
+    with start_local(nobody, METHOD, generate_key(METHOD), implementation=implementation) as local:
+        with pytest.raises(socks.ReplyError, match="04"):
+            UdpAssociation(local.address)
+        local.process.wait_for_line("nobody.invalid")
