@@ -33,12 +33,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is of L
 
 METHOD = "2022-blake3-aes-128-gcm"
 
-#: Becomes a command that is handed sockets; the first argument has their kinds.
+#: Becomes a command that is handed sockets: of what kinds, and at what port.
 _HAND_OVER = """
 import os, socket, sys
-kinds, command = sys.argv[1].split(","), sys.argv[2:]
+kinds, port, command = sys.argv[1].split(","), int(sys.argv[2]), sys.argv[3:]
 host = "::" if kinds[-1] == "both-families" else "0.0.0.0" if kinds[-1] == "public" else "127.0.0.1"
-port, found = 0, []
+found = []
 for kind in kinds:
     if kind not in ("tcp", "udp", "bound", "unix"):
         continue
@@ -49,7 +49,6 @@ for kind in kinds:
         sock.bind("")
     else:
         sock.bind((host, port))
-        port = sock.getsockname()[1]
     if kind == "tcp":
         sock.listen()
     found.append(sock)
@@ -71,7 +70,10 @@ def hand_over(
 ) -> Process:
     return Process(
         "activated",
-        [sys.executable, "-c", _HAND_OVER, kinds, *fastsocks_command(*command)],
+        [
+            *(sys.executable, "-c", _HAND_OVER, kinds, str(free_port())),
+            *fastsocks_command(*command),
+        ],
         environment(implementation, FASTSOCKS_LOCAL_PORT="0"),
     )
 
@@ -190,7 +192,7 @@ def test_sockets_of_no_use_are_an_error(kinds: str, command: list[str], message:
     if command[0] == "server":
         command = [*command, "-m", METHOD, "-k", generate_key(METHOD)]
     process = hand_over(kinds, command)
-    assert process.wait() == 3
+    assert process.wait() == 3, process.output
     assert message in process.output
     assert "Traceback" not in process.output
 
