@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -154,6 +154,17 @@ class SocksClient(Far):
         data, sender = await self.receive()
         assert sender == self.relay
         return read_answer(data)
+
+
+async def exchange(
+    clients: Sequence[ShadowsocksClient | SocksClient], sent: Sequence[list[bytes]], target: Far
+) -> None:
+    """Send what each client has to send, all before any answer, to a target that echoes."""
+    for client, payloads in zip(clients, sent, strict=True):
+        for payload in payloads:
+            client.ask(payload, target.address)
+    for client, payloads in zip(clients, sent, strict=True):
+        assert [(await client.answer())[0] for _ in payloads] == payloads
 
 
 def read_answer(data: bytes) -> tuple[bytes, Address]:

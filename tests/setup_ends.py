@@ -189,6 +189,13 @@ class Target:
             end.socket.close()
         self._accepted.clear()
 
+    async def dial(self) -> socket.socket:
+        """Connect to it, in the place of a dialer."""
+        sock = socket.socket(self.socket.family)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, self.socket.getsockname())
+        return sock
+
     async def accept(self) -> End:
         accepted, _ = await asyncio.get_running_loop().sock_accept(self.socket)
         self._accepted.append(End(accepted))

@@ -17,11 +17,14 @@ from fastsocks.address import Address
 from fastsocks.errors import DialError, FastsocksError, ProtocolError
 from fastsocks.policy.authentication import Authenticator
 from fastsocks.request import Request
-from fastsocks.socks import FirstByteServer, Reply, SocksClient, SocksServer
+from fastsocks.socks import FirstByteServer, Reply, SocksClient, SocksServer, messages
 from fastsocks.socks.http import HttpServer
 from fastsocks.socks.socks4 import Socks4Server
 
 Server: TypeAlias = SocksServer | Socks4Server | HttpServer | FirstByteServer
+
+#: What reads single messages.
+READERS = tuple(name for name in messages.__all__ if name.startswith("read_"))
 
 _TOKEN = re.compile(r"'([^']*)'|([0-9a-fA-F]{2})|\s+")
 

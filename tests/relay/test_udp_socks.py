@@ -15,6 +15,7 @@ from datagram_ends import (
     Far,
     SocksClient,
     UdpTwin,
+    exchange,
     import_udp,
     only,
     read_answer,
@@ -105,11 +106,7 @@ def test_many_at_once_are_not_mixed_up(run: Any, twin: UdpTwin, tunnelled: bool)
                     _, relay = near.associate(tunnel=tunnel)
                     clients.append(stack.enter_context(SocksClient(relay)))
                 sent = [[b"%d of client %d" % (i, j) for i in range(3)] for j in range(10)]
-                for client, payloads in zip(clients, sent, strict=True):
-                    for payload in payloads:
-                        client.ask(payload, target.address)
-                for client, payloads in zip(clients, sent, strict=True):
-                    assert [(await client.answer())[0] for _ in payloads] == payloads
+                await exchange(clients, sent, target)
 
     run(scenario())
 

@@ -15,6 +15,7 @@ from datagram_ends import (
     ShadowsocksClient,
     SocksClient,
     UdpTwin,
+    exchange,
     import_udp,
     new_tunnel,
     only,
@@ -130,11 +131,7 @@ def test_what_is_on_its_way_together_is_not_mixed_up(run: Any, twin: UdpTwin) ->
                         sent = [
                             [b"%d %d %d" % (turn, i, j) * 50 for j in range(8)] for i in range(5)
                         ]
-                        for client, payloads in zip(clients, sent, strict=True):
-                            for payload in payloads:
-                                client.ask(payload, target.address)
-                        for client, payloads in zip(clients, sent, strict=True):
-                            assert [(await client.answer())[0] for _ in payloads] == payloads
+                        await exchange(clients, sent, target)
 
     run(scenario())
 

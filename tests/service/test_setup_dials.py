@@ -24,17 +24,13 @@ def test_a_client_that_leaves_during_the_dial(
     run: Any, twin: SetupTwin, leave: Callable[[End], None]
 ) -> None:
     async def scenario() -> None:
-        loop = asyncio.get_running_loop()
         async with Entrance(twin, LineService()) as entrance:
             with Target() as target:
                 go_on = asyncio.Event()
 
                 async def dial() -> socket.socket:
                     await go_on.wait()
-                    sock = socket.socket()
-                    sock.setblocking(False)
-                    await loop.sock_connect(sock, target.socket.getsockname())
-                    return sock
+                    return await target.dial()
 
                 entrance.dialer.names["name.test"] = dial
                 client = await entrance.connect(b"name.test 80\nearly")

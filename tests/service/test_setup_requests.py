@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from typing import Any
 
 import pytest
@@ -119,15 +118,7 @@ def test_a_name_goes_through_the_dialer(run: Any, twin: SetupTwin) -> None:
         service = LineService()
         async with Entrance(twin, service) as entrance:
             with Target() as target:
-                loop = asyncio.get_running_loop()
-
-                async def dial() -> socket.socket:
-                    sock = socket.socket()
-                    sock.setblocking(False)
-                    await loop.sock_connect(sock, target.socket.getsockname())
-                    return sock
-
-                entrance.dialer.names["name.test"] = dial
+                entrance.dialer.names["name.test"] = target.dial
                 client = await entrance.connect(b"name.test 80\nearly")
                 with await target.accept() as accepted:
                     assert await client.read(10) == b"connected\n"

@@ -89,9 +89,7 @@ def test_a_dial_that_ends_after_abort(run: Any, twin: SetupTwin) -> None:
                 dialed = asyncio.Event()
 
                 async def dial() -> socket.socket:
-                    sock = socket.socket()
-                    sock.setblocking(False)
-                    await loop.sock_connect(sock, target.socket.getsockname())
+                    sock = await target.dial()
                     dialed.set()
                     with contextlib.suppress(asyncio.CancelledError):
                         await loop.create_future()

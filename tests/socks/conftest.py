@@ -9,16 +9,8 @@ import pytest
 
 import fastsocks.socks.client
 import fastsocks.socks.server
+from socks_playbook import READERS
 from twins import IMPLEMENTATIONS, import_twin
-
-READERS = (
-    "read_choice",
-    "read_credentials",
-    "read_greeting",
-    "read_reply",
-    "read_request",
-    "read_status",
-)
 
 
 @pytest.fixture(scope="module", params=IMPLEMENTATIONS)

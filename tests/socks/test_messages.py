@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 from fastsocks.address import Address
 from fastsocks.errors import AddressError, AddressTypeError, ProtocolError, VersionError
 from fastsocks.socks import messages as builders
+from socks_playbook import READERS
 
-READERS = [
-    "read_greeting",
-    "read_choice",
-    "read_credentials",
-    "read_status",
-    "read_request",
-    "read_reply",
-]
 WEB = Address.of("example.com", 443)
 LONGEST = Address.of("a" * 255, 80)
 

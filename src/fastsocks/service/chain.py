@@ -117,8 +117,6 @@ class Chain:
         except BaseException as cause:
             if sock is not None:
                 sock.close()
-            if isinstance(cause, TimeoutError):
-                raise silent(upstream) from cause
             if isinstance(cause, FastsocksError | OSError):
                 raise upstream_error(upstream, cause) from cause
             raise
@@ -200,15 +198,12 @@ class Link:
                 return opened
 
 
-def silent(upstream: Upstream) -> UpstreamError:
-    """Make the error that an upstream took too long."""
-    error = UpstreamError(f"upstream {upstream} did not answer in time")
-    error.reply = 0x06
-    return error
-
-
 def upstream_error(upstream: Upstream, cause: Exception) -> UpstreamError:
-    """Make the error that something went wrong with an upstream."""
+    """Make the error that something went wrong with an upstream, or that it took too long."""
+    if isinstance(cause, TimeoutError):
+        error = UpstreamError(f"upstream {upstream} did not answer in time")
+        error.reply = 0x06
+        return error
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     error = UpstreamError(f"upstream {upstream}: {reason}")
     if isinstance(cause, ReplyError | DialError):

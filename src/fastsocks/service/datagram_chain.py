@@ -13,7 +13,7 @@ from fastsocks.shadowsocks import Family, packet_client
 from fastsocks.shadowsocks.layers import LayeredPackets
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
-from .chain import silent, upstream_error
+from .chain import upstream_error
 from .upstream import ShadowsocksUpstream, SocksUpstream
 from .upstream_control import UpstreamControl
 
@@ -72,8 +72,6 @@ class DatagramChain:
         except BaseException as cause:
             for sock in controls:
                 sock.close()
-            if isinstance(cause, TimeoutError):
-                raise silent(upstream) from cause
             if isinstance(cause, UpstreamError | CommandError):
                 raise
             if isinstance(cause, FastsocksError | OSError):

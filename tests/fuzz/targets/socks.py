@@ -15,6 +15,7 @@ from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
 from fastsocks.socks import SocksClient, SocksServer
 from fastsocks.socks.gssapi import ClientNegotiation, Protection, ServerNegotiation
 from fastsocks.socks.socks4 import Socks4Server
+from socks_playbook import READERS
 from toy_security import ToyContext
 from twins import IMPLEMENTATIONS, import_twin
 
@@ -26,14 +27,6 @@ _SERVERS: dict[str, Any] = {
     one: import_twin("fastsocks.socks", "_first_byte", one).FirstByteServer
     for one in IMPLEMENTATIONS
 }
-_READERS = (
-    "read_choice",
-    "read_credentials",
-    "read_greeting",
-    "read_reply",
-    "read_request",
-    "read_status",
-)
 _TARGET = Address.of("example.com", 443)
 _BOUND = Address.of("2001:db8::5", 40000)
 _LEVELS = (Protection.INTEGRITY, Protection.CONFIDENTIALITY)
@@ -49,7 +42,7 @@ def address(data: bytes) -> None:
 def messages(data: bytes) -> None:
     """One message of SOCKS5, by any reader, at an offset."""
     chosen = Input(data)
-    name = _READERS[chosen.byte() % len(_READERS)]
+    name = READERS[chosen.byte() % len(READERS)]
     start = chosen.byte() % 4
     wire = chosen.rest()
     for form in (wire, memoryview(wire)):
@@ -196,7 +189,7 @@ def _on_both(make: Callable[[str], Any], play: Callable[[Any], object]) -> None:
 def _readers_of(implementation: str) -> Iterator[None]:
     """Have both machines read by the readers of one twin."""
     modules: tuple[Any, ...] = (fastsocks.socks.server, fastsocks.socks.client)
-    places = [(module, name) for module in modules for name in _READERS if hasattr(module, name)]
+    places = [(module, name) for module in modules for name in READERS if hasattr(module, name)]
     before = [getattr(module, name) for module, name in places]
     for module, name in places:
         setattr(module, name, getattr(_MESSAGES[implementation], name))
