@@ -6,13 +6,12 @@
 # build/sanitize/reports, one file for each process that made one.
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/sanitizer_reports.sh
 python=$1
 shift
 
 "$python" scripts/build_variant.py sanitize
-reports=$PWD/build/sanitize/reports
-rm -rf "$reports"
-mkdir -p "$reports"
+fresh_reports sanitize
 
 compiler=${CC:-gcc}
 case $($compiler --version) in
@@ -42,10 +41,4 @@ LD_PRELOAD=$runtime PYTHONMALLOC=malloc \
   setarch "$(uname -m)" --addr-no-randomize "$python" -m pytest \
   --benchmark-disable --timeout 600 "$@" || status=$?
 
-for report in "$reports"/*; do
-  [ -f "$report" ] || continue
-  echo "sanitize.sh: $report" >&2
-  cat "$report" >&2
-  status=1
-done
-exit "$status"
+end_with_reports "$status"

@@ -8,15 +8,14 @@
 # suppressions of its own: TSAN_OPTIONS=suppressions=Tools/tsan/... of its sources.
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/sanitizer_reports.sh
 [ $# -ge 2 ] || { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 2; }
 python=$1
 sanitized=$2
 seconds=${3:-60}
 
 CC=${CC:-clang} "$python" scripts/build_variant.py threads
-reports=$PWD/build/threads/reports
-rm -rf "$reports"
-mkdir -p "$reports"
+fresh_reports threads
 packages=$("$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 
 # Without setarch a process may get addresses at random that ThreadSanitizer needs for itself.
@@ -25,10 +24,4 @@ PYTHON_GIL=0 FASTSOCKS_IMPL=cython PYTHONPATH=build/threads/src:$packages \
   TSAN_OPTIONS="${TSAN_OPTIONS:-}:log_path=$reports/report" \
   setarch "$(uname -m)" --addr-no-randomize "$sanitized" tests/thread_racer.py "$seconds" || status=$?
 
-for report in "$reports"/*; do
-  [ -f "$report" ] || continue
-  echo "sanitize_threads.sh: $report" >&2
-  cat "$report" >&2
-  status=1
-done
-exit "$status"
+end_with_reports "$status"
