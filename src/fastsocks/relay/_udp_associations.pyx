@@ -405,7 +405,7 @@ cdef class Association(AssociationBase):
     cdef int backward(
         self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1:
-        """Send a target's payload to the client; SOCKS_HEADER bytes are free before `address`."""
+        """Send a target's payload to the client; SLOT_HEADROOM bytes are free before `payload`."""
         cdef EngineBase engine = self.engine
         cdef Packet packet
         cdef uint8_t* out

@@ -226,7 +226,7 @@ cdef class AssociationBase:
     cdef int backward(
         self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1:
-        """Send a target's payload to the client; SOCKS_HEADER bytes are free before `address`."""
+        """Send a target's payload to the client; SLOT_HEADROOM bytes are free before `payload`."""
         raise NotImplementedError
 
 
@@ -362,13 +362,13 @@ cdef class TunnelPort(Port):
         cdef Py_ssize_t opened
         if size == 0:
             return engine.drop("truncated")
-        # RSV and FRAG go in front of the address.
-        out = engine.room(size + SOCKS_HEADER)
+        # The answer's headers go in front of it; what is queued lies before that.
+        out = engine.room(SLOT_HEADROOM + size) + SLOT_HEADROOM
         packet.now = engine.time
-        opened = self.packets.open_into(data, size, out + SOCKS_HEADER, &packet)
+        opened = self.packets.open_into(data, size, out, &packet)
         if opened < 0:
             return engine.drop_fault(opened)
-        engine.commit(size + SOCKS_HEADER)
+        engine.commit(SLOT_HEADROOM + size)
         return self.association.backward(
             <uint8_t*>packet.address, packet.address_size, packet.payload, opened
         )
