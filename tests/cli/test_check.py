@@ -53,14 +53,14 @@ def rows(output: str) -> dict[str, tuple[str, str]]:
 
 
 def test_every_value_has_its_source(file: Path) -> None:
-    done = run("check", "-c", str(file), "--grace", "3", FASTSOCKS_MAX_DRAINS="7")
+    done = run("check", "-c", str(file), "--grace", "3", FASTSOCKS_MAX_HANDSHAKES_PER_CLIENT="7")
     assert (done.returncode, done.stderr) == (0, "")
     found = rows(done.stdout)
     assert found["server"] == ("192.0.2.1, ::1", f"{file}: server")
     assert found["server_port"] == ("9000", f"{file}: server_port")
     assert found["timeout"] == ("20", f"{file}: timeout")
     assert found["grace"] == ("3", "--grace")
-    assert found["max_drains"] == ("7", "FASTSOCKS_MAX_DRAINS")
+    assert found["max_handshakes_per_client"] == ("7", "FASTSOCKS_MAX_HANDSHAKES_PER_CLIENT")
     assert found["max_handshakes"] == ("4096", "default")
     assert found["password"] == ("hidden", f"{file}: password")
     assert found["users"] == ("'alice'", f"{file}: users")

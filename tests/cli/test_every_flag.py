@@ -72,8 +72,6 @@ ROWS = (
     Row(ALL, "--max-connections-per-client", "7", "max_connections_per_client", 7),
     Row(ALL, "--max-handshakes", "7", "max_handshakes", 7),
     Row(ALL, "--max-handshakes-per-client", "7", "max_handshakes_per_client", 7),
-    Row(ALL, "--max-drains", "7", "max_drains", 7),
-    Row(ALL, "--max-drains-per-client", "7", "max_drains_per_client", 7),
     Row(ALL, "--max-lookups-per-client", "7", "max_lookups_per_client", 7),
     Row(ALL, "--rule", "deny", "rules", read_rules(["deny"])),
     Row(ALL, "--acl", "ACL", "rules", (_ACL_RULE,)),
@@ -128,6 +126,8 @@ ELSEWHERE = {
     "-l": "test_the_server_ignores_the_port_of_local",
     "--local-port": "test_the_server_ignores_the_port_of_local",
     "url": "test_a_url",
+    "--max-drains": "test_a_flag_without_effect_says_what_to_set",
+    "--max-drains-per-client": "test_a_flag_without_effect_says_what_to_set",
 }
 
 #: The options of ss-server and ss-local 3.3.5, by their manual pages and getopt tables.
@@ -205,6 +205,16 @@ def test_what_it_does(monkeypatch: pytest.MonkeyPatch, service: str, row: Row) -
     if row.option == "outbound_addresses" or row.flag not in {"-v", "--verbose"}:
         assert sources_of(given)[row.option].startswith("--")
     assert given.configuration.warnings == ()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("cap", ["", "_per_client"])
+def test_a_flag_without_effect_says_what_to_set(service: str, cap: str) -> None:
+    flag = f"--max-drains{cap.replace('_', '-')}"
+    (warning,) = read(service, f"{BASE[service]} {flag} 7").configuration.warnings
+    assert warning.startswith(f"{flag}: without effect")
+    assert f" max_handshakes{cap} " in warning
+    assert read(service, f"{BASE[service]} {flag} 0").configuration.warnings == ()
 
 
 def test_where_accesses_are_logged() -> None:

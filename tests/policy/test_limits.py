@@ -24,8 +24,10 @@ def admit(limits: ClientLimits, host: str) -> Admission:
 def test_no_caps(limits_class: Any) -> None:
     limits = limits_class()
     admissions = [admit(limits, ONE) for _ in range(100)]
-    assert all(admission.drain() for admission in admissions)
-    assert (limits.connections, limits.handshakes, limits.draining) == (100, 0, 100)
+    assert (limits.connections, limits.handshakes) == (100, 100)
+    for admission in admissions:
+        admission.established()
+    assert (limits.connections, limits.handshakes) == (100, 0)
     assert not limits.hits
 
 
@@ -56,35 +58,13 @@ def test_one_too_many_is_not_admitted(
     admit(limits, hosts[2])
 
 
-@pytest.mark.parametrize(
-    ("caps", "hosts", "cap"),
-    [
-        ({"max_drains": 1}, (ONE, TWO), Cap.DRAINS),
-        ({"max_drains_per_client": 1}, (ONE, ONE), Cap.DRAINS_PER_CLIENT),
-    ],
-)
-def test_one_too_many_does_not_drain(
-    limits_class: Any, caps: dict[str, Any], hosts: tuple[str, str], cap: Cap
-) -> None:
-    limits = limits_class(**caps)
-    first, second = (admit(limits, host) for host in hosts)
-    assert first.drain()
-    assert first.drain()  # it does already
-    assert limits.draining == 1
-    assert not second.drain()
-    assert limits.hits == {cap: 1}
-    first.leave()
-    assert second.drain()
-
-
 def test_leaving_gives_back_once(limits_class: Any) -> None:
     limits = limits_class(max_connections=2)
     stays, goes = admit(limits, ONE), admit(limits, ONE)
     for _ in range(3):
         goes.leave()
         goes.established()
-        assert not goes.drain()
-    assert (limits.connections, limits.handshakes, limits.draining) == (1, 1, 0)
+    assert (limits.connections, limits.handshakes) == (1, 1)
     stays.leave()
     assert limits.clients == 0
 
@@ -120,13 +100,13 @@ def test_what_is_one_client(limits_class: Any, host: str, client: str) -> None:
     assert admit(limits_class(), host).client == client
 
 
-STATES = ("handshake", "established", "draining")
+STATES = ("handshake", "established")
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["admit", "established", "drain", "leave"]),
+            st.sampled_from(["admit", "established", "leave"]),
             st.integers(0, 9),
             st.sampled_from([ONE, TWO, "2001:db8::1", "2001:db8::2"]),
         ),
@@ -139,8 +119,6 @@ def test_counts_are_those_of_a_model(limits_class: Any, steps: list[tuple[str, i
         max_connections_per_client=4,
         max_handshakes=4,
         max_handshakes_per_client=3,
-        max_drains=3,
-        max_drains_per_client=2,
     )
     # Admission, client, state; a list because those who left stay to be used again.
     model: list[tuple[Admission, str, str]] = []
@@ -168,17 +146,10 @@ def test_counts_are_those_of_a_model(limits_class: Any, steps: list[tuple[str, i
             if step == "established":
                 admission.established()
                 state = "established" if state == "handshake" else state
-            elif step == "leave":
+            else:
                 admission.leave()
                 state = "gone"
-            else:
-                may = state == "draining" or (
-                    state in STATES and count("draining") < 3 and count("draining", client) < 2
-                )
-                assert admission.drain() == may
-                state = "draining" if may else state
             model[index] = (admission, client, state)
         assert limits.connections == sum(count(state) for state in STATES)
         assert limits.handshakes == count("handshake")
-        assert limits.draining == count("draining")
         assert limits.clients == len({owner for _, owner, state in model if state in STATES})

@@ -206,7 +206,6 @@ LIMITS = {
     "max_connections": 3,
     "max_connections_per_client": 2,
     "max_handshakes": 2,
-    "max_drains": 1,
     "max_lookups_per_client": 1,
 }
 

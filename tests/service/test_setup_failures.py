@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from typing import Any
 
@@ -15,8 +16,17 @@ from fastsocks.errors import (
     ResetError,
     TruncatedError,
 )
+from fastsocks.policy import ClientLimits
 from relay_ends import End
-from setup_ends import BAD_LINE, Entrance, LineService, SetupTwin, Target, only_report, spying_codec
+from setup_ends import (
+    BAD_LINE,
+    Entrance,
+    LineService,
+    SetupTwin,
+    Target,
+    only_report,
+    spying_codec,
+)
 from twins import import_twin
 
 #: Seconds. The limits under test, which a busy machine must not reach early.
@@ -113,6 +123,37 @@ def test_each_silent_deadline_is_drawn_by_itself(
             with pytest.raises(BlockingIOError):
                 late.socket.recv(1)
             assert entrance.acceptor.active == 1
+
+    run(scenario())
+
+
+def test_a_full_cap_does_not_tell_when_a_handshake_fails(run: Any, twin: SetupTwin) -> None:
+    """What has failed counts as what has not, and a new connection is closed whatever it says."""
+
+    async def scenario() -> None:
+        service = LineService(silent=True)
+        service.limits = ClientLimits(max_handshakes_per_client=3)
+        async with Entrance(twin, service) as entrance:
+            admitted = [await entrance.connect(said) for said in (BAD_LINE, b"", b"half")]
+            for _ in admitted:
+                await service.inbounds.get()
+            for said in (b"", b"h", BAD_LINE):
+                refused = await entrance.connect()
+                with contextlib.suppress(ConnectionError):
+                    await refused.send(said)
+                await refused.end_error()
+            # One more of the three fails only now.
+            await admitted[1].send(BAD_LINE)
+            assert [(await service.reports.get()).error.status for _ in range(2)] == 2 * ["header"]
+            assert entrance.acceptor.failures["limit"] == 3
+            for client in admitted:
+                with pytest.raises(BlockingIOError):
+                    client.socket.recv(1)
+            assert service.limits.handshakes == 3
+            admitted[0].finish()
+            assert await admitted[0].read_to_end() == b""
+            await entrance.connect(BAD_LINE)
+            assert (await service.reports.get()).error.status == "header"
 
     run(scenario())
 

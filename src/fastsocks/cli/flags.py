@@ -153,15 +153,13 @@ common = _all(
     ),
     _count(
         "--max-handshakes",
-        "Most connections at a time that have not said yet what they want.  [default: 4096]",
+        "Most connections at a time that have not said yet what they want, or were wrong and are "
+        "kept open in silence, so that probers learn nothing.  [default: 4096]",
     ),
     _count("--max-handshakes-per-client", "The same of one client.  [default: 1024]"),
-    _count(
-        "--max-drains",
-        "Most connections at a time that are kept open in silence after a wrong handshake, so "
-        "that probers learn nothing.  [default: 4096]",
-    ),
-    _count("--max-drains-per-client", "The same of one client.  [default: 64]"),
+    # Of former releases, without effect.
+    click.option("--max-drains", type=int, hidden=True),
+    click.option("--max-drains-per-client", type=int, hidden=True),
     _count(
         "--max-lookups-per-client", "Most names looked up at a time for one client.  [default: 8]"
     ),

@@ -34,8 +34,6 @@ SECTIONS = {
         "max_connections_per_client",
         "max_handshakes",
         "max_handshakes_per_client",
-        "max_drains",
-        "max_drains_per_client",
         "max_lookups_per_client",
     ),
     "Process": ("workers", "reuse_port", "user", "nofile", "grace"),

@@ -10,6 +10,12 @@ from .keys import KEYS, Place, Side
 from .rules import Rule, placed
 from .settings import Layer, Setting
 
+#: Options of former releases that have no effect any more, and what there is instead.
+_WITHOUT_EFFECT = {
+    "max_drains": "max_handshakes",
+    "max_drains_per_client": "max_handshakes_per_client",
+}
+
 
 def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[str, Setting]:
     """Return the settings of a service's options, by the name of the option.
@@ -29,6 +35,11 @@ def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[
             value = value.names[0]
         elif option in {"outbound_addresses", "ipv6_only", "rules"}:
             continue
+        elif option in _WITHOUT_EFFECT and value:
+            warnings.append(
+                f"{setting.source}: without effect: a failed handshake counts for "
+                f"{_WITHOUT_EFFECT[option]} until it is closed; set that, and remove this"
+            )
         settings[option] = Setting(value, setting.source)
     outbound = _outbound(chosen, warnings) if side is Side.SERVER else None
     if outbound:

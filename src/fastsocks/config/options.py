@@ -92,15 +92,15 @@ class Options:
     max_connections: int = 0
     #: Most connections at a time from one client's address; 0 is no limit of its own.
     max_connections_per_client: int = 4096
-    #: Most connections at a time whose handshake is not finished; 0 is no limit of its own.
+    #: Most connections at a time whose handshake is not finished, or has failed and is drained; 0
+    #: is no limit of its own.
     max_handshakes: int = 4096
     #: The same of one client's address; 0 is no limit of its own.
     max_handshakes_per_client: int = 1024
-    #: Most connections that are drained at a time after a failed handshake; further ones are
-    #: closed at once. 0 is no limit of its own.
-    max_drains: int = 4096
-    #: The same of one client's address; 0 is no limit of its own.
-    max_drains_per_client: int = 64
+    #: Without effect any more: a failed handshake counts for `max_handshakes` until it is closed.
+    max_drains: int = 0
+    #: Without effect any more, like it; see `max_handshakes_per_client`.
+    max_drains_per_client: int = 0
     #: Most names that are looked up at a time for one client's address; further ones wait for
     #: their turn. 0 is no limit of its own.
     max_lookups_per_client: int = 8

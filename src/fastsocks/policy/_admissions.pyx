@@ -1,17 +1,15 @@
 """Counting connections as they come and go, in Cython; the twin of ``_admissions_py.py``."""
 
-from fastsocks.policy.client_counts import CONNECTIONS, DRAINING, HANDSHAKES
+from fastsocks.policy.client_counts import CONNECTIONS, HANDSHAKES
 
 cdef enum State:
     IN_HANDSHAKE
     ESTABLISHED
-    IN_DRAIN
     GONE
 
 NOWHERE = (0, 0)
 
 cdef object _CONNECTIONS = CONNECTIONS
-cdef object _DRAINING = DRAINING
 cdef object _HANDSHAKES = HANDSHAKES
 
 
@@ -22,7 +20,6 @@ cdef class Client:
     cdef readonly object places
     cdef readonly Py_ssize_t connections
     cdef readonly Py_ssize_t handshakes
-    cdef readonly Py_ssize_t draining
 
     def __init__(self, str name not None, places=NOWHERE):
         self.name = name
@@ -34,7 +31,6 @@ cdef class Admissions:
 
     cdef readonly Py_ssize_t connections
     cdef readonly Py_ssize_t handshakes
-    cdef readonly Py_ssize_t draining
     cdef readonly dict known
     cdef readonly object counts
     cdef Py_ssize_t _cap
@@ -88,10 +84,6 @@ cdef class Admissions:
             admission._count(_HANDSHAKES, 1)
         return admission
 
-    def may_drain(self, client):
-        """Say whether one more failed connection of `client` may be drained."""
-        return True
-
 
 cdef class Admission:
     """What one connection takes up; see the twin."""
@@ -111,20 +103,6 @@ cdef class Admission:
             self._end_handshake()
             self._state = State.ESTABLISHED
 
-    def drain(self):
-        """Ask to keep a connection open that has failed; see the twin."""
-        if self._state == State.IN_DRAIN:
-            return True
-        if self._state == State.GONE or not self._admissions.may_drain(self._client):
-            return False
-        if self._state == State.IN_HANDSHAKE:
-            self._end_handshake()
-        self._state = State.IN_DRAIN
-        self._admissions.draining += 1
-        self._client.draining += 1
-        self._count(_DRAINING, 1)
-        return True
-
     def leave(self):
         """Give back all that the connection takes up, once; it is closed."""
         cdef State state = self._state
@@ -135,10 +113,6 @@ cdef class Admission:
         self._state = State.GONE
         if state == State.IN_HANDSHAKE:
             self._end_handshake()
-        elif state == State.IN_DRAIN:
-            admissions.draining -= 1
-            client.draining -= 1
-            self._count(_DRAINING, -1)
         admissions.connections -= 1
         client.connections -= 1
         self._count(_CONNECTIONS, -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .client_counts import CONNECTIONS, DRAINING, HANDSHAKES
+from .client_counts import CONNECTIONS, HANDSHAKES
 
 if TYPE_CHECKING:
     from .client_counts import ClientCounts, Places
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 #: States of an admission; plain integers because they are compared for every connection.
 _HANDSHAKE: Final = 0
 _ESTABLISHED: Final = 1
-_DRAINING: Final = 2
-_GONE: Final = 3
+_GONE: Final = 2
 
 #: Of clients that are counted in one process only.
 NOWHERE: Final = (0, 0)
@@ -26,14 +25,13 @@ class Client:
     :param places: where it stands in the counts of all processes.
     """
 
-    __slots__ = ("connections", "draining", "handshakes", "name", "places")
+    __slots__ = ("connections", "handshakes", "name", "places")
 
     def __init__(self, name: str, places: Places = NOWHERE) -> None:
         self.name = name
         self.places = places
         self.connections = 0
         self.handshakes = 0
-        self.draining = 0
 
 
 class Admissions:
@@ -50,7 +48,6 @@ class Admissions:
         #: What there is now, in this process.
         self.connections = 0
         self.handshakes = 0
-        self.draining = 0
         #: By name, those that have a connection.
         self.known: dict[str, Client] = {}
         self.counts = counts
@@ -91,10 +88,6 @@ class Admissions:
             self.counts.add(client.places, HANDSHAKES, 1)
         return Admission(self, client)
 
-    def may_drain(self, client: Client) -> bool:
-        """Say whether one more failed connection of `client` may be drained."""
-        return True
-
 
 class Admission:
     """What one connection takes up; made by :meth:`Admissions.take_in`."""
@@ -117,23 +110,6 @@ class Admission:
             self._end_handshake()
             self._state = _ESTABLISHED
 
-    def drain(self) -> bool:
-        """Ask to keep a connection open that has failed, to read and forget what it sends.
-
-        :return: False if it must be closed at once; :meth:`leave` then follows as ever.
-        """
-        if self._state == _DRAINING:
-            return True
-        if self._state == _GONE or not self._admissions.may_drain(self._client):
-            return False
-        if self._state == _HANDSHAKE:
-            self._end_handshake()
-        self._state = _DRAINING
-        self._admissions.draining += 1
-        self._client.draining += 1
-        self._count(DRAINING, 1)
-        return True
-
     def leave(self) -> None:
         """Give back all that the connection takes up, once; it is closed."""
         state = self._state
@@ -143,10 +119,6 @@ class Admission:
         admissions, client = self._admissions, self._client
         if state == _HANDSHAKE:
             self._end_handshake()
-        elif state == _DRAINING:
-            admissions.draining -= 1
-            client.draining -= 1
-            self._count(DRAINING, -1)
         admissions.connections -= 1
         client.connections -= 1
         self._count(CONNECTIONS, -1)

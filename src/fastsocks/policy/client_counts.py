@@ -35,8 +35,7 @@ Places: TypeAlias = tuple[int, int]
 #: What is counted; plain integers because they are used for every connection.
 CONNECTIONS: Final = 0
 HANDSHAKES: Final = 1
-DRAINING: Final = 2
-_KINDS: Final = 3
+_KINDS: Final = 2
 
 #: Clients whose places are remembered, since finding them takes a while.
 _REMEMBERED = 4096
@@ -45,7 +44,7 @@ _REMEMBERED = 4096
 class ClientCounts:
     """Connections by process and client; see the module.
 
-    Memory: 384 KB for each process, page by page as it is written to.
+    Memory: 256 KB for each process, page by page as it is written to.
 
     :param workers: how many processes there are, 1 or more.
     :param memory: as many bytes as :meth:`memory_size` says, zeros or what others have counted

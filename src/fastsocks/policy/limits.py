@@ -5,13 +5,14 @@ connection takes up is held by its :class:`Admission`, which gives back on :meth
 exactly what it still holds, however often that is called; so counts cannot drift.
 
     admit ──► HANDSHAKE ──established──► ESTABLISHED
-                 │ │                        │ │
-                 │ └────────drain───────────┼─┴──► DRAINING
-                 │                          │          │
-                 └───────────leave──────────┴──leave───┴──► GONE
+                  │                           │
+                  └──────────leave────────────┴──► GONE
 
-HANDSHAKE counts as a connection and as a handshake, ESTABLISHED as a connection, DRAINING as a
-connection and as a draining one, GONE as nothing.
+HANDSHAKE counts as a connection and as a handshake, ESTABLISHED as a connection, GONE as nothing.
+
+All caps act at :meth:`Admissions.admit`, when nothing is received yet. A handshake that fails
+counts as one until its connection is closed, however long it is drained: with a cap of its own on
+those, a prober who fills it could tell by what is closed early at which byte a handshake fails.
 
 Several processes count together where they are given memory for it.
 """
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.implementation import IMPLEMENTATION
 
-from .client_counts import CONNECTIONS, DRAINING, HANDSHAKES
+from .client_counts import CONNECTIONS, HANDSHAKES
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._admissions_py import Admission, Admissions, Client
@@ -49,8 +50,6 @@ class Cap(Enum):
     CONNECTIONS_PER_CLIENT = "max_connections_per_client"
     HANDSHAKES = "max_handshakes"
     HANDSHAKES_PER_CLIENT = "max_handshakes_per_client"
-    DRAINS = "max_drains"
-    DRAINS_PER_CLIENT = "max_drains_per_client"
     #: Kept by :class:`fastsocks.net.Resolver`, where a look-up too many waits.
     LOOKUPS_PER_CLIENT = "max_lookups_per_client"
 
@@ -95,8 +94,6 @@ class ClientLimits(Admissions):
         max_connections_per_client: int = 0,
         max_handshakes: int = 0,
         max_handshakes_per_client: int = 0,
-        max_drains: int = 0,
-        max_drains_per_client: int = 0,
         hit: Callable[[Cap, str], None] | None = None,
         counts: ClientCounts | None = None,
         max_connections_here: int = 0,
@@ -107,8 +104,6 @@ class ClientLimits(Admissions):
         self._max_connections_per_client = max_connections_per_client or most
         self._max_handshakes = max_handshakes or most
         self._max_handshakes_per_client = max_handshakes_per_client or most
-        self._max_drains = max_drains or most
-        self._max_drains_per_client = max_drains_per_client or most
         caps = (
             min(self._max_connections, self._max_connections_here),
             self._max_connections_per_client,
@@ -166,17 +161,3 @@ class ClientLimits(Admissions):
         self.hits[cap] += 1
         if self._hit is not None:
             self._hit(cap, client)
-
-    def may_drain(self, client: Client) -> bool:
-        """Say whether one more failed connection of `client` may be drained."""
-        draining, draining_of_client = self.draining, client.draining
-        if self.counts is not None:
-            draining += self.counts.elsewhere(DRAINING)
-            draining_of_client += self.counts.elsewhere_of(client.places, DRAINING)
-        if draining >= self._max_drains:
-            self.refuse(Cap.DRAINS, client.name)
-            return False
-        if draining_of_client >= self._max_drains_per_client:
-            self.refuse(Cap.DRAINS_PER_CLIENT, client.name)
-            return False
-        return True

@@ -351,8 +351,7 @@ class Connection:
                     await self._loop.sock_sendall(self._client, reply)
                 if reply is not None:
                     self._client.shutdown(socket.SHUT_WR)
-                if self._admission.drain():
-                    await self._discard()
+                await self._discard()
         except (TimeoutError, OSError):
             return
 

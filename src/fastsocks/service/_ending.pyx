@@ -98,8 +98,6 @@ cdef class Ending:
         if self.target >= 0:
             close(self.target)
             self.target = -1
-        if not self.admission.drain():
-            return self.close()
         # Closing with bytes unread would send a reset: that would take the reply with it,
         # and tell a prober that bytes were left.
         self.state = State.DRAINING

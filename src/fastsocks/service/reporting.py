@@ -53,12 +53,10 @@ _CAPS = {
     Cap.CONNECTIONS: "{count} connections are open; further ones are closed",
     Cap.CONNECTIONS_PER_CLIENT: "{count} connections of this client are open; further ones are "
     "closed",
-    Cap.HANDSHAKES: "{count} handshakes are unfinished; further connections are closed",
-    Cap.HANDSHAKES_PER_CLIENT: "{count} handshakes of this client are unfinished; further "
-    "connections are closed",
-    Cap.DRAINS: "{count} failed connections are drained; further ones are closed at once",
-    Cap.DRAINS_PER_CLIENT: "{count} failed connections of this client are drained; further ones "
-    "are closed at once",
+    Cap.HANDSHAKES: "{count} handshakes are unfinished or have failed; further connections are "
+    "closed",
+    Cap.HANDSHAKES_PER_CLIENT: "{count} handshakes of this client are unfinished or have failed; "
+    "further connections are closed",
     Cap.LOOKUPS_PER_CLIENT: "{count} name look-ups of this client are under way; further ones wait",
 }
 
