@@ -31,7 +31,8 @@ def error_rows() -> Iterator[str]:
     yield "| status | means | reply | error |"
     yield "|---|---|---|---|"
     for kind in vars(errors).values():
-        if inspect.isclass(kind) and issubclass(kind, errors.FastsocksError):
+        public = inspect.isclass(kind) and not kind.__name__.startswith("_")
+        if public and issubclass(kind, errors.FastsocksError):
             # A ReplyError has the reply of the server that it is about.
             reply = "the server's" if kind is errors.ReplyError else f"{kind.reply:02X}"
             text = (kind.__doc__ or "").split("\n", 1)[0].replace("``", "`")

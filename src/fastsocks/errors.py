@@ -2,6 +2,10 @@
 
 Each carries a machine-readable ``status`` for logs and counters, and in
 ``reply`` the SOCKS5 reply code that tells a client of it (RFC 1928 section 6).
+
+What the network does is also what asyncio calls it, so that programs written for it need
+not know these: an :class:`OSError` with its ``errno``, a :class:`TimeoutError`, a
+:class:`socket.gaierror`, a :class:`ConnectionError`. All can be pickled.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import Any
 
 
 class FastsocksError(Exception):
@@ -16,6 +21,24 @@ class FastsocksError(Exception):
 
     status = "error"
     reply = 0x01
+
+
+class _NetworkError(FastsocksError, OSError):
+    """What an OSError of ours has: a text of its own, and an errno that a pickle keeps."""
+
+    #: What ``errno`` is where the cause does not tell.
+    _errno: int | None = None
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.errno = self._errno
+        self.strerror = message
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {**vars(self), "errno": self.errno}
 
 
 class ConfigError(FastsocksError, ValueError):
@@ -30,7 +53,7 @@ class MethodError(ConfigError):
     status = "method"
 
 
-class ListenError(FastsocksError, OSError):
+class ListenError(_NetworkError):
     """A listening socket cannot be had."""
 
     status = "listen"
@@ -88,16 +111,6 @@ class ContextError(AuthenticationError):
     status = "gssapi-context"
 
 
-class ReplyError(ProtocolError):
-    """A SOCKS server answered with a failure; ``reply`` holds its code."""
-
-    status = "refused-by-proxy"
-
-    def __init__(self, message: str, reply: int) -> None:
-        super().__init__(message)
-        self.reply = reply
-
-
 class ProtectionError(ProtocolError):
     """A GSSAPI message that was changed or repeated, or is not protected as it has to be."""
 
@@ -140,38 +153,73 @@ class TruncatedError(ProtocolError):
     status = "truncated"
 
 
-class HandshakeTimeoutError(ProtocolError):
+class HandshakeTimeoutError(ProtocolError, _NetworkError, TimeoutError):
     """The client did not finish its request in time."""
 
     status = "handshake-timeout"
 
 
-class DialError(FastsocksError):
+class DialError(_NetworkError):
     """The target could not be reached."""
 
     status = "dial"
 
 
-class ResolveError(DialError):
+class RefusedError(DialError, ConnectionRefusedError):
+    """The target refused the connection."""
+
+    reply = 0x05
+    _errno = errno.ECONNREFUSED
+
+
+class DialTimeoutError(DialError, TimeoutError):
+    """The target was not reached in time."""
+
+    reply = 0x06
+    _errno = errno.ETIMEDOUT
+
+
+class ResolveError(DialError, socket.gaierror):
     """The target's name has no address."""
 
     status = "resolve"
     reply = 0x04
+    _errno = socket.EAI_NONAME
 
 
-class UpstreamError(DialError):
+class UpstreamError(DialError, ConnectionError):
     """A server on the way to the target is not there, or refuses; ``reply`` says why."""
 
     status = "upstream"
+    _errno = errno.ECONNABORTED
 
 
-class ResetError(FastsocksError):
+class ReplyError(UpstreamError, ProtocolError):
+    """A SOCKS server or HTTP proxy answered with a failure; ``reply`` holds its code."""
+
+    status = "refused-by-proxy"
+
+    def __init__(self, message: str, reply: int = 0x01) -> None:
+        super().__init__(message)
+        self.reply = reply
+        self.errno = _ERRNO_OF_REPLY.get(reply, self._errno)
+
+
+class ResetError(_NetworkError, ConnectionResetError):
     """One end of a relay broke off; so the other end was reset too."""
 
     status = "reset"
+    _errno = errno.ECONNRESET
 
 
-class IdleTimeoutError(FastsocksError):
+class BrokenError(_NetworkError, ConnectionAbortedError):
+    """A connection through a server broke; ``__cause__`` says which rule the server broke."""
+
+    status = "broken"
+    _errno = errno.ECONNABORTED
+
+
+class IdleTimeoutError(_NetworkError, TimeoutError):
     """A relay that was silent for longer than its limit."""
 
     status = "idle-timeout"
@@ -198,6 +246,17 @@ _REPLY_OF_ERRNO = {
 }
 
 
+#: What a SOCKS reply says, as the kernel would have said it.
+_ERRNO_OF_REPLY = {
+    0x02: errno.EACCES,
+    0x03: errno.ENETUNREACH,
+    0x04: errno.EHOSTUNREACH,
+    0x05: errno.ECONNREFUSED,
+    0x06: errno.ETIMEDOUT,
+    0x08: errno.EAFNOSUPPORT,
+}
+
+
 def dial_error(cause: OSError | TimeoutError) -> DialError:
     """Turn the reason why a dial failed into a :class:`DialError`.
 
@@ -209,12 +268,20 @@ def dial_error(cause: OSError | TimeoutError) -> DialError:
     if isinstance(cause, socket.gaierror):
         error = ResolveError(cause.strerror or "the name does not resolve")
     elif isinstance(cause, TimeoutError) and cause.errno is None:
-        error = DialError("connect timed out")
-        error.reply = 0x06
+        error = DialTimeoutError("connect timed out")
     else:
         # asyncio puts words of its own in strerror.
-        error = DialError(os.strerror(cause.errno) if cause.errno else str(cause))
+        kind = _KIND_OF_ERRNO.get(cause.errno, DialError)
+        error = kind(os.strerror(cause.errno) if cause.errno else str(cause))
         if cause.errno is not None:
             error.reply = _REPLY_OF_ERRNO.get(cause.errno, 0x01)
+    if cause.errno is not None:
+        error.errno = cause.errno
     error.__cause__ = cause
     return error
+
+
+_KIND_OF_ERRNO: dict[int | None, type[DialError]] = {
+    errno.ECONNREFUSED: RefusedError,
+    errno.ETIMEDOUT: DialTimeoutError,
+}

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from fastsocks.address import Address
-from fastsocks.errors import DialError, PolicyError, ResetError, ResolveError
+from fastsocks.errors import (
+    DialError,
+    DialTimeoutError,
+    PolicyError,
+    RefusedError,
+    ResetError,
+    ResolveError,
+)
 from harness.listener import refusing_address, silent_address
 from relay_ends import End
 from setup_ends import Entrance, LineService, SetupTwin, Target, only_report
@@ -66,7 +73,7 @@ def test_a_refused_dial(run: Any, twin: SetupTwin, silent: bool, early: bytes, h
                 else:
                     assert await client.read_to_end() == b"failed 5\n"
                 report = await only_report(entrance, client)
-                assert type(report.error) is DialError
+                assert type(report.error) is RefusedError
                 assert report.target == Address.of(host, port)
 
     run(scenario())
@@ -85,7 +92,7 @@ def test_a_dial_timeout(run: Any, twin: SetupTwin, silent: bool, early: bytes) -
                 else:
                     assert await client.read_to_end() == b"failed 6\n"
                 report = await only_report(entrance, client)
-                assert type(report.error) is DialError
+                assert type(report.error) is DialTimeoutError
                 assert str(report.error) == "connect timed out"
 
     run(scenario())

@@ -239,6 +239,8 @@ class Dialer:
                     loop=cast("asyncio.AbstractEventLoop", connect_loop),
                     socket_factory=partial(connect_loop.new_socket, self._local, fast_open),
                 )
+        except DialError:
+            raise
         except TimeoutError as timeout:
             # A connection that the kernel gave up is one too, and has an errno.
             if not attempting:

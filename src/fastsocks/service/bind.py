@@ -10,7 +10,14 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from fastsocks.address import Address
-from fastsocks.errors import DialError, ListenError, PolicyError, ResolveError, dial_error
+from fastsocks.errors import (
+    DialError,
+    DialTimeoutError,
+    ListenError,
+    PolicyError,
+    ResolveError,
+    dial_error,
+)
 from fastsocks.net import listen_for_peer, outgoing_address
 
 if TYPE_CHECKING:
@@ -57,9 +64,9 @@ class BoundListener:
             async with asyncio.timeout(self._timeout):
                 return await self._accept()
         except TimeoutError as cause:
-            error = DialError(f"the expected peer has not connected in {self._timeout:g} s")
-            error.reply = 0x06
-            raise error from cause
+            raise DialTimeoutError(
+                f"the expected peer has not connected in {self._timeout:g} s"
+            ) from cause
 
     async def _accept(self) -> tuple[socket.socket, Address]:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from fastsocks.errors import (
     DialError,
     FastsocksError,
     ProtocolError,
-    ReplyError,
     UpstreamError,
 )
 from fastsocks.request import UDP_ASSOCIATE
@@ -200,14 +200,15 @@ class Link:
 
 def upstream_error(upstream: Upstream, cause: Exception) -> UpstreamError:
     """Make the error that something went wrong with an upstream, or that it took too long."""
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, TimeoutError) and not isinstance(cause, DialError):
         error = UpstreamError(f"upstream {upstream} did not answer in time")
         error.reply = 0x06
+        error.errno = errno.ETIMEDOUT
         return error
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     error = UpstreamError(f"upstream {upstream}: {reason}")
-    if isinstance(cause, ReplyError | DialError):
-        error.reply = cause.reply
+    if isinstance(cause, DialError):
+        error.reply, error.errno = cause.reply, cause.errno
     return error
 
 

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fastsocks.errors import DialError
+from fastsocks.errors import DialError, DialTimeoutError
 from fastsocks.net import Dialer
 from fastsocks.policy.scores import Scores
 from fastsocks.shadowsocks import ClientCodec
@@ -73,7 +73,7 @@ class Servers:
                 async with asyncio.timeout(FAILOVER_WAIT):
                     sock = await dialer.dial(found.address, client)
             except TimeoutError:
-                self._failed(other, DialError("connect timed out"))
+                self._failed(other, DialTimeoutError("connect timed out"))
             except DialError as failure:
                 self._failed(other, failure)
             else:
