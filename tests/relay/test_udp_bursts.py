@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -243,6 +244,7 @@ def _far(port: int) -> Far:
     if not port:
         return Far()
     try:
-        return Far("127.0.0.53", port)
+        # Tests that run beside this one have the same port of other addresses.
+        return Far(f"127.53.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF}", port)
     except OSError as error:
         pytest.skip(f"port {port} cannot be had: {error}")
