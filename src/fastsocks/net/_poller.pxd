@@ -33,6 +33,8 @@ cdef class Poller:
     # The same for one that is watched already; what is ready now is told again.
     cdef int watch_again(self, uint64_t token, int end, int fd, uint32_t events) except -1
     cdef int unwatch(self, int fd) except -1
+    # The same for one that may not be watched at all.
+    cdef void forget(self, int fd) noexcept
     # Between the two the poller stays ready though it has no member.
     cdef int hold(self) except -1
     cdef int release(self) except -1

@@ -9,6 +9,7 @@ import os
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport errno
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastsocks.net._epoll cimport (
@@ -100,6 +101,9 @@ cdef class Poller:
     cdef int unwatch(self, int fd) except -1:
         return _checked(watch(self._epoll, EPOLL_CTL_DEL, fd, 0, 0))
 
+    cdef void forget(self, int fd) noexcept:
+        watch(self._epoll, EPOLL_CTL_DEL, fd, 0, 0)
+
     cdef int hold(self) except -1:
         if self._epoll < 0:
             self._open()
@@ -113,10 +117,15 @@ cdef class Poller:
         return 0
 
     cdef int _open(self) except -1:
-        self._epoll = epoll_create1(EPOLL_CLOEXEC)
-        if self._epoll < 0:
-            raise OSError(None, "no epoll descriptor can be had")
-        self._loop.add_reader(self._epoll, self._poll)
+        cdef int epoll = epoll_create1(EPOLL_CLOEXEC)
+        if epoll < 0:
+            raise OSError(errno, os.strerror(errno))
+        try:
+            self._loop.add_reader(epoll, self._poll)
+        except BaseException:
+            close(epoll)
+            raise
+        self._epoll = epoll
         return 0
 
     cdef int _shut(self) except -1:

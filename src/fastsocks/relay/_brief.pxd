@@ -14,10 +14,10 @@ cdef class Engine(AttachingEngine):
     # Whether the loop takes descriptors without a socket object.
     cdef bint _bare
 
-    # Relays between two connected descriptors, the relay's from now on, which the poller
-    # watches for ARRIVALS under `token`: end 0 is the client, 1 the target. The token
-    # passes to the relay. `prompt`: the client's descriptor has TCP_NODELAY.
-    cdef Relay relay(
+    # Relays between two connected descriptors, which the poller watches for ARRIVALS under
+    # `token`: end 0 is the client, 1 the target. Descriptors and token are the relay's once
+    # it is returned. `prompt`: the client's descriptor has TCP_NODELAY.
+    cdef BriefRelay relay(
         self,
         uint64_t token,
         int client,
@@ -28,8 +28,6 @@ cdef class Engine(AttachingEngine):
         Codec target_codec,
         object ended,
         bint prompt,
-        bytes to_client,
-        bytes to_target,
     )
 
 
@@ -42,6 +40,8 @@ cdef class BriefRelay(Relay):
     # What carries it from when it is brief no more, if it is plain.
     cdef Splice _splice
 
+    # Gives each end what it must get before all that comes; called at most once, at the start.
+    cdef int send_first(self, bytes to_client, bytes to_target) except -1
     cdef int _ready(self, int end, unsigned int events) except -1
     cdef int _read(self, End end, unsigned int events) except -1
     cdef int _close(self, bint reset) except -1

@@ -119,24 +119,27 @@ cdef class Engine(AttachingEngine):
         try:
             self._poller.watch(token, 0, client.fileno(), ARRIVALS)
             self._poller.watch(token, 1, target.fileno(), ARRIVALS)
+            relay = self.relay(
+                token,
+                client.fileno(),
+                client.family,
+                adapted(client_codec),
+                target.fileno(),
+                target.family,
+                adapted(target_codec),
+                ended,
+                False,
+            )
         except BaseException:
+            self._poller.forget(client.fileno())
+            self._poller.forget(target.fileno())
             self._poller.remove(token)
             raise
-        return self.relay(
-            token,
-            client.detach(),
-            client.family,
-            adapted(client_codec),
-            target.detach(),
-            target.family,
-            adapted(target_codec),
-            ended,
-            False,
-            b"",
-            b"",
-        )
+        client.detach()
+        target.detach()
+        return relay
 
-    cdef Relay relay(
+    cdef BriefRelay relay(
         self,
         uint64_t token,
         int client,
@@ -147,8 +150,6 @@ cdef class Engine(AttachingEngine):
         Codec target_codec,
         object ended,
         bint prompt,
-        bytes to_client,
-        bytes to_target,
     ):
         cdef BriefRelay relay = BriefRelay.__new__(BriefRelay)
         self._begin(relay, client, client_codec, target, target_codec, ended)
@@ -158,10 +159,6 @@ cdef class Engine(AttachingEngine):
         relay._brief = True
         relay.client.prompt = prompt
         self._poller.pass_on(token, relay, _relay_ready)
-        if to_client or to_target:
-            relay.client.first = to_client
-            relay.target.first = to_target
-            relay._attach()
         return relay
 
 
@@ -176,6 +173,14 @@ cdef int _relay_ready(object owner, int end, uint32_t events) except -1:
 cdef class BriefRelay(Relay):
     """Two connected ends, without transports at first; made by :meth:`Engine.start`."""
 
+    cdef int send_first(self, bytes to_client, bytes to_target) except -1:
+        self.client.first = to_client
+        self.target.first = to_target
+        try:
+            return self._attach()
+        except OSError as error:
+            return self._fail(broken(error))
+
     cdef int _ready(self, int end, uint32_t events) except -1:
         # It may be let go of while it runs.
         cdef Splice splice = self._splice
@@ -183,6 +188,8 @@ cdef class BriefRelay(Relay):
             if splice is not None:
                 return splice.ready(end, events)
             return self._read(self.client if end == 0 else self.target, events)
+        except OSError as error:
+            self._fail(broken(error))
         except Exception as error:
             # A fault of ours must end this relay only.
             self._engine._loop.call_exception_handler(
@@ -225,16 +232,13 @@ cdef class BriefRelay(Relay):
         if client.codec is None and target.codec is None and engine._pipes is not None:
             self._splice = begin_splice(engine._pipes, engine._poller, self, self._token)
             return 0
-        self._brief = False
         engine._poller.unwatch(client.fd)
         engine._poller.unwatch(target.fd)
+        one = _take_over(client.fd, self._client_family, engine._bare)
+        other = _take_over(target.fd, self._target_family, engine._bare)
+        self._brief = False
         engine._poller.remove(self._token)
-        return AttachingEngine._attach(
-            engine,
-            self,
-            _take_over(client.fd, self._client_family, engine._bare),
-            _take_over(target.fd, self._target_family, engine._bare),
-        )
+        return AttachingEngine._attach(engine, self, one, other)
 
     cdef int _fail(self, object error) except -1:
         if not self._brief:

@@ -5,10 +5,12 @@ The twin of ``_udp_py.py``; ``_udp_associations.pyx`` says what happens to a dat
 watches one epoll descriptor for all sockets of an engine.
 """
 
+import os
 import time
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 
@@ -119,7 +121,7 @@ cdef class DatagramEngine(EngineBase):
         self.faults = {}
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll < 0:
-            raise OSError(None, "no epoll descriptor can be had")
+            raise OSError(errno, os.strerror(errno))
         loop.add_reader(self.epoll, self._poll)
 
     def __dealloc__(self):
@@ -134,8 +136,12 @@ cdef class DatagramEngine(EngineBase):
         cdef ServingPort port = ServingPort.__new__(ServingPort)
         port.packets = packets
         port.by_source = {}
-        port.everywhere = watch_arrivals(sock)
-        port.open(self, sock)
+        try:
+            port.everywhere = watch_arrivals(sock)
+            port.open(self, sock)
+        except BaseException:
+            sock.close()
+            raise
         self._serving.append(port)
 
     def associate(self, sock, client, int port, tunnel, user=None):
@@ -146,11 +152,11 @@ cdef class DatagramEngine(EngineBase):
         association.user = user
         association.client_port = facing
         facing.association = association
-        _name_of(&facing.expected, client, port)
-        facing.learned = port != 0
-        association.client = facing.expected
-        facing.open(self, sock)
         try:
+            _name_of(&facing.expected, client, port)
+            facing.learned = port != 0
+            association.client = facing.expected
+            facing.open(self, sock)
             if tunnel is not None or self.find_tunnel is not None:
                 association.tunnel = new_tunnel_port(association)
             if tunnel is not None:
@@ -158,6 +164,7 @@ cdef class DatagramEngine(EngineBase):
                 association.tunnel.lead(tunnel)
         except BaseException:
             facing.shut()
+            sock.close()
             raise
         self.admit(association)
         return association

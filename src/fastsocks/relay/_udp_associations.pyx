@@ -449,7 +449,6 @@ cdef TunnelPort new_tunnel_port(AssociationBase association):
     """Make the way of an association through servers, which it looks for when it needs it."""
     cdef TunnelPort port = TunnelPort.__new__(TunnelPort)
     port.association = association
-    port.fd = -1
     port.renewed = True
     return port
 

@@ -12,6 +12,7 @@ one queue is sent before either is used again.
    socket's turn begins with one.
 """
 
+import os
 import time
 from collections import Counter
 
@@ -150,16 +151,23 @@ cdef class EngineBase:
 cdef class Port:
     """A socket that the engine watches."""
 
+    def __cinit__(self):
+        self.fd = -1
+
     cdef int open(self, EngineBase engine, object sock) except -1:
-        self.engine = engine
-        self.sock = sock
-        self.fd = sock.fileno()
-        coalesce(self.fd)
+        """Watch a socket, this object's from then on; it stays the caller's if that fails."""
+        cdef int fd = sock.fileno()
+        cdef int result
+        coalesce(fd)
         engine.serial += 1
+        result = watch(engine.epoll, EPOLL_CTL_ADD, fd, EPOLLIN, engine.serial)
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+        self.engine = engine
         self.token = engine.serial
-        if watch(engine.epoll, EPOLL_CTL_ADD, self.fd, EPOLLIN, self.token) < 0:
-            raise OSError(None, "the descriptor cannot be watched")
         engine.ports[self.token] = self
+        self.sock = sock
+        self.fd = fd
         return 0
 
     cdef int shut(self) except -1:
@@ -251,6 +259,8 @@ cdef class TunnelPort(Port):
     cdef int lead(self, tunnel) except -1:
         """Connect to where `tunnel` says."""
         family, sockaddr = tunnel.server
+        # An open port has them.
+        self.packets = tunnel.packets
         sock = open_datagram_socket(family)
         try:
             sock.connect(sockaddr)
@@ -258,7 +268,6 @@ cdef class TunnelPort(Port):
         except BaseException:
             sock.close()
             raise
-        self.packets = tunnel.packets
         self.control = tunnel.control
         if self.control is not None:
             self.control.ended = self._lost
@@ -377,7 +386,7 @@ cdef class TunnelPort(Port):
 async def _find_tunnel(TunnelPort port):
     try:
         tunnel = await port.association.engine.find_tunnel(port.association.client_host)
-    except FastsocksError:
+    except (FastsocksError, OSError):
         port.failed()
     else:
         port.found(tunnel)

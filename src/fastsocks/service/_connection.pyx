@@ -28,6 +28,7 @@ from fastsocks.net._epoll cimport (
 )
 from fastsocks.net._sockets cimport now, receive, send
 from fastsocks.relay._adapted cimport adapted
+from fastsocks.relay._brief cimport BriefRelay
 from fastsocks.service._ending cimport READ_SIZE, AcceptorBase, Ending, State
 from fastsocks.shadowsocks._client cimport client_codec
 from fastsocks.shadowsocks._framing cimport Codec
@@ -463,6 +464,7 @@ cdef class Connection(Ending):
     cdef int hand_over(self) except -1:
         """Give both descriptors to the relay."""
         cdef AcceptorBase acceptor = self.acceptor
+        cdef BriefRelay relay
         cdef uint64_t token = self.token
         cdef int client = self.client, target = self.target
         cdef Codec client_codec = adapted(self.inbound.codec), target_codec = self.route.codec
@@ -479,11 +481,6 @@ cdef class Connection(Ending):
         to_client, self.from_target = self.from_target or b"", None
         if to_client and client_codec is not None:
             to_client = self.inbound.codec.seal(to_client)
-        self.state = State.OVER
-        acceptor.connections.pop(token, None)
-        self.token = 0
-        self.client = self.target = -1
-        self.inbound = self.request = self.route = self.task = None
         relay = acceptor.engine.relay(
             token,
             client,
@@ -494,11 +491,16 @@ cdef class Connection(Ending):
             target_codec,
             self,
             True,
-            to_client,
-            to_target,
         )
+        self.state = State.OVER
+        acceptor.connections.pop(token, None)
+        self.token = 0
+        self.client = self.target = -1
+        self.inbound = self.request = self.route = self.task = None
         if acceptor.users is not None:
             acceptor.users.begin(self.user, relay, self.early)
+        if to_client or to_target:
+            relay.send_first(to_client, to_target)
         return 0
 
     def __call__(self, relay):

@@ -131,8 +131,9 @@ cdef class Ending:
         """Go on whenever the client has sent something, until it is read."""
         if self.client_watched:
             return self.acceptor.poller.watch_again(self.token, 0, self.client, EPOLLIN)
+        self.acceptor.poller.watch(self.token, 0, self.client, EPOLLIN)
         self.client_watched = True
-        return self.acceptor.poller.watch(self.token, 0, self.client, EPOLLIN)
+        return 0
 
     cdef int close(self, bint reset=False) except -1:
         """Close what this object still owns."""

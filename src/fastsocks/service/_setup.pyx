@@ -10,7 +10,7 @@ import logging
 import os
 from collections import Counter, deque
 
-from libc.errno cimport EAGAIN, ECONNABORTED
+from libc.errno cimport EAGAIN, ECONNABORTED, EIO
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastsocks.net._epoll cimport HOST_SIZE, Peer, accept_peer, close, same_host, write_host
@@ -120,8 +120,8 @@ cdef class Acceptor(AcceptorBase):
     def listen(self, sock):
         """Accept from now on; see the twin."""
         self.poller.hold()
-        self._listening[sock.fileno()] = sock
         self.loop.add_reader(sock.fileno(), self._accept, sock.fileno())
+        self._listening[sock.fileno()] = sock
 
     def stop_listening(self):
         """Close the listening sockets; connections go on."""
@@ -161,7 +161,6 @@ cdef class Acceptor(AcceptorBase):
     def _accept(self, int listener):
         cdef Peer peer
         cdef int descriptor, i
-        cdef Connection connection
         # One where they come one by one: asking for more costs a system call each time.
         cdef int batch = self._batch
         for i in range(batch):
@@ -176,26 +175,37 @@ cdef class Acceptor(AcceptorBase):
                 self._rest(listener, -descriptor)
                 return
             self.accepted += 1
-            host = self._host_of(&peer)
+            self._take(descriptor, &peer)
+        self._full_batches += 1
+        if self._full_batches >= PATIENCE:
+            self._batch = min(2 * batch, ACCEPT_BATCH)
+
+    cdef int _take(self, int descriptor, const Peer* peer) except -1:
+        """Begin a connection, if the limits admit it; its descriptor is closed otherwise."""
+        cdef Connection connection = Connection.__new__(Connection)
+        admission = None
+        try:
+            host = self._host_of(peer)
             admission = self._admit(host)
             if admission is None:
                 close(descriptor)
                 self.failures["limit"] += 1
-                continue
-            connection = Connection.__new__(Connection)
+                return 0
             connection.acceptor = self
             connection.token = self.poller.add(connection, _connection_ready)
-            connection.client = descriptor
-            connection.client_family = peer.family
-            connection.target = -1
-            connection.peer = (host, peer.port)
-            connection.admission = admission
-            connection.since = now()
-            self.connections[connection.token] = connection
-            self.run(connection, ACCEPTED)
-        self._full_batches += 1
-        if self._full_batches >= PATIENCE:
-            self._batch = min(2 * batch, ACCEPT_BATCH)
+        except BaseException:
+            close(descriptor)
+            if admission is not None:
+                admission.leave()
+            raise
+        connection.client = descriptor
+        connection.client_family = peer.family
+        connection.target = -1
+        connection.peer = (host, peer.port)
+        connection.admission = admission
+        connection.since = now()
+        self.connections[connection.token] = connection
+        return self.run(connection, ACCEPTED)
 
     cdef object _host_of(self, const Peer* peer):
         cdef char text[HOST_SIZE]
@@ -217,8 +227,12 @@ cdef class Acceptor(AcceptorBase):
         return 0
 
     def _go_on(self, int listener):
-        if listener in self._listening:
+        if listener not in self._listening:
+            return
+        try:
             self.loop.add_reader(listener, self._accept, listener)
+        except OSError as error:
+            self._rest(listener, error.errno)
 
     cdef int run(self, Ending ending, int cause, uint32_t events=0) except -1:
         """Move a connection on; a fault of ours must end this connection only."""
@@ -238,6 +252,8 @@ cdef class Acceptor(AcceptorBase):
                 connection.resume()
             else:
                 connection.ready(cause, events)
+        except OSError as error:
+            connection.client_lost(-(error.errno or EIO))
         except Exception as error:
             self.fail(connection, error)
         if self._sweeping is None and self.connections:
