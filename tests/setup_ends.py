@@ -106,6 +106,7 @@ class LineService:
         #: What route raises.
         self.refusal: Exception | None = None
         self.straight = False
+        self.canonical_names = False
         self.short_replies = False
         self.only_server = None
         self.limits = ClientLimits()

@@ -66,6 +66,12 @@ class PolicyError(FastsocksError):
     reply = 0x02
 
 
+class HostNameError(PolicyError, ValueError):
+    """What stands in the place of a host name is none, so that nothing can be decided on it."""
+
+    status = "host-name"
+
+
 class ProtocolError(FastsocksError):
     """The peer broke the protocol."""
 

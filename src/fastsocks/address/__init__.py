@@ -8,7 +8,9 @@ from ._address import LARGEST_ADDRESS, Address
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._header_py import read_address
+    from ._host_name_py import canonical, host_name
 else:
     from ._header import read_address
+    from ._host_name import canonical, host_name
 
-__all__ = ["LARGEST_ADDRESS", "Address", "read_address"]
+__all__ = ["LARGEST_ADDRESS", "Address", "canonical", "host_name", "read_address"]

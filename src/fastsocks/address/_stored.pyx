@@ -7,9 +7,5 @@ cimport cython
 cdef class Stored:
     """The fields of an :class:`.Address`; see the twin."""
 
-    cdef readonly bytes wire
-    cdef public str _host
-    cdef public object _ip
-
     def __init__(self, bytes wire not None):
         self.wire = wire

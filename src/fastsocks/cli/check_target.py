@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from fastsocks.config.rules import COMMANDS, Action
-from fastsocks.errors import AddressError, ConfigError
+from fastsocks.errors import AddressError, ConfigError, HostNameError
 
 from .given import Given, configured
+
+_NO_RULE = "allowed: no rule holds"
 
 _FLAGS = ("--target", "--client", "--command", "--user")
 
@@ -87,45 +89,67 @@ def print_decision(service: str, given: Mapping[str, Any], asked: Asked) -> None
 
 
 def _decisions(found: Given, target: Any, asked: Asked) -> list[list[str]]:
-    from fastsocks.policy.rules import Rules
+    from fastsocks.address import canonical
 
     decisions = []
     for one in found.configuration.services:
         options = one.options
-        rules = Rules(options.rules)
-        by_name = found.service == "local" or bool(getattr(options, "upstream", ()))
-        verdict = rules.decide(
-            *(COMMANDS[asked.command], asked.client, asked.user, target), by_name=by_name
-        )
         lines = [f"{asked.command} to {target} from {asked.client}"]
         if asked.user is not None:
             lines[0] += f" by user {asked.user}"
-        if verdict.pending:
-            lines.append(
-                "to be resolved first: rules about networks decide on the address that is dialed"
-            )
-            verdict = rules.decide(
-                *(COMMANDS[asked.command], asked.client, asked.user, target), by_name=True
-            )
-            lines.append("if none of them holds:")
-        if verdict.rule is None:
-            lines.append("allowed: no rule holds")
+        guarded = _is_guarded(found, options)
+        if options.rules or guarded:
+            try:
+                named = canonical(target)
+            except HostNameError as error:
+                lines.append(f"refused: {error}")
+            else:
+                if named != target:
+                    lines.append(f"that is {named}")
+                by_name = found.service == "local" or bool(getattr(options, "upstream", ()))
+                lines += _decision(options, named, asked, by_name=by_name, guarded=guarded)
         else:
-            word = {Action.DENY: "denied", Action.ALLOW: "allowed", Action.DIRECT: "direct"}
-            lines.append(f"{word[verdict.action]}: {verdict.rule}")
-        sent_on = by_name and verdict.action is not Action.DIRECT
-        if by_name and target.ip is None and rules.wants_addresses:
-            lines.append(
-                "resolved elsewhere: the name is sent on, so that rules about networks do not "
-                "apply to it"
-                if sent_on
-                else "resolved here: rules about networks decide on the address that is dialed, too"
-            )
-        literal_or_dialed = target.ip is not None or not sent_on
-        if verdict.action is not Action.DENY and literal_or_dialed and _is_guarded(found, options):
-            lines += _guard(target)
+            lines.append(_NO_RULE)
         decisions.append(lines)
     return decisions
+
+
+def _decision(
+    options: Any, target: Any, asked: Asked, *, by_name: bool, guarded: bool
+) -> list[str]:
+    """Return the lines about a target whose name has its one form.
+
+    :param by_name: whether names are sent on.
+    """
+    from fastsocks.policy.rules import Rules
+
+    lines = []
+    rules = Rules(options.rules)
+    request = COMMANDS[asked.command], asked.client, asked.user, target
+    verdict = rules.decide(*request, by_name=by_name)
+    if verdict.pending:
+        lines.append(
+            "to be resolved first: rules about networks decide on the address that is dialed"
+        )
+        verdict = rules.decide(*request, by_name=True)
+        lines.append("if none of them holds:")
+    if verdict.rule is None:
+        lines.append(_NO_RULE)
+    else:
+        word = {Action.DENY: "denied", Action.ALLOW: "allowed", Action.DIRECT: "direct"}
+        lines.append(f"{word[verdict.action]}: {verdict.rule}")
+    sent_on = by_name and verdict.action is not Action.DIRECT
+    if by_name and target.ip is None and rules.wants_addresses:
+        lines.append(
+            "resolved elsewhere: the name is sent on, so that rules about networks do not "
+            "apply to it"
+            if sent_on
+            else "resolved here: rules about networks decide on the address that is dialed, too"
+        )
+    literal_or_dialed = target.ip is not None or not sent_on
+    if verdict.action is not Action.DENY and literal_or_dialed and guarded:
+        lines += _guard(target)
+    return lines
 
 
 def _is_guarded(found: Given, options: Any) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fastsocks.errors import ConfigError
 
-from .rules import Action, Network, Rule, normal_name, read_network
+from .rules import Action, Network, Rule, read_name, read_network
 
 #: Largest file in bytes; those of all networks of a country have far less.
 LARGEST = 8 * 1024 * 1024
@@ -172,10 +172,9 @@ def _repeats_too_much(text: str) -> bool:
 
 
 def _name(text: str) -> str:
-    name = normal_name(text)
-    if not name:
+    if not text.removesuffix("."):
         raise ConfigError("this name is empty; write ||example.com for a name and all below it")
-    return name
+    return read_name(text)
 
 
 def _rules_of_server(file: _File) -> list[Rule]:

@@ -17,7 +17,8 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
-from fastsocks.errors import ConfigError
+from fastsocks.address import host_name
+from fastsocks.errors import ConfigError, HostNameError
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -172,14 +173,17 @@ def read_network(text: str) -> Network:
     return network
 
 
-def normal_name(name: str) -> str:
-    """Return a name as rules compare it: in ASCII and lower case, without a dot at its end."""
-    name = name.removesuffix(".").lower()
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError:
-            return name
+def read_name(text: str) -> str:
+    """Read a host name into the form in which names are compared; see :func:`.address.host_name`.
+
+    :raises ConfigError: it is none.
+    """
+    try:
+        name = host_name(text)
+    except HostNameError as error:
+        raise ConfigError(f"{_shown(text)} is no name: {error}") from None
+    if name.rpartition(".")[2].isdecimal():
+        raise ConfigError(f"{_shown(text)} is the IP address {name}; write that")
     return name
 
 
@@ -238,13 +242,12 @@ def _read_targets(values: list[str]) -> Mapping[str, object]:
 
 
 def _read_name(text: str) -> str:
-    name = normal_name(text)
-    if not name or len(name) > 255 or any(char in name for char in "*/ ") or not name.isascii():
+    try:
+        return read_name(text)
+    except ConfigError as error:
         raise ConfigError(
-            f"{_shown(text)} is no name; example.com is that name and all below it, =example.com "
-            "that name only"
-        )
-    return name
+            f"{error}; example.com is that name and all below it, =example.com that name only"
+        ) from None
 
 
 def _read_ports(values: list[str]) -> Mapping[str, object]:

@@ -8,7 +8,8 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from fastsocks.errors import ResolveError, dial_error
+from fastsocks.address import host_name
+from fastsocks.errors import HostNameError, ResolveError, dial_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,12 +45,12 @@ class _Client:
 
 def _encode(host: str) -> bytes:
     try:
-        if host.isascii():
-            return host.lower().encode("ascii")
-        host.encode("utf-8")  # lone surrogates stand for bytes that are not UTF-8
-        return host.encode("idna")
-    except UnicodeError as error:
-        raise ResolveError("not a host name: its letters cannot be written in IDNA") from error
+        name = host_name(host)
+    except HostNameError as error:
+        raise ResolveError(str(error)) from error
+    # To the system's resolver a dot at the end says "no search domains".
+    final = host.endswith(".") and not name.rpartition(".")[2].isdecimal()
+    return f"{name}.".encode("ascii") if final else name.encode("ascii")
 
 
 class Resolver:
@@ -104,8 +105,8 @@ class Resolver:
     async def resolve(self, host: str, port: int, client: str = "") -> list[AddrInfo]:
         """Look up the addresses of `host`, in the order in which to try them (RFC 6724).
 
-        :param host: a name; letters beyond ASCII are encoded by IDNA, and a trailing dot
-            is kept, which the system's resolver takes for "no search domains".
+        :param host: a name, looked up in its one form (:func:`.address.host_name`); a dot
+            at its end is kept, which the system's resolver takes for "no search domains".
         :param port: goes into the addresses.
         :param client: for whom, where clients are told apart.
         :raises ResolveError: there is no such name, or no answer.

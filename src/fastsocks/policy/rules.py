@@ -12,7 +12,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastsocks.config.rules import Action, Network, Rule, normal_name
+from fastsocks.address import canonical
+from fastsocks.config.rules import Action, Network, Rule
 
 from .targets import is_public, unmapped
 
@@ -119,17 +120,19 @@ class Rules:
         :param command: RFC 1928 CMD.
         :param client: its IP address, with or without a scope.
         :param user: None where users are not told apart.
-        :param target: what was asked for.
+        :param target: what was asked for; its name is taken in its one form.
         :param resolved: where the target is a name, the address that is about to be dialed.
         :param by_name: somebody else resolves the target's name, so that it alone counts.
+        :raises HostNameError: the target is neither an IP address nor a host name.
         """
+        target = canonical(target)
         number = number_of(client)
         port = target.port
         host = target.host if target.ip is None else str(target.ip)
         numbers: list[int] = list(self._others)
         name = None
         if target.ip is None:
-            name = normal_name(host)
+            name = host
             numbers += self._of_name(name)
             host = resolved or ""
         if host:

@@ -104,6 +104,7 @@ cdef class DatagramEngine(EngineBase):
         self.resolver = resolver
         self.permit = permit
         self.judge = judge
+        self.decides = permit is not None or judge is not None
         self.find_tunnel = find_tunnel
         self._timeout = timeout
         self._interval = min(SWEEP_INTERVAL, timeout / 4)

@@ -58,6 +58,7 @@ cdef class Association(AssociationBase):
     cdef int forward(
         self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1
+    cdef bytes canonical(self, const uint8_t* wire, Py_ssize_t wire_size)
     cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1
     cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1
     cdef OutgoingPort open_outgoing(self, int family)

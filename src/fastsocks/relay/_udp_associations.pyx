@@ -12,6 +12,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcmp, memcpy, memset
 
 from fastsocks.address._header cimport header_size, take_address
+from fastsocks.address._host_name cimport canonical, is_plain
 from fastsocks.address._reader cimport Reader, reader_over
 from fastsocks.net._datagrams cimport (
     Name,
@@ -39,11 +40,13 @@ from fastsocks.relay._udp_ports cimport (
 from fastsocks.shadowsocks._packets cimport Packet, PacketSession, packet_of
 
 from fastsocks.address import Address
-from fastsocks.errors import FastsocksError, ProtocolError
+from fastsocks.errors import FastsocksError, HostNameError, ProtocolError
 from fastsocks.net import open_datagram_socket
 from fastsocks.socks.datagrams import Reassembler
 
 cdef enum:
+    # ATYP.
+    NAME = 3
     # What sealing may add: the longest header of SIP022, its padding, and a tag.
     SEALING_ROOM = 2048
     # Targets that an engine remembers as allowed.
@@ -240,9 +243,16 @@ cdef class Association(AssociationBase):
     cdef int forward(
         self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1:
-        """Send the client's payload on; it lies right behind its address."""
+        """Send the client's payload on."""
         cdef int way
+        cdef bytes canonical
         self.engine.touch(self)
+        if address[0] == NAME and self.engine.decides and not is_plain(address + 2, address[1]):
+            canonical = self.canonical(address, address_size)
+            if canonical is None:
+                return self.engine.drop("host-name")
+            address = <const uint8_t*>PyBytes_AS_STRING(canonical)
+            address_size = len(canonical)
         if self.tunnel is not None:
             way = self.way_to(address, address_size)
             if way == FORBIDDEN:
@@ -255,6 +265,14 @@ cdef class Association(AssociationBase):
         ) and not self.find_target(address, address_size, payload, size):
             return 0
         return self.send_to_latest(payload, size)
+
+    cdef bytes canonical(self, const uint8_t* wire, Py_ssize_t wire_size):
+        """Return the one form of a target; None if its name is no host name."""
+        cdef Reader reader = reader_over(wire, wire_size)
+        try:
+            return canonical(take_address(&reader)).wire
+        except HostNameError:
+            return None
 
     cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
         """Return the Way to a target; names are resolved behind the tunnel."""

@@ -13,7 +13,8 @@ from enum import Enum
 from time import monotonic, time
 from typing import TYPE_CHECKING, cast
 
-from ..errors import PolicyError, ProtocolError
+from ..address import canonical
+from ..errors import HostNameError, PolicyError, ProtocolError
 from ..socks.datagrams import Reassembler, build_datagram
 from ._udp_ports_py import ListeningPort, Port, Targets
 from ._udp_tunnel_py import TunnelSide
@@ -92,6 +93,12 @@ class Association:
     def forward(self, address: Address, payload: bytes) -> None:
         """Carry the client's payload to `address`."""
         self.engine.touch(self)
+        if self.engine.decides:
+            try:
+                address = canonical(address)
+            except HostNameError as error:
+                self.engine.drop(error.status)
+                return
         way = Way.DIRECT if self.tunnel is None else self.way_to(address)
         if way is Way.DIRECT or self.tunnel is None:
             self._direct.send(address, payload)

@@ -37,6 +37,8 @@ cdef class EngineBase:
     cdef object resolver
     cdef object permit
     cdef object judge
+    # Whether anybody decides on targets, so that their names need to have one form.
+    cdef bint decides
     # Whether every association has a way through servers, and how that is found.
     cdef object find_tunnel
     cdef set tasks

@@ -65,10 +65,11 @@ class DatagramEngine:
 
     Reasons in :attr:`DatagramCounters.dropped`, beside the ``status`` of what opening a packet
     raises: ``foreign-source`` (not from the client of the association), ``bad-address``,
-    ``fragment`` (of a set that stays incomplete), ``not-allowed``, ``resolve``, ``waiting`` (too
-    many wait for a name, or for a tunnel), ``upstream`` (no tunnel is to be had), ``oversize``,
-    ``no-client`` (nobody to answer to yet), ``not-sent`` (the kernel took it not: full buffers, no
-    route, no socket to be had), ``closed``.
+    ``fragment`` (of a set that stays incomplete), ``host-name`` (no host name, where that is to be
+    decided on), ``not-allowed``, ``resolve``, ``waiting`` (too many wait for a name, or for a
+    tunnel), ``upstream`` (no tunnel is to be had), ``oversize``, ``no-client`` (nobody to answer to
+    yet), ``not-sent`` (the kernel took it not: full buffers, no route, no socket to be had),
+    ``closed``.
 
     :param loop: the running event loop.
     :param resolver: for names; IP addresses never reach it.
@@ -115,6 +116,8 @@ class DatagramEngine:
         self.resolver = resolver
         self.permit = permit
         self.judge = judge
+        #: Whether anybody decides on targets, so that their names need to have one form.
+        self.decides = permit is not None or judge is not None
         self.find_tunnel = find_tunnel
         self.timeout = timeout
         self.tasks: set[asyncio.Task[Any]] = set()

@@ -20,6 +20,7 @@ cdef class Connection(Ending):
     cdef int expire(self) except -1
     cdef int read_handshake(self) except -1
     cdef int received(self, object request) except -1
+    cdef int name_target(self) except -1
     cdef int await_pending(self, object pending) except -1
     cdef int resume(self) except -1
     cdef int dial(self) except -1

@@ -13,6 +13,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EAGAIN, EINPROGRESS
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from fastsocks.address._host_name cimport canonical
 from fastsocks.net._epoll cimport (
     AF_INET,
     AF_INET6,
@@ -37,6 +38,7 @@ from fastsocks.address import Address
 from fastsocks.errors import (
     FastsocksError,
     HandshakeTimeoutError,
+    HostNameError,
     ProtocolError,
     ResetError,
     TruncatedError,
@@ -154,6 +156,11 @@ cdef class Connection(Ending):
         self.address = request.address
         self.user = request.user
         self.admission.established()
+        if self.command != UDP_ASSOCIATE and self.acceptor.canonical_names:
+            try:
+                self.name_target()
+            except HostNameError as error:
+                return self.refuse(error)
         if self.command == CONNECT:
             return self.dial()
         local_host = self.local_host()
@@ -165,6 +172,14 @@ cdef class Connection(Ending):
         if self.command == UDP_ASSOCIATE:
             return self.associate(local_host)
         return self.bind(local_host)
+
+    cdef int name_target(self) except -1:
+        """Let the name that is decided on be the one that is looked up or sent on."""
+        address = canonical(self.address)
+        if address is not self.address:
+            self.address = address
+            self.request = self.request._replace(address=address)
+        return 0
 
     cdef int await_pending(self, pending) except -1:
         """Let the inbound wait for something else than its client, which is not read meanwhile."""

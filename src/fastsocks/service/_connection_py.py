@@ -13,7 +13,7 @@ import struct
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..address import Address
+from ..address import Address, canonical
 from ..errors import (
     DialError,
     FastsocksError,
@@ -95,6 +95,10 @@ class Connection:
             if request.command == UDP_ASSOCIATE:
                 await self._associate(request)
                 return False
+            if self._service.canonical_names:
+                # The name that is decided on has to be the one that is looked up or sent on.
+                request = request._replace(address=canonical(request.address))
+                self._request = request
             if request.command == BIND:
                 found = await self._bind(request)
                 if found is None:

@@ -30,6 +30,7 @@ cdef class AcceptorBase:
     # Of the dialer and the service; see there.
     cdef bint plain
     cdef bint straight
+    cdef bint canonical_names
     cdef bint short_replies
     cdef object only_server
     cdef object may_dial

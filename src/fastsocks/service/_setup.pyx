@@ -91,6 +91,7 @@ cdef class Acceptor(AcceptorBase):
         self.plain = dialer.plain
         self.may_dial = dialer.may_dial
         self.straight = service.straight
+        self.canonical_names = service.canonical_names
         self.short_replies = service.short_replies
         self.only_server = service.only_server
         self.users = service.users

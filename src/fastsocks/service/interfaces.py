@@ -228,6 +228,14 @@ class Service(Protocol):
         """
 
     @property
+    def canonical_names(self) -> bool:
+        """Whether somebody decides on targets, so that their names need to have one form.
+
+        Requests that go to :meth:`route` and :meth:`bind`, or straight to their address, are
+        given it then (:func:`fastsocks.address.canonical`), and what is no host name is refused.
+        """
+
+    @property
     def short_replies(self) -> bool:
         """Whether clients are not told IPv6 addresses that targets are reached from."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.address import Address
+from fastsocks.address import Address, canonical
 from fastsocks.config import ServerEntry
-from fastsocks.errors import AddressError, ConfigError, DialError
+from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
 from fastsocks.policy import check_request, weakness_of
 from fastsocks.relay.tunnel import Tunnel
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
@@ -102,8 +102,8 @@ class LocalService(SocksService):
 def _destination(entry: ServerEntry) -> Destination:
     key = client_key(entry.method, entry.password, entry.key)
     try:
-        address = Address.of(entry.server, entry.server_port)
-    except AddressError as error:
+        address = canonical(Address.of(entry.server, entry.server_port))
+    except (AddressError, HostNameError) as error:
         raise ConfigError(f"server: {error}") from error
     packets = None
     if key.method.family is not Family.AEAD_2022:

@@ -123,6 +123,8 @@ class ReportingService(ABC):
         #: Whether :meth:`route` has nothing to decide; see :class:`.interfaces.Service`.
         self.straight = False
         #: See there, too.
+        self.canonical_names = False
+        #: Likewise.
         self.short_replies = False
         #: Whether :meth:`finished` is to be called.
         self.access_log = options is not None and options.access_log
@@ -157,6 +159,7 @@ class ReportingService(ABC):
         by_name: bool = False,
     ) -> None:
         """Apply rules, if there are any; the parameters are those of :class:`.ruling.Ruling`."""
+        self.canonical_names = bool(rules) or guard is not None
         if rules:
             from .ruling import Ruling
 

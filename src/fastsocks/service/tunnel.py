@@ -7,8 +7,15 @@ from asyncio import sslproto
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ..address import Address
-from ..errors import DialError, ProtocolError, TruncatedError, UpstreamError
+from ..address import Address, canonical
+from ..errors import (
+    AddressError,
+    DialError,
+    HostNameError,
+    ProtocolError,
+    TruncatedError,
+    UpstreamError,
+)
 from ..net import Dialer, Resolver
 from .limits import PAYLOAD_WAIT
 from .upstream import HttpUpstream, ShadowsocksUpstream, SocksUpstream, Upstream, read_upstream
@@ -38,7 +45,8 @@ async def open_connection(
     """Open a connection to `host` through a server, as :func:`asyncio.open_connection` does.
 
     :param url: ``ss://...`` (SIP002), ``socks5://`` or ``http://[user:password@]host[:port]``.
-    :param host: the target; a name is resolved by the server.
+    :param host: the target; a name is resolved by the server, which is sent it in the form in
+        which it is looked up: lower case, ASCII (IDNA) and without a dot at its end.
     :param port: 1..65535.
     :param limit: size in bytes that the reader buffers before it stops reading.
     :param ssl: speak TLS with the target, inside the tunnel.
@@ -81,7 +89,10 @@ async def create_connection(
     """
     loop = asyncio.get_running_loop()
     upstream = read_upstream(url)
-    target = Address.of(host, port)
+    try:
+        target = canonical(Address.of(host, port))
+    except HostNameError as error:
+        raise AddressError(f"{host!r}: {error}") from error
     if not port:
         raise DialError("port 0 cannot be dialed")
     protocol = protocol_factory()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from ..address import Address
+from ..address import Address, canonical
 from ..config.url import ServerURL
-from ..errors import AddressError, ConfigError
+from ..errors import AddressError, ConfigError, HostNameError
 from ..request import CONNECT
 from ..shadowsocks import ClientCodec, client_key
 from ..socks import SocksClient
@@ -128,6 +128,6 @@ def _read_proxy(url: str, scheme: str, port: int) -> tuple[Address, bytes | None
 
 def _address(host: str, port: int) -> Address:
     try:
-        return Address.of(host, port)
-    except AddressError as error:
+        return canonical(Address.of(host, port))
+    except (AddressError, HostNameError) as error:
         raise ConfigError(f"url: {error}") from error

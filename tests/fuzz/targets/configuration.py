@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fastsocks.address import Address
+from fastsocks.address import Address, canonical
 from fastsocks.config.accounts_file import read_accounts_file
 from fastsocks.config.acl import read_acl
 from fastsocks.config.configuration import configure_local, configure_proxy, configure_server
 from fastsocks.config.document import Document, parse
 from fastsocks.config.file import _Reader
 from fastsocks.config.keys import Side
-from fastsocks.config.rules import Rule, normal_name, read_rule, read_rules
+from fastsocks.config.rules import Rule, read_rule, read_rules
 from fastsocks.config.url import ServerURL
-from fastsocks.errors import AddressError, ConfigError
+from fastsocks.errors import AddressError, ConfigError, HostNameError
 from fastsocks.policy.rules import Rules, numbers_of
 from fastsocks.policy.targets import is_public
 from fastsocks.request import CONNECT
@@ -100,8 +100,8 @@ def configuration(data: bytes) -> None:
 def _decide(text: bytes, found: object) -> None:
     """Compare what an index over rules finds for a target with what a scan finds."""
     try:
-        target = Address.of(text.decode("ascii", "replace"), 443)
-    except AddressError:
+        target = canonical(Address.of(text.decode("utf-8", "replace"), 443))
+    except (AddressError, HostNameError):
         return
     if not isinstance(found, tuple):
         return
@@ -125,7 +125,7 @@ def _is_target(one: Rule, target: Address) -> bool:
     if target.ip is not None:
         host = str(target.ip)
         return _is_among(host, one.networks) or (one.private and not is_public(host))
-    name = normal_name(target.host)
+    name = target.host
     return (
         name in one.names
         or any(f".{name}".endswith(f".{suffix}") for suffix in one.suffixes)

@@ -1,0 +1,4 @@
+cdef class Stored:
+    cdef readonly bytes wire
+    cdef public str _host
+    cdef public object _ip
