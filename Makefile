@@ -41,6 +41,7 @@ $(VENV)/installed: $(metadata) | $(python)
 
 $(VENV)/developing: $(VENV)/installed
 	$(pip) install --group dev
+	! command -v krb5-config >/dev/null || $(pip) install --group test-kerberos
 	@touch $@
 
 .PHONY: setup build openssl peers bench-peers

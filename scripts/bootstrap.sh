@@ -19,8 +19,6 @@ if [ "${FASTSOCKS_BUILD:-}" != pure ] && [ -z "${FASTSOCKS_OPENSSL_DIR:-}" ]; th
   has pkg-config || need pkg-config
   { has pkg-config && pkg-config --atleast-version=3.0 libcrypto 2>/dev/null; } || need libssl-dev
 fi
-# The tests have a Kerberos client.
-[ "$*" = demo ] || has krb5-config || need libkrb5-dev
 if ! has "$python"; then
   need python3 python3-dev python3-venv
 elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NoReturn, Self
 
 import pytest
 
@@ -166,11 +166,15 @@ def find_program(program: str) -> str:
     path = os.pathsep.join((str(peers / "bin"), os.environ.get("PATH", os.defpath), "/usr/sbin"))
     found = shutil.which(program, path=path)
     if found is None:
-        reason = f"{program} is missing; install the peers: make peers"
-        if os.environ.get("FASTSOCKS_REQUIRE_PEERS") == "1":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        missing_peer(f"{program} is missing; install the peers: make peers")
     return found
+
+
+def missing_peer(reason: str) -> NoReturn:
+    """Skip, or fail with FASTSOCKS_REQUIRE_PEERS=1; for a whole module, too."""
+    if os.environ.get("FASTSOCKS_REQUIRE_PEERS") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def peer_program(peer: PeerName, role: Literal["server", "local"]) -> str:

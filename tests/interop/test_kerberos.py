@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from harness.services import (
     Implementation,
     Service,
     find_program,
+    missing_peer,
     require_implementation,
     start_local,
     start_proxy,
@@ -29,7 +31,8 @@ from harness.targets import ServingTarget, Target
 from harness.targets import echo as echo_back
 from kerberos_client import TicketClient, first_message
 
-pytest.importorskip("gssapi")
+if importlib.util.find_spec("gssapi") is None:
+    missing_peer("gssapi is missing: apt-get install libkrb5-dev, and make setup anew")
 
 METHOD = "2022-blake3-aes-128-gcm"
 PAYLOAD = pattern(300_000)

@@ -108,7 +108,7 @@ class KerberosContext:
     def __init__(self, context: gssapi.SecurityContext) -> None:
         self._context = context
         # Otherwise an error would show only when the context is used again.
-        context.__DEFER_STEP_ERRORS__ = False  # type: ignore[attr-defined]
+        context.__DEFER_STEP_ERRORS__ = False
         self._failure = _import_gssapi().exceptions.GSSError
 
     @property
@@ -142,6 +142,7 @@ class KerberosContext:
 
         :raises ProtectionError: the context has ended, or cannot do that.
         """
+        token: bytes
         try:
             token, encrypted = self._context.wrap(bytes(message), confidential)
         except self._failure as error:
@@ -163,7 +164,8 @@ class KerberosContext:
 
     def size_limit(self, size: int, *, confidential: bool) -> int:
         """Return how many bytes a message may have whose token has at most `size` bytes."""
-        return self._context.get_wrap_size_limit(size, confidential)
+        limit: int = self._context.get_wrap_size_limit(size, confidential)
+        return limit
 
     def _check_initiator(self) -> None:
         if _import_gssapi().RequirementFlag.anonymity in self._context.actual_flags:
