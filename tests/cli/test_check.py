@@ -167,6 +167,13 @@ def test_a_host_without_a_public_address_gets_a_placeholder_and_no_qr_code() -> 
     (line,) = done.stdout.splitlines()
     assert ServerURL.parse(line).host == "ADDRESS-OF-THIS-SERVER"
     assert "10.1.2.3, is not a public one" in done.stderr
+    assert "No QR code: a phone would look for a server called ADDRESS-OF-" in done.stderr
+
+
+def test_a_url_that_no_qr_code_can_hold() -> None:
+    done = run("url", "--qr", "-m", "aes-256-gcm", "-k", "p" * 3000, "-s", "example.com")
+    assert done.returncode == 0, done.stderr
+    assert "No QR code: it holds 2953 bytes at most, and the URL has 40" in done.stdout
 
 
 def test_qr_codes_are_drawn_on_request() -> None:

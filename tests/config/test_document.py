@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import subprocess
 import sys
@@ -47,7 +49,7 @@ def test_formats(name: str, text: str) -> None:
         ("a.json", f'{{"password": "{CANARY}"\n "x": 1}}', "line 2, column 2: this is neither"),
         ("a.json", f'{{\n  "password": "{CANARY}', "line 2, column 2?[0-9]: this is neither"),
         ("a.json", f"// words\n{{password: '{CANARY}' x}}", "line 2, column 28: this is neither"),
-        ("a.json", f"[{{password: '{CANARY}'}}]", "it has to be an object"),
+        ("a.json", f"['{CANARY}']", "it has to be an object"),
         ("a.json", "1", "it has to be an object"),
         ("a.json", f'{{"password": "{CANARY}", "password": "x"}}', "'password' is there twice"),
         ("a.json", f'{{"servers": [{{"key": "{CANARY}", "key": 1}}]}}', "'key' is there twice"),
@@ -83,8 +85,45 @@ def test_the_size_is_limited(tmp_path: Path) -> None:
     file.write_bytes(content)
     read_document(file)
     file.write_bytes(content + b"\n")
-    with pytest.raises(ConfigError, match="it is larger than 131072 bytes"):
+    with pytest.raises(ConfigError, match="it is larger than 16 MiB"):
         read_document(file)
+
+
+def key(number: int) -> str:
+    return base64.b64encode(number.to_bytes(16, "big")).decode()
+
+
+@pytest.mark.parametrize("form", ["json", "json with comments", "toml"])
+def test_ten_thousand_users(tmp_path: Path, form: str) -> None:
+    users = {f"user{number}": key(number) for number in range(10_000)}
+    settings = {"server": "::", "method": "2022-blake3-aes-128-gcm", "password": key(10_000)}
+    listed = [{"name": name, "password": psk} for name, psk in users.items()]
+    text = json.dumps({**settings, "users": listed}, indent=1)
+    if form == "json with comments":
+        text = text.replace("[", "[ // those, ]\n", 1).replace("}\n ]", "}, /* the\n last */\n ]")
+    elif form == "toml":
+        text = "".join(f'{name} = "{value}"\n' for name, value in settings.items())
+        text += "".join(
+            f'[[users]]\nname = "{name}"\npassword = "{psk}"\n' for name, psk in users.items()
+        )
+    file = tmp_path / f"config.{form[:4]}"
+    file.write_text(text, "utf-8")
+    assert configure_server(file=file, environ={}).services[0].options.users == users
+
+
+def test_a_large_file_is_not_read_as_all_of_json5() -> None:
+    text = "{'_': '" + "x" * (128 * 1024) + "', a: 1}"
+    message = r"^a.json: line 1, column 2: this is not JSON .*128 KiB"
+    with pytest.raises(ConfigError, match=message):
+        parse(text.encode(), "a.json")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": [1,,]}', '{"a": "x",, }', '{"a": "//", /* }', '{"a": "\\" // }']
+)
+def test_what_is_no_json5_either(text: str) -> None:
+    with pytest.raises(ConfigError, match="neither JSON nor JSON5"):
+        parse(text.encode(), "a.json")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -124,9 +163,16 @@ def test_a_secret_that_others_can_read(
     assert [text.partition("chmod")[2] for text in warnings] == ([f" o-r {file}"] * warned)
 
 
-def test_plain_json_does_not_wait_for_the_other_reader(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"method": "aes-256-gcm", "password": "p"}',
+        '// a\n{"method": "aes-256-gcm", /* b */ "password": "//p, }",} // c',
+    ],
+)
+def test_what_is_nearly_json_does_not_wait_for_the_other_reader(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.json"
-    file.write_text('{"method": "aes-256-gcm", "password": "p"}', "utf-8")
+    file.write_text(text, "utf-8")
     code = (
         "import sys; from fastsocks.config import configure_server; "
         "configure_server(file=sys.argv[1], environ={}); sys.exit('json5' in sys.modules)"

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastsocks.config import ServerURL
+from fastsocks.config import ServerURL, configure_local
 from fastsocks.errors import ConfigError
+from fastsocks.service.upstream import read_upstream
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "uri.json").read_text("utf-8"))
 FIELDS = ("method", "password", "host", "port", "tag", "plugin", "plugin_opts")
@@ -81,6 +82,147 @@ def test_a_2022_method_is_never_written_in_base64(vector: dict[str, Any]) -> Non
 def test_forms_in_use(text: str, expected: tuple[str, str, str, int]) -> None:
     url = ServerURL.parse(text)
     assert (url.method, url.password, url.host, url.port) == expected
+
+
+def coded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+USERINFO = coded("aes-256-gcm:pw")
+WRAPPED = coded("chacha20-ietf-poly1305:a-password-that-is-long-enough-to-be-wrapped@a.example:443")
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "password", "tag"),
+    [
+        # base64 of a line, as `echo ... | base64` makes it.
+        (f"ss://{coded('aes-256-gcm:pw@192.0.2.1:8888')}", "192.0.2.1", "pw", None),
+        (f"ss://{coded('aes-256-gcm:pw@192.0.2.1:8888')}\r\n", "192.0.2.1", "pw", None),
+        (f"ss://{coded('aes-256-gcm:pw@a.example:1') + chr(10)}#t", "a.example", "pw", "t"),
+        (f"ss://{coded('aes-256-gcm:pw')}%0A@a.example:1", "a.example", "pw", None),
+        (f"ss://{USERINFO[:8]} {USERINFO[8:]}@a.example:1", "a.example", "pw", None),
+        (
+            f"ss://{WRAPPED[:76]}\n{WRAPPED[76:]}#w",
+            "a.example",
+            "a-password-that-is-long-enough-to-be-wrapped",
+            "w",
+        ),
+        (f"\ufeffss://{USERINFO}@a.example:1", "a.example", "pw", None),
+        ("ss://aes-256-gcm:pw%0A@a.example:1", "a.example", "pw", None),
+        # Outline, its prefix too.
+        (f"ss://{USERINFO}@a.example:1/?outline=1#Alias", "a.example", "pw", "Alias"),
+        (f"ss://{USERINFO}@a.example:1/?outline=1&prefix=POST%20", "a.example", "pw", None),
+        # v2rayN and Xray, where nothing but TCP and UDP is asked for.
+        (f"ss://{USERINFO}@a.example:1?type=tcp&security=none#n", "a.example", "pw", "n"),
+        (f"ss://{USERINFO}@a.example:1?type=raw&headerType=none", "a.example", "pw", None),
+        (f"ss://{USERINFO}@a.example:1?type=tcp&amp;security=none", "a.example", "pw", None),
+        # Shadowrocket.
+        (
+            f"ss://{coded('aes-256-gcm:pw@a.example:1')}?remarks=A%20B&obfs=none",
+            "a.example",
+            "pw",
+            "A B",
+        ),
+        (f"ss://{USERINFO}@a.example:1?tfo=1&uot=1#n", "a.example", "pw", "n"),
+        # Clash's converters and others.
+        (f"ss://{USERINFO}@a.example:1/?plugin=&group=Zw==#n", "a.example", "pw", "n"),
+        (f"ss://{USERINFO}@a.example:1/?plugin=none#n", "a.example", "pw", "n"),
+        (
+            f"ss://{USERINFO}@a.example:1#\N{EARTH GLOBE AMERICAS} 1",
+            "a.example",
+            "pw",
+            "\N{EARTH GLOBE AMERICAS} 1",
+        ),
+        (
+            f"ss://{USERINFO}@a.example:1#%F0%9F%87%BA%F0%9F%87%B8",
+            "a.example",
+            "pw",
+            "\U0001f1fa\U0001f1f8",
+        ),
+        (f"ss://{USERINFO}@[2001:db8::1]:1/?outline=1", "2001:db8::1", "pw", None),
+    ],
+)
+def test_what_programs_export(text: str, host: str, password: str, tag: str | None) -> None:
+    url = ServerURL.parse(text)
+    assert (url.host, url.password, url.tag, url.plugin) == (host, password, tag, None)
+    assert ServerURL.parse(url.format()) == url
+    assert url.settings()["password"] == password
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("type=ws&path=%2F&security=tls", "type=ws"),
+        ("security=tls&sni=a.example&type=tcp", "security=tls"),
+        ("security=reality&pbk=x", "security=reality"),
+        ("type=grpc&serviceName=x", "type=grpc"),
+        ("TYPE=WS", "type=WS"),
+        ("type=tcp&amp;security=tls", "security=tls"),
+        ("type=tcp&headerType=http&host=a", "headertype=http"),
+        ("network=quic", "network=quic"),
+        ("obfs=http&obfs-host=a.example", "obfs=http"),
+        ("obfs=websocket&obfsParam=a", "obfs=websocket"),
+        ("v2ray-plugin=eyJtb2RlIjoid2Vic29ja2V0In0%3D", "v2ray-plugin"),
+        (f"v2ray-plugin={CANARY}", "v2ray-plugin"),
+        ("shadow-tls=eyJ2ZXJzaW9uIjoiMyJ9%3D", "shadow-tls"),
+        ("tls=1", "tls=1"),
+        ("protocol=auth_aes128_md5", "protocol"),
+    ],
+)
+def test_another_transport_is_refused_by_name(query: str, named: str) -> None:
+    for text in (
+        f"ss://{USERINFO}@a.example:443?{query}#n",
+        f"ss://{coded('aes-256-gcm:pw@a.example:443')}?{query}",
+        f"ss://aes-256-gcm:pw@a.example:443/?{query}",
+    ):
+        with pytest.raises(ConfigError, match=f"^URL: {named} asks for another way") as caught:
+            ServerURL.parse(text)
+        assert CANARY not in str(caught.value)
+
+
+def test_what_can_be_left_out_is_told() -> None:
+    flags = {"url": f"ss://{USERINFO}@a.example:1/?outline=1&prefix=POST%20&uot=1&type=tcp"}
+    assert configure_local(flags, environ={}).warnings == (
+        "ss:// URL: prefix: ignored: a text at the head of each connection is not sent",
+        "ss:// URL: uot: ignored: UDP goes by UDP",
+    )
+
+
+@pytest.mark.parametrize("method", ["AEAD_CHACHA20_POLY1305", "chacha20-poly1305"])
+def test_methods_by_the_names_of_others(method: str) -> None:
+    flags = {"url": f"ss://{coded(f'{method}:pw')}@a.example:1"}
+    options = configure_local(flags, environ={}).services[0].options
+    assert options.method == "chacha20-ietf-poly1305"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"ssr://{CANARY}", "ssr:// is of another protocol"),
+        (f"vmess://{CANARY}", "vmess:// is of another protocol"),
+        (f"VLESS://{CANARY}@h:1", "vless:// is of another protocol"),
+        (f"trojan://{CANARY}@h:1", "trojan:// is of another protocol"),
+        (f"hysteria2://{CANARY}@h:1", "hysteria2:// is of another protocol"),
+        (f"ssconf://h/{CANARY}", "open it with https://"),
+        (f"https://h/{CANARY}", "does not begin with ss://; what a subscription"),
+    ],
+)
+def test_other_schemes_are_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        ServerURL.parse(text)
+    assert CANARY not in str(caught.value)
+
+
+def test_what_stands_for_an_address_is_none() -> None:
+    url = ServerURL.parse(f"ss://{USERINFO}@ADDRESS-OF-THIS-SERVER:8388")
+    for use in (
+        url.settings,
+        lambda: configure_local({"url": url.format()}, environ={}),
+        lambda: configure_local({"server": "address-of-this-server", "method": "none"}, environ={}),
+        lambda: read_upstream(url.format()),
+    ):
+        with pytest.raises(ConfigError, match="ADDRESS-OF-THIS-SERVER stands for the server's"):
+            use()
 
 
 def url_with(location: str) -> str:

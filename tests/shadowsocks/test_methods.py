@@ -94,10 +94,26 @@ def test_lookup() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("AEAD_AES_128_GCM", "aes-128-gcm"),
+        ("AEAD_AES_192_GCM", "aes-192-gcm"),
+        ("aead_aes_256_gcm", "aes-256-gcm"),
+        ("AEAD_CHACHA20_POLY1305", "chacha20-ietf-poly1305"),
+        ("chacha20-poly1305", "chacha20-ietf-poly1305"),
+        ("AEAD_XCHACHA20_POLY1305", "xchacha20-ietf-poly1305"),
+        ("xchacha20-poly1305", "xchacha20-ietf-poly1305"),
+    ],
+)
+def test_names_of_other_programs(name: str, known: str) -> None:
+    assert lookup(name) is METHODS[known]
+
+
+@pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("aes-256-gmc", "did you mean aes-256-gcm?"),
-        ("chacha20-poly1305", "chacha20-ietf-poly1305"),
+        ("chacha20-poly135", "chacha20-ietf-poly1305"),
         ("2022-blake3-aes-256", "2022-blake3-aes-256-gcm"),
         ("plian", "did you mean plain?"),
         ("", "known are 2022-blake3-aes-128-gcm, "),

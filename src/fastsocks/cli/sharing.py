@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from fastsocks.config import ProcessOptions, ServerOptions, ServerURL
+from fastsocks.config import PLACEHOLDER, ProcessOptions, ServerOptions, ServerURL
 from fastsocks.errors import ConfigError
 from fastsocks.policy import is_public
-
-#: Stands for the address in a URL where it is not known.
-PLACEHOLDER = "ADDRESS-OF-THIS-SERVER"
 
 #: Addresses that no network has for itself, those of a root name server: a UDP socket connected
 #: to one has the address that the default route has. Nothing is sent.
@@ -25,7 +22,7 @@ _FAR_AWAY = ((socket.AF_INET, "198.41.0.4"), (socket.AF_INET6, "2001:503:ba3e::2
 class PublicAddress(NamedTuple):
     """Where clients find a server."""
 
-    #: IP address without brackets or a name; PLACEHOLDER if not known.
+    #: IP address without brackets or a name; the placeholder if not known.
     host: str
     #: None is the port on which it listens.
     port: int | None = None
@@ -143,11 +140,15 @@ def qr_code(text: str, encoding: str | None) -> str:
     """Draw a QR code for a terminal.
 
     :param encoding: of the terminal; without block elements it takes twice the room.
+    :return: where no code can hold the text, one line that says so.
     """
     import segno
 
     drawing = io.StringIO()
-    code = segno.make_qr(text, error="l")
+    try:
+        code = segno.make_qr(text, error="l")
+    except segno.DataOverflowError:
+        return f"No QR code: it holds 2953 bytes at most, and the URL has {len(text)}.\n"
     try:
         "█▀▄".encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fastsocks.config import PLACEHOLDER
 from fastsocks.errors import ConfigError
 
 from .given import configured, first_run
@@ -40,3 +41,9 @@ def print_urls(given: Mapping[str, Any], *, qr: bool) -> None:
             click.echo(text)
             if qr and address.known:
                 click.echo(qr_code(text, sys.stdout.encoding))
+        if qr and not address.known:
+            click.echo(
+                f"No QR code: a phone would look for a server called {PLACEHOLDER}; give the "
+                "address of this one as --public-address",
+                err=True,
+            )

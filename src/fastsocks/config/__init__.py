@@ -10,7 +10,7 @@ from .configuration import (
     configure_server,
     is_first_run,
 )
-from .option_checks import is_loopback
+from .option_checks import PLACEHOLDER, is_loopback
 from .options import (
     LocalOptions,
     Options,
@@ -23,6 +23,7 @@ from .passwords import MissingPasswordError
 from .url import ServerURL
 
 __all__ = [
+    "PLACEHOLDER",
     "Accounts",
     "Configuration",
     "Configured",

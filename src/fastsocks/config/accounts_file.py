@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastsocks.errors import ConfigError
 
 from .accounts import LONGEST_CREDENTIAL
+from .text import read_text_file
 
 if TYPE_CHECKING:
     from fastsocks.crypto.passwords import ScryptHash
@@ -47,16 +48,12 @@ def read_lines(path: str | os.PathLike[str]) -> list[bytes]:
 
     :raises ConfigError: it cannot be read.
     """
-    name = os.fspath(path)
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "this is not a path"
-        raise ConfigError(f"{name}: {reason}; `fastsocks passwd` makes such a file") from None
-    if len(data) > _LARGEST:
-        raise ConfigError(f"{name}: larger than {_LARGEST >> 20} MiB")
-    return data.splitlines()
+        return read_text_file(path, _LARGEST).splitlines()
+    except ConfigError as error:
+        raise ConfigError(
+            f"{os.fspath(path)}: {error}; `fastsocks passwd` makes such a file"
+        ) from None
 
 
 def open_to_others(path: str | os.PathLike[str]) -> bool:

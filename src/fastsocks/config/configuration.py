@@ -15,7 +15,7 @@ from .file import Entry, FileSettings, read_file
 from .keys import KEYS, PASSWORDS, Place, Side
 from .option_settings import settings_of_options
 from .options import LocalOptions, Options, ProcessOptions, ProxyOptions, ServerEntry, ServerOptions
-from .passwords import check_keys, expand_url, password_of
+from .passwords import check_keys, expand_url, password_of, warnings_of_secrets
 from .settings import Layer, Setting, read_flags
 from .values import Hosts
 
@@ -155,8 +155,8 @@ class _Reading:
     ) -> None:
         environ = os.environ if environ is None else environ
         self._side = side
-        self._flags = self._prepare(read_flags(flags or {}, side))
         layer, self._warnings = read_environment(environ, side)
+        self._flags = self._prepare(read_flags(flags or {}, side))
         self._environment = self._prepare(layer)
         self._file: FileSettings | None = None
         if file is not None:
@@ -186,7 +186,7 @@ class _Reading:
 
     def _prepare(self, layer: Layer) -> dict[str, Setting]:
         """Take ports and URLs apart."""
-        prepared = expand_url(layer)
+        prepared = expand_url(layer, self._warnings)
         self._split_port(prepared, "server", "server_port")
         if self._side is not Side.SERVER:
             self._split_port(prepared, "local_address", "local_port")
@@ -245,6 +245,7 @@ class _Reading:
             if "server" not in chosen:
                 raise ConfigError(f"{where}server: its address is missing")
             check_keys(self._side, chosen, where)
+            self._warnings += warnings_of_secrets(chosen)
             values = {key: setting.value for key, setting in chosen.items()}
             values["server"] = values["server"].names[0]
             entries.append(self._make(ServerEntry, values, chosen, where))
@@ -289,6 +290,7 @@ class _Reading:
                     f"{where}server: its address is missing; write its ss:// URL, or -s ADDRESS"
                 )
             check_keys(self._side, chosen, where)
+        self._warnings += warnings_of_secrets(chosen)
         settings = settings_of_options(chosen, self._side, self._warnings)
         if further := self._further_servers(instance):
             settings["servers"] = further

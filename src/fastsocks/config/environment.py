@@ -8,6 +8,7 @@ from fastsocks.errors import ConfigError
 
 from .keys import KEYS, Key, Place, Side, Use
 from .settings import Setting, nearest, read_setting, shown
+from .text import without_line_ends
 
 PREFIX = "FASTSOCKS_"
 
@@ -51,7 +52,7 @@ def read_environment(
     layer: dict[str, Setting] = {}
     warnings: list[str] = []
     for variable in sorted(environ):
-        value = environ[variable]
+        value = without_line_ends(environ[variable])
         if not variable.startswith(PREFIX) or variable in RESERVED or not value:
             continue
         if key := known.get(variable):

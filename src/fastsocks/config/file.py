@@ -13,6 +13,7 @@ from fastsocks.request import HTTP, SOCKS4, SOCKS5
 from .document import Document, read_document
 from .keys import ALIASES, KEYS, Key, Place, Side, Use
 from .settings import Layer, Setting, nearest, read_setting, shown
+from .sip008 import deciding_key, is_export
 
 #: A password that stands in the environment, as shadowsocks-rust writes it.
 _VARIABLE = re.compile(r"\$\{(?P<name>[^{}]+)\}")
@@ -52,12 +53,16 @@ class FileSettings:
 def read_file(path: str | os.PathLike[str], side: Side, environ: Mapping[str, str]) -> FileSettings:
     """Read a configuration file of shadowsocks-libev, shadowsocks-rust or fastsocks.
 
-    :param path: JSON, JSON5 or TOML, 128 KiB at most.
+    :param path: JSON, JSON5 or TOML, 16 MiB at most.
     :param environ: where passwords of the form ``${NAME}`` stand.
     :raises ConfigError: it cannot be read, is malformed, or has a key that is unknown, refused or
         of a wrong value; names the file and the key or the line.
     """
     return _Reader(read_document(path), side, environ).read()
+
+
+class _UnsupportedError(ConfigError):
+    """What is asked for is known, and not had here."""
 
 
 class _Reader:
@@ -67,6 +72,9 @@ class _Reader:
         self._environ = environ
         self._warnings: list[str] = []
         self._has_secret = False
+        #: Whether a provider wrote it, for customers of many programs.
+        self._export = side is Side.LOCAL and is_export(document.content)
+        self._unknown: dict[str, None] = {}
 
     def read(self) -> FileSettings:
         content = self._document.content
@@ -79,6 +87,11 @@ class _Reader:
                 f"{name}: it holds a secret, and every user of this machine can read it: "
                 f"chmod o-r {name}"
             )
+        if self._unknown:
+            self._warnings.append(
+                f"{self._document.name}: ignored, as a list of servers may have more (SIP008): "
+                + ", ".join(self._unknown)
+            )
         return FileSettings(self._document.name, top, servers, listeners, tuple(self._warnings))
 
     def _entries(self, value: object, place: Place) -> tuple[Entry, ...] | None:
@@ -88,7 +101,8 @@ class _Reader:
             return None
         if not isinstance(value, list):
             raise self._error(kind, "it has to be a list of objects")
-        entries = []
+        entries: list[Entry] = []
+        refusals: list[_UnsupportedError] = []
         for number, content in enumerate(value):
             name = f"{kind}[{number}]"
             if not isinstance(content, dict):
@@ -98,18 +112,48 @@ class _Reader:
                 read_setting(disabled, content["disabled"], self._where(f"{name}.disabled")).value
             ):
                 continue
-            entries.append(Entry(name, self._settings(content, place, f"{name}.")))
+            try:
+                settings = self._settings(content, place, f"{name}.")
+                if self._export and "method" in settings:
+                    self._check_method(settings["method"])
+            except _UnsupportedError as error:
+                # It lists what the programs of some customers have.
+                if not self._export or place is not Place.SERVERS:
+                    raise
+                refusals.append(error)
+            else:
+                entries.append(Entry(name, settings))
+        if refusals and not entries:
+            raise refusals[0]
+        self._warnings += [f"{error}; this server is left out" for error in refusals]
         return tuple(entries)
+
+    def _check_method(self, setting: Setting) -> None:
+        from fastsocks.shadowsocks import lookup
+
+        try:
+            lookup(setting.value)
+        except ConfigError as error:
+            raise _UnsupportedError(f"{setting.source}: {error}") from None
 
     def _settings(self, content: dict[str, object], place: Place, prefix: str) -> Layer:
         known = KEYS[place]
         settings: dict[str, Setting] = {}
         seen: dict[str, str] = {}
+        of_export = self._export and place is not Place.LOCALS
+        if of_export and place is Place.SERVERS and (name := deciding_key(content)):
+            raise self._unsupported(
+                f"{prefix}{shown(name)}",
+                "a server that is reached by more than TCP and UDP is not supported",
+            )
         for given, value in content.items():
             if given.startswith("_"):
                 continue
             name = given if given in known else ALIASES.get(given, given)
             path = f"{prefix}{shown(given)}"
+            if of_export and (name not in known or name in seen):
+                self._unknown[shown(given)] = None
+                continue
             if name not in known:
                 near = nearest(given, [*known, *_aliases_of(known)])
                 raise self._error(path, f"there is no such key here; the nearest is {near}")
@@ -123,7 +167,7 @@ class _Reader:
     def _read(self, key: Key, value: object, path: str, settings: dict[str, Setting]) -> None:
         meaning = key.meaning(self._side)
         if meaning.use is Use.REFUSED and not _is_off(key, value):
-            raise self._error(path, meaning.text)
+            raise self._unsupported(path, meaning.text)
         if meaning.use is Use.WARNING and not _is_off(key, value):
             self._warn(path, meaning.text)
         if meaning.use is not Use.OPTION or key.name in {"servers", "locals", "disabled"}:
@@ -187,6 +231,9 @@ class _Reader:
 
     def _error(self, path: str, text: str) -> ConfigError:
         return ConfigError(f"{self._where(path)}: {text}")
+
+    def _unsupported(self, path: str, text: str) -> ConfigError:
+        return _UnsupportedError(f"{self._where(path)}: {text}")
 
     def _warn(self, path: str, text: str) -> None:
         self._warnings.append(f"{self._where(path)}: {text}")

@@ -11,6 +11,9 @@ from fastsocks.request import PROTOCOLS, SOCKS4
 #: What GSSAPI does for the messages of a connection; the weakest first.
 PROTECTIONS = ("none", "integrity", "confidentiality")
 
+#: Stands in a URL for the address of a server that does not know its own.
+PLACEHOLDER = "ADDRESS-OF-THIS-SERVER"
+
 
 def is_loopback(address: str) -> bool:
     """Tell whether only this host can reach what listens on `address`.
@@ -36,6 +39,17 @@ def check_seconds(key: str, seconds: float) -> None:
     """Check a length of time."""
     if not (math.isfinite(seconds) and seconds > 0):
         raise ConfigError(f"{key}: {seconds} is not a number of seconds above 0")
+
+
+def check_server(address: str) -> None:
+    """Check that there is the address of a server, and not what stands for it."""
+    if not address:
+        raise ConfigError("server: its address is missing")
+    if address.strip().upper() == PLACEHOLDER:
+        raise ConfigError(
+            f"server: {PLACEHOLDER} stands for the server's address, which it does not know "
+            "itself: put its IP address or name in that place"
+        )
 
 
 def check_method(method: str) -> None:

@@ -24,10 +24,12 @@ from .option_checks import (
     check_port,
     check_protocols,
     check_seconds,
+    check_server,
     check_udp_address,
     is_loopback,
 )
 from .rules import Rule, read_rules
+from .text import without_line_ends
 
 #: Tells of a user name, a password and a client's socket address whether that user may log in, or
 #: under which name.
@@ -183,6 +185,7 @@ class ServerOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_method(self.method)
+        object.__setattr__(self, "password", without_line_ends(self.password))
         check_key(self.password, self.key)
         check_outbound(self.outbound_addresses)
         if (
@@ -257,10 +260,10 @@ class ServerEntry:
     key: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if not self.server:
-            raise ConfigError("server: its address is missing")
+        check_server(self.server)
         check_port("server port", self.server_port, lowest=1)
         check_method(self.method)
+        object.__setattr__(self, "password", without_line_ends(self.password))
         check_key(self.password, self.key)
 
 
@@ -284,10 +287,10 @@ class LocalOptions(SocksOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.server:
-            raise ConfigError("server: its address is missing")
+        check_server(self.server)
         check_port("server port", self.server_port, lowest=1)
         check_method(self.method)
+        object.__setattr__(self, "password", without_line_ends(self.password))
         check_key(self.password, self.key)
 
 

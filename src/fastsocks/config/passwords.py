@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from pathlib import Path
 
 from fastsocks.errors import ConfigError, MethodError
 
 from .keys import PASSWORDS, Side
 from .settings import Layer, Setting
+from .text import has_strange_edge, read_text_file
 from .url import ServerURL
 from .values import Host, Hosts
 
@@ -22,9 +22,10 @@ class MissingPasswordError(ConfigError):
     """The method needs a password, and none was given anywhere."""
 
 
-def expand_url(layer: Layer) -> dict[str, Setting]:
+def expand_url(layer: Layer, warnings: list[str]) -> dict[str, Setting]:
     """Put what a URL says beside the other settings of its layer, which beat it.
 
+    :param warnings: what to tell the user is added to these.
     :raises ConfigError: it cannot be read, or asks for a plugin.
     """
     expanded = dict(layer)
@@ -32,9 +33,11 @@ def expand_url(layer: Layer) -> dict[str, Setting]:
     if url is None:
         return expanded
     try:
-        settings = ServerURL.parse(url.value).settings()
+        read = ServerURL.parse(url.value)
+        settings = read.settings()
     except ConfigError as error:
         raise ConfigError(f"{url.source}: {error}") from None
+    warnings += [f"{url.source}: {text}" for text in read.left_out]
     if not layer.keys().isdisjoint(PASSWORDS):
         del settings["password"]
     settings["server"] = Hosts((Host(str(settings["server"])),), single=True)
@@ -66,26 +69,42 @@ def password_of(layers: Sequence[Layer]) -> dict[str, Setting]:
 
 def _read_file(setting: Setting) -> str:
     try:
-        with Path(setting.value).open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "this is not a path"
+        data = read_text_file(setting.value, _LARGEST_FILE)
+    except ConfigError as error:
         # Not its name: the password itself may have been written in its place.
-        raise ConfigError(f"{setting.source}: the file cannot be read: {reason}") from None
-    if len(data) > _LARGEST_FILE:
-        raise ConfigError(f"{setting.source}: the file is larger than {_LARGEST_FILE} bytes")
-    line, _, rest = data.partition(b"\n")
-    if rest.strip():
+        raise ConfigError(f"{setting.source}: the file cannot be read: {error}") from None
+    lines = [line for line in data.splitlines() if line.strip()]
+    if len(lines) > 1:
         raise ConfigError(f"{setting.source}: the file has more than one line")
-    if not line.strip():
+    if not lines:
         raise ConfigError(f"{setting.source}: the file is empty")
-    return line.rstrip(b"\r").decode("utf-8", "surrogateescape")
+    return lines[0].decode("utf-8", "surrogateescape")
+
+
+def warnings_of_secrets(chosen: Layer) -> list[str]:
+    """Return warnings about passwords with characters at an end that nobody sees.
+
+    They may be meant, but more often were copied along.
+    """
+    warnings = []
+    for name in ("password", "users", "accounts"):
+        if name not in chosen:
+            continue
+        value = chosen[name].value
+        secrets = [value] if isinstance(value, str) else value.values()
+        if any(map(has_strange_edge, secrets)):
+            warnings.append(
+                f"{chosen[name].source}: a password begins or ends with a blank, or with a "
+                "character that does not show; it counts as part of the password"
+            )
+    return warnings
 
 
 def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
     """Check that password, key and users suit the method.
 
-    A key of a 2022 method is a password in another alphabet, and becomes one.
+    The method gets the name that we know it by. A key of a 2022 method is a password in another
+    alphabet, and becomes one; blanks around PSKs, which base64 has none of, are left out.
 
     :param where: what precedes the name of a key that is missing.
     :raises ConfigError: they do not, or something is missing.
@@ -99,10 +118,13 @@ def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
         found = lookup(method.value)
     except ConfigError as error:
         raise ConfigError(f"{method.source}: {error}") from None
+    chosen["method"] = Setting(found.name, method.source)
     if found.family is Family.AEAD_2022 and "key" in chosen:
         key = chosen.pop("key")
         password = key.value.replace("-", "+").replace("_", "/")
         chosen["password"] = Setting(password, key.source)
+    if found.family is Family.AEAD_2022:
+        _strip_psks(chosen)
     if "key" in chosen and found.key_size:
         _check_raw_key(chosen["key"], found.key_size)
         # The rest of the check does not depend on what the password is.
@@ -128,8 +150,16 @@ def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
         raise kind(f"{source}: {error}") from None
 
 
+def _strip_psks(chosen: dict[str, Setting]) -> None:
+    if password := chosen.get("password"):
+        chosen["password"] = Setting(password.value.strip(), password.source)
+    if users := chosen.get("users"):
+        keys = {name: key.strip() for name, key in users.value.items()}
+        chosen["users"] = Setting(keys, users.source)
+
+
 def _check_raw_key(setting: Setting, size: int) -> None:
-    text = setting.value.rstrip("=").replace("-", "+").replace("_", "/")
+    text = setting.value.strip().rstrip("=").replace("-", "+").replace("_", "/")
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):

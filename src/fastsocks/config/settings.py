@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from fastsocks.errors import ConfigError
 
 from .keys import KEYS, Key, Place, Side, Use
+from .text import without_line_ends
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,12 @@ _FLAGS = {"url": "ss:// URL", "rules": "--rule", "users": "--user", "accounts": 
 
 
 def read_setting(key: Key, value: object, source: str) -> Setting:
-    """Read one value.
+    """Read one value; a text without what is around it by accident.
 
     :raises ConfigError: it is not what the key takes; names `source`, repeats no text.
     """
+    if isinstance(value, str):
+        value = without_line_ends(value)
     try:
         return Setting(key.read(value), source)
     except ConfigError as error:

@@ -7,13 +7,22 @@ import binascii
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from typing import Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from fastsocks.address import Address
 from fastsocks.errors import AddressError, ConfigError
 
+from .option_checks import check_server
+from .text import without_line_ends
+from .url_query import percent_decode, read_query
+
 _SCHEME = "ss://"
 _FORM = "ss://METHOD:PASSWORD@HOST:PORT"
+
+#: What else is handed out as URLs where Shadowsocks is.
+_OTHER_PROTOCOLS = frozenset(
+    ("ssr", "ssd", "vmess", "vless", "trojan", "hysteria", "hysteria2", "hy2", "tuic", "snell")
+)
 
 #: Beyond any URL that a server has, and little enough to take apart at once.
 _LONGEST = 16 * 1024
@@ -31,7 +40,8 @@ class ServerURL:
 
     #: As the URL writes it; whether there is such a method is not checked here.
     method: str
-    #: Text; for a 2022 method a PSK in base64, or several with colons between.
+    #: Text, without line ends around it; for a 2022 method a PSK in base64, or several with colons
+    #: between.
     password: str = field(repr=False)
     #: IP address without brackets, or a name.
     host: str
@@ -43,6 +53,8 @@ class ServerURL:
     plugin: str | None = None
     #: The plugin's options, its own escapes left alone.
     plugin_opts: str | None = field(default=None, repr=False)
+    #: What its query asks for and is not done, though the server can be used without; for the log.
+    left_out: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.method or ":" in self.method:
@@ -58,6 +70,7 @@ class ServerURL:
             except UnicodeEncodeError:
                 # Not its cause: that may hold the password.
                 raise ConfigError(f"URL: a {what} that UTF-8 cannot write") from None
+        object.__setattr__(self, "password", without_line_ends(self.password))
         _check_2022_key(self.method, self.password)
 
     @classmethod
@@ -65,17 +78,17 @@ class ServerURL:
         """Read a URL, in every form that is in use.
 
         The part before the ``@`` may be plain (percent-encoded) or base64 in either alphabet,
-        padded or not; in the legacy form all up to the ``#`` is base64. Unknown query keys
-        are ignored, and so is a slash behind the port.
+        padded or not, wrapped or not; in the legacy form all up to the ``#`` is base64, which may
+        hold a line end, too. A slash behind the port and query keys that are not known are ignored.
 
-        :raises ConfigError: it cannot be read, or its key does not suit its 2022 method; repeats
-            nothing of it.
+        :raises ConfigError: it cannot be read, its key does not suit its 2022 method, or it asks
+            for another transport; repeats nothing of it.
         """
-        text = text.strip()
+        text = without_line_ends(text.strip()).strip()
         if len(text) > _LONGEST:
             raise ConfigError(f"URL: {len(text)} characters, more than {_LONGEST}")
         if text[: len(_SCHEME)].lower() != _SCHEME:
-            raise ConfigError(f"URL: it does not begin with ss://; write {_FORM}")
+            raise ConfigError(f"URL: {_other_scheme(text)}; write {_FORM}")
         rest, _, fragment = text[len(_SCHEME) :].partition("#")
         rest, _, query = rest.partition("?")
         if not rest.rstrip("/"):
@@ -89,15 +102,16 @@ class ServerURL:
             host, port = _read_location(location, encoded=True)
         else:
             method, password, host, port = _read_legacy(rest)
-        plugin, plugin_opts = _read_plugin(query)
+        found = read_query(query)
         return cls(
             method=method,
             password=password,
             host=host,
             port=port,
-            tag=_percent_decode(fragment, "name behind #") if fragment else None,
-            plugin=plugin,
-            plugin_opts=plugin_opts,
+            tag=percent_decode(fragment, "name behind #") if fragment else found.remarks,
+            plugin=found.plugin,
+            plugin_opts=found.plugin_opts,
+            left_out=found.left_out,
         )
 
     def format(self) -> str:
@@ -123,8 +137,9 @@ class ServerURL:
     def settings(self) -> dict[str, object]:
         """Return what it sets, by the keys of a configuration file.
 
-        :raises ConfigError: it asks for a plugin, which is not supported yet.
+        :raises ConfigError: it asks for a plugin, which is not supported yet, or has no address.
         """
+        check_server(self.host)
         if self.plugin:
             raise ConfigError(
                 f"URL: plugin {_shown(self.plugin)} is not supported yet; ask whoever runs the "
@@ -138,11 +153,26 @@ class ServerURL:
         }
 
 
+def _other_scheme(text: str) -> str:
+    scheme, colon, _ = text.partition("://")
+    scheme = scheme.lower()
+    if colon and scheme == "ssconf":
+        return (
+            "ssconf:// is a place to fetch a key from; open it with https:// in a browser, and "
+            "take the ss:// URL that is there"
+        )
+    if colon and scheme in _OTHER_PROTOCOLS:
+        return f"{scheme}:// is of another protocol, which is not supported"
+    if colon and scheme in {"http", "https"}:
+        return "it does not begin with ss://; what a subscription or page has is read from a file"
+    return "it does not begin with ss://"
+
+
 def _read_userinfo(text: str) -> tuple[str, str]:
     method, colon, password = text.partition(":")
     if colon:
-        return _percent_decode(method, "method"), _percent_decode(password, "password")
-    text = _percent_decode(text, "part before @")
+        return percent_decode(method, "method"), percent_decode(password, "password")
+    text = percent_decode(text, "part before @")
     # A colon is in neither alphabet of base64: a method and a password whose colon is encoded.
     if ":" not in text:
         decoded = _base64_decode(text)
@@ -156,7 +186,7 @@ def _read_userinfo(text: str) -> tuple[str, str]:
 
 
 def _read_legacy(text: str) -> tuple[str, str, str, int]:
-    text = _percent_decode(text, "URL")
+    text = percent_decode(text, "URL")
     # What ends in a digit does not end in a slash as base64, so that one ends the URL.
     decoded = _base64_decode(text.rstrip("/")) or ""
     userinfo, at, location = decoded.rpartition("@")
@@ -179,32 +209,8 @@ def _read_location(text: str, *, encoded: bool) -> tuple[str, int]:
     elif ":" in host:
         raise ConfigError("URL: write an IPv6 address in brackets, [2001:db8::1]:8388")
     elif encoded:
-        host = _percent_decode(host, "host")
+        host = percent_decode(host, "host")
     return host, int(port)
-
-
-def _read_plugin(query: str) -> tuple[str | None, str | None]:
-    for pair in query.split("&"):
-        key, _, value = pair.partition("=")
-        if key != "plugin":
-            continue
-        value = _percent_decode(value, "plugin")
-        end = _unescaped_semicolon(value)
-        if end < 0:
-            return value or None, None
-        if not end:
-            raise ConfigError("URL: plugin options without a plugin")
-        return value[:end], value[end + 1 :]
-    return None, None
-
-
-def _unescaped_semicolon(text: str) -> int:
-    position = 0
-    while position < len(text):
-        if text[position] == ";":
-            return position
-        position += 2 if text[position] == "\\" else 1
-    return -1
 
 
 def _check_host(host: str, port: int) -> None:
@@ -243,22 +249,14 @@ def _percent_encode(text: str) -> str:
     return quote(text, safe="", errors="surrogateescape")
 
 
-def _percent_decode(text: str, what: str) -> str:
-    try:
-        return unquote(text, errors="surrogateescape")
-    except UnicodeError:
-        # Not its cause: that may hold the password.
-        raise ConfigError(f"URL: the {what} cannot be percent-decoded") from None
-
-
 def _base64_decode(text: str) -> str | None:
-    """Decode either alphabet, padded or not; None where it is not base64."""
-    text = text.rstrip("=").replace("-", "+").replace("_", "/")
+    """Decode either alphabet, padded or not, wrapped or not; None where it is not base64."""
+    text = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return decoded.decode("utf-8", "surrogateescape")
+    return without_line_ends(decoded.decode("utf-8", "surrogateescape"))
 
 
 def _shown(text: str) -> str:

@@ -18,6 +18,7 @@ from fastsocks.address import Address
 from fastsocks.errors import AddressError, ConfigError
 
 from .accounts import Accounts
+from .text import lines_of, without_line_ends
 
 _BOOLEANS = {
     "true": True,
@@ -74,10 +75,10 @@ def _is_unspecified_ipv6(name: str) -> bool:
 
 
 def read_text(value: object) -> str:
-    """Read a text."""
+    """Read a text, without what is around it by accident."""
     if not isinstance(value, str):
         raise ConfigError("it has to be a text")
-    return value
+    return without_line_ends(value)
 
 
 def read_texts(value: object) -> tuple[str, ...]:
@@ -271,9 +272,10 @@ def read_accounts(value: object) -> Accounts:
     for name, password in _named_passwords(value):
         if not isinstance(name, str) or not isinstance(password, str) or not name:
             raise ConfigError("a name and its password have to be texts, the name not empty")
-        if name in accounts:
-            raise ConfigError(f"{_shown(name)} is there twice")
-        accounts[name] = password
+        known = without_line_ends(name)
+        if known in accounts:
+            raise ConfigError(f"{_shown(known)} is there twice")
+        accounts[known] = without_line_ends(password)
     return accounts
 
 
@@ -298,9 +300,8 @@ def _named_passwords(value: object) -> Iterator[tuple[object, object]]:
 
 
 def _accounts_in_text(text: str) -> object:
-    text = text.strip()
-    if not text.startswith("{"):
-        return [line.strip() for line in text.splitlines() if line.strip()]
+    if not text.lstrip().startswith("{"):
+        return [line.strip() for line in lines_of(text) if line.strip()]
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -86,8 +86,7 @@ def read_upstream(url: str) -> Upstream:
     scheme = url.partition(":")[0].lower()
     if scheme == "ss":
         server = ServerURL.parse(url)
-        if server.plugin:
-            raise ConfigError("url: SIP003 plugins are not supported")
+        server.settings()  # Refuses what cannot be had.
         return ShadowsocksUpstream(
             _address(server.host, server.port), client_key(server.method, server.password)
         )

@@ -88,13 +88,23 @@ METHODS: dict[str, Method] = {
     )
 }
 
-_ALIASES = {"plain": "none"}
+#: What others call them: shadowsocks-libev and rust, the AEAD ones of Go programs, Xray and Clash.
+_ALIASES = {
+    "plain": "none",
+    "aead_aes_128_gcm": "aes-128-gcm",
+    "aead_aes_192_gcm": "aes-192-gcm",
+    "aead_aes_256_gcm": "aes-256-gcm",
+    "aead_chacha20_poly1305": "chacha20-ietf-poly1305",
+    "chacha20-poly1305": "chacha20-ietf-poly1305",
+    "aead_xchacha20_poly1305": "xchacha20-ietf-poly1305",
+    "xchacha20-poly1305": "xchacha20-ietf-poly1305",
+}
 
 
 def lookup(name: str) -> Method:
     """Return the method that is called `name`; letter case does not matter.
 
-    ``plain`` is ``none``.
+    ``plain`` is ``none``, and ``AEAD_CHACHA20_POLY1305`` ``chacha20-ietf-poly1305``.
 
     :raises MethodError: there is no such method; names the nearest one.
     """
@@ -106,6 +116,6 @@ def lookup(name: str) -> Method:
     shown = repr(name) if len(name) <= 40 else f"a name of {len(name)} characters"
     import difflib  # only here: it takes a while
 
-    near = difflib.get_close_matches(wanted, [*METHODS, *_ALIASES], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(wanted, [*METHODS, "plain"], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(METHODS)}"
     raise MethodError(f"there is no method {shown}: {hint}")
