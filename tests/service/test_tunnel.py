@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import trustme
 
-from fastsocks.config import ProxyOptions, ServerOptions
 from fastsocks.errors import (
     AuthenticationError,
     ConfigError,
@@ -20,51 +15,14 @@ from fastsocks.errors import (
     FastsocksError,
     ReplyError,
 )
-from fastsocks.service import Proxy, Server
 from fastsocks.service.limits import PAYLOAD_WAIT
 from fastsocks.service.tunnel import create_connection, open_connection
-from fastsocks.shadowsocks import generate_key
 from harness.loops import Run
 from harness.targets import reset
+from tunnel_ends import proxy, server, target
 
 METHODS = ["2022-blake3-aes-128-gcm", "aes-256-gcm", "aes-256-cfb", "none"]
 BLOB = bytes(range(256)) * 4096
-
-
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        return
-    finally:
-        writer.close()
-
-
-@asynccontextmanager
-async def _target(handler: Any = _echo, **options: Any) -> AsyncIterator[int]:
-    server = await asyncio.start_server(handler, "127.0.0.1", 0, **options)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-@asynccontextmanager
-async def _server(method: str) -> AsyncIterator[str]:
-    key = generate_key(method)
-    options = ServerOptions(
-        addresses=("127.0.0.1",), port=0, method=method, password=key, allow_private=True
-    )
-    async with Server(options) as server:
-        port = server.addresses[0][1]
-        yield f"ss://{method}:{key.replace('+', '%2B').replace('/', '%2F')}@127.0.0.1:{port}"
-
-
-@asynccontextmanager
-async def _proxy(**accounts: str) -> AsyncIterator[str]:
-    async with Proxy(ProxyOptions(port=0, accounts=accounts)) as proxy:
-        login = "".join(f"{name}:{password}@" for name, password in accounts.items())
-        yield f"socks5://{login}127.0.0.1:{proxy.addresses[0][1]}"
 
 
 async def _exchange(url: str, port: int, host: str = "127.0.0.1") -> None:
@@ -85,7 +43,7 @@ async def _exchange(url: str, port: int, host: str = "127.0.0.1") -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_an_echo_through_a_shadowsocks_server(run: Run[None], method: str) -> None:
     async def main() -> None:
-        async with _target() as port, _server(method) as url:
+        async with target() as port, server(method) as url:
             await _exchange(url, port)
 
     run(main())
@@ -95,7 +53,7 @@ def test_an_echo_through_a_shadowsocks_server(run: Run[None], method: str) -> No
 def test_an_echo_through_a_socks_server(run: Run[None], accounts: dict[str, str]) -> None:
     async def main() -> None:
         decoded = {name: password.replace("%20", " ") for name, password in accounts.items()}
-        async with _target() as port, _proxy(**decoded) as url:
+        async with target() as port, proxy(**decoded) as url:
             await _exchange(url.replace(" ", "%20"), port, "localhost")
 
     run(main())
@@ -107,7 +65,7 @@ def test_a_target_that_speaks_first(run: Run[None]) -> None:
         writer.close()
 
     async def main() -> None:
-        async with _target(banner) as port, _server(METHODS[0]) as url, _proxy() as plain:
+        async with target(banner) as port, server(METHODS[0]) as url, proxy() as plain:
             for entrance in (url, plain):
                 reader, writer = await open_connection(entrance, "127.0.0.1", port)
                 assert await reader.read() == b"220 ready\r\n"
@@ -129,7 +87,7 @@ def test_the_protocol_form_and_its_transport(run: Run[None]) -> None:
             self.lost.set_result(None)
 
     async def main() -> None:
-        async with _target() as port, _server(METHODS[0]) as url:
+        async with target() as port, server(METHODS[0]) as url:
             transport, protocol = await create_connection(Collector, url, "127.0.0.1", port)
             assert transport.get_protocol() is protocol
             assert transport.get_extra_info("peername")[0] == "127.0.0.1"
@@ -159,7 +117,7 @@ def test_a_buffered_protocol_receives_into_its_own_buffer(run: Run[None]) -> Non
             self.lost.set_result(None)
 
     async def main() -> None:
-        async with _target() as port, _server(METHODS[0]) as url:
+        async with target() as port, server(METHODS[0]) as url:
             transport, protocol = await create_connection(Buffered, url, "127.0.0.1", port)
             transport.write(b"a text longer than the buffer")
             transport.write_eof()
@@ -169,32 +127,9 @@ def test_a_buffered_protocol_receives_into_its_own_buffer(run: Run[None]) -> Non
     run(main())
 
 
-def test_tls_inside_the_tunnel(run: Run[None]) -> None:
-    authority = trustme.CA()
-    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("target.test").configure_cert(serving)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-
-    async def main() -> None:
-        async with _target(ssl=serving) as port, _server(METHODS[0]) as url, _proxy() as plain:
-            for entrance in (url, plain):
-                reader, writer = await open_connection(
-                    entrance, "127.0.0.1", port, ssl=trusting, server_hostname="target.test"
-                )
-                writer.write(BLOB)
-                assert await reader.readexactly(len(BLOB)) == BLOB
-                writer.close()
-                await writer.wait_closed()
-                with pytest.raises(ssl.SSLCertVerificationError):
-                    await open_connection(entrance, "127.0.0.1", port, ssl=trusting)
-
-    run(main())
-
-
 def test_a_wrong_key_never_looks_like_a_clean_end(run: Run[None]) -> None:
     async def main() -> None:
-        async with _target() as port, _server("aes-256-gcm") as url:
+        async with target() as port, server("aes-256-gcm") as url:
             wrong = url.replace("aes-256-gcm:", "aes-256-gcm:not-", 1)
             reader, writer = await open_connection(wrong, "127.0.0.1", port)
             writer.write(b"hello")
@@ -208,9 +143,9 @@ def test_a_wrong_key_never_looks_like_a_clean_end(run: Run[None]) -> None:
 
 def test_refusals_are_typed(run: Run[None]) -> None:
     async def main() -> None:
-        async with _target() as free:
+        async with target() as free:
             pass
-        async with _proxy(alice="right") as url:
+        async with proxy(alice="right") as url:
             with pytest.raises(ReplyError) as refused:
                 await open_connection(url, "127.0.0.1", free)
             assert refused.value.reply == 0x05
@@ -230,7 +165,7 @@ def test_a_server_that_breaks_off_is_typed(run: Run[None], scheme: str) -> None:
         writer.transport.abort()
 
     async def main() -> None:
-        async with _target(break_off) as port:
+        async with target(break_off) as port:
             with pytest.raises(FastsocksError):
                 await open_connection(f"{scheme}://127.0.0.1:{port}", "127.0.0.1", 80)
 
@@ -246,8 +181,8 @@ def test_a_call_that_is_given_up_leaves_nothing_behind(
         loop = asyncio.get_running_loop()
         unhandled: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, what: unhandled.append(what))
-        upstream = _server("aes-256-gcm") if kind == "ss" else _proxy()
-        async with _target() as port, upstream as url:
+        upstream = server("aes-256-gcm") if kind == "ss" else proxy()
+        async with target() as port, upstream as url:
             opening = asyncio.ensure_future(open_connection(url, "127.0.0.1", port))
             for _ in range(turns):
                 await asyncio.sleep(0)
