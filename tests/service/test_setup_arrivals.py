@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from fastsocks.errors import ResetError
 from harness.pattern import pattern
 from setup_ends import Entrance, LineService, SetupTwin, Target
 
@@ -94,23 +93,5 @@ def test_a_target_that_speaks_first(run: Any, twin: SetupTwin) -> None:
                 await client.send(b"goodbye")
                 client.finish()
                 assert await accepted.read_to_end() == b"goodbye"
-
-    run(scenario())
-
-
-def test_a_client_that_breaks_off_during_the_dial(run: Any, twin: SetupTwin) -> None:
-    async def scenario() -> None:
-        service = LineService()
-        async with Entrance(twin, service) as entrance:
-            with Target() as target:
-                dial = HeldDial(entrance, target)
-                client = await entrance.connect(b"name.test 80\n")
-                await dial.asked.wait()
-                client.reset()
-                dial.release.set()
-                accepted = await target.accept()
-                assert await accepted.end_error() is ConnectionResetError
-                assert isinstance((await service.reports.get()).error, ResetError)
-                await entrance.acceptor.wait_idle()
 
     run(scenario())

@@ -206,7 +206,7 @@ def test_a_client_that_left_before_it_was_made(run: Any, twin: SetupTwin) -> Non
         async with Entrance(twin, service) as entrance:
             client = await entrance.connect(LINE)
             await service.asked.get()
-            client.reset()
+            client.finish()
             service.go_on.set()
             await settle(lambda: bool(service.made), "it is not made")
             await service.made[0].gone.wait()

@@ -145,7 +145,12 @@ def test_what_the_client_sends_ahead_is_for_the_peer(run: Any, twin: SetupTwin) 
 
 
 @pytest.mark.parametrize("end", ["finish", "reset"])
-def test_the_end_of_the_client_closes_the_listener(run: Any, twin: SetupTwin, end: str) -> None:
+@pytest.mark.parametrize("ahead", [0, 100_000])
+def test_the_end_of_the_client_closes_the_listener(
+    run: Any, twin: SetupTwin, end: str, ahead: int
+) -> None:
+    """Also behind more than is read for a peer that has not come."""
+
     async def scenario() -> None:
         service = BindingService()
         async with Entrance(twin, service) as entrance:
@@ -153,9 +158,13 @@ def test_the_end_of_the_client_closes_the_listener(run: Any, twin: SetupTwin, en
             assert await client.read(10) == b"connected\n"
             (listener,) = service.made
             await listener.accepting.wait()
+            await client.send(bytes(ahead))
             if end == "finish":
                 client.finish()
-                assert await client.read_to_end() == b""
+                if ahead:
+                    assert await client.end_error() is ConnectionResetError
+                else:
+                    assert await client.read_to_end() == b""
             else:
                 client.reset()
             await listener.gone.wait()

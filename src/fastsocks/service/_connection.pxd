@@ -17,6 +17,7 @@ cdef enum:
 cdef class Connection(Ending):
     cdef int begin(self) except -1
     cdef int ready(self, int end, uint32_t events) except -1
+    cdef int not_read(self, uint32_t events) except -1
     cdef int expire(self) except -1
     cdef int read_handshake(self) except -1
     cdef int received(self, object request) except -1
@@ -28,7 +29,7 @@ cdef class Connection(Ending):
     cdef int associate(self, object local_host) except -1
     cdef int associated(self) except -1
     cdef int bind(self, object local_host) except -1
-    cdef int read_ahead(self) except -1
+    cdef int read_ahead(self, uint32_t events) except -1
     cdef int peer_came(self) except -1
     cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1
     cdef int begin_payload(self) except -1

@@ -97,18 +97,28 @@ cdef class Connection(Ending):
             return self.read_payload()
         if self.state == State.BOUND:
             self.client_unread = last
-            return self.read_ahead()
+            return self.read_ahead(events)
         if self.state == State.DRAINING or self.state == State.ASSOCIATED:
             return self.read_waste(1)
+        return self.not_read(events)
+
+    cdef int not_read(self, uint32_t events) except -1:
+        """Remember what is told of a client that has to wait; give up who has broken off.
+
+        The end of its stream may be but the end of what it sends.
+        """
+        cdef int error = 0
+        if events & (EPOLLERR | EPOLLHUP):
+            error = pending_error(self.client)
+        if error:
+            return self.client_lost(-error)
         self.client_unread = True
         return 0
 
     cdef int expire(self) except -1:
         """Act on a deadline that has passed."""
         if self.state == State.HANDSHAKE or self.state == State.PENDING:
-            task, self.task = self.task, None
-            if task is not None:
-                task.cancel()
+            self.cancel_task()
             error = HandshakeTimeoutError("no complete request in time")
             if not self.silent:
                 return self.refuse(error)
@@ -186,7 +196,7 @@ cdef class Connection(Ending):
         self.state = State.PENDING
         self.task = asyncio.ensure_future(pending, loop=self.acceptor.loop)
         self.task.add_done_callback(self.no_longer_pending)
-        return 0
+        return self.attend_client()
 
     def no_longer_pending(self, task):
         """Take note of the end of what the inbound waited for."""
@@ -253,14 +263,12 @@ cdef class Connection(Ending):
         self.state = State.BOUND
         if not self.send_client(self.inbound.connected(bound)):
             return False
-        if self.client_unread:
-            self.read_ahead()
-        else:
-            self.await_client()
-        return self.state == State.BOUND
+        # What it did before is told again.
+        self.acceptor.poller.watch_again(self.token, 0, self.client, ARRIVALS)
+        return True
 
-    cdef int read_ahead(self) except -1:
-        """Keep what the client has for a peer that is yet to come."""
+    cdef int read_ahead(self, uint32_t events) except -1:
+        """Keep what the client has for a peer that is yet to come; it leaves by its end, too."""
         cdef AcceptorBase acceptor = self.acceptor
         cdef Py_ssize_t size
         while len(self.to_target) < READ_SIZE:
@@ -268,12 +276,13 @@ cdef class Connection(Ending):
             if size == -EAGAIN:
                 return self.await_client()
             if size <= 0:
-                self.task.cancel()
                 return self.client_lost(size)
             payload = self.payload_of(size)
             if payload is None:
                 return 0
             self.to_target += payload
+        if events & EPOLLRDHUP:
+            return self.client_lost(-pending_error(self.client))
         self.client_unread = True
         return 0
 
@@ -356,7 +365,7 @@ cdef class Connection(Ending):
     cdef int begin_task(self, make, take) except -1:
         """Go on with `take` and the result of what `make` gives to be awaited."""
         self.task = self.acceptor.loop.create_task(_carry_out(self, make, take))
-        return 0
+        return self.attend_client()
 
     cdef int begin_payload(self) except -1:
         """Make the outbound's first bytes, if they need not wait for a payload."""
@@ -456,8 +465,6 @@ cdef class Connection(Ending):
         try:
             return codec.open(data)
         except ProtocolError as error:
-            if self.task is not None:
-                self.task.cancel()
             self.tell(error)
             self.close(reset=True)
             return None
@@ -589,6 +596,7 @@ async def _carry_out(Connection connection, make, take):
     try:
         result = await make()
     except asyncio.CancelledError:
+        connection.task = None
         connection.close(reset=True)
         raise
     except Exception as error:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import random
 import socket
 import struct
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -106,7 +109,8 @@ class Connection:
                 request, route, target = found
             else:
                 route = self._service.route(request, self._peer)
-                route, target = await self._dial(route)
+                with self._client_attended():
+                    route, target = await self._dial(route)
             try:
                 await self._hand_over(request, route, target)
             except BaseException:
@@ -121,6 +125,33 @@ class Connection:
             self._tell(ResetError(cause.strerror or str(cause)))
             return False
         return True
+
+    @contextlib.contextmanager
+    def _client_attended(self) -> Iterator[None]:
+        """Break off what is awaited in the block if the client, which is not read, does so.
+
+        :raises OSError: it did. The end of its stream is not that: it may go on reading.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("set-up runs in a task")
+        lost: list[OSError] = []
+
+        def broken(error: OSError | None) -> None:
+            if error is not None:
+                lost.append(error)
+                task.cancel()
+
+        before = task.cancelling()
+        self._acceptor.resets.watch(self._client, broken)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost and task.uncancel() <= before:
+                raise lost[0] from None
+            raise
+        finally:
+            self._acceptor.resets.unwatch(self._client)
 
     async def _dial(self, route: Route) -> tuple[Route, socket.socket]:
         """Connect, and return what the way has come to."""
@@ -176,26 +207,33 @@ class Connection:
                         return None
                     begun = True
                     request = self._inbound.receive(data)
-                    await self._send_outgoing()
+                    self._send(self._inbound.take_outgoing())
                     while request is None and (pending := self._inbound.pending) is not None:
-                        request = await pending
-                        await self._send_outgoing()
+                        with self._client_attended():
+                            request = await pending
+                        self._send(self._inbound.take_outgoing())
                     if request is not None:
                         return request
         except TimeoutError as cause:
             raise HandshakeTimeoutError("no complete request in time") from cause
 
-    async def _send_outgoing(self) -> None:
-        if outgoing := self._inbound.take_outgoing():
-            await self._loop.sock_sendall(self._client, outgoing)
+    def _send(self, data: bytes) -> None:
+        """Send the client some bytes, at once.
+
+        :raises OSError: they do not fit. A receive window that has no room for a reply is not an
+            honest client's.
+        """
+        if data and self._client.send(data) < len(data):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     async def _associate(self, request: Request) -> None:
         """Keep a UDP association for as long as the client keeps this connection."""
         local_host = self._client.getsockname()[0]
-        association = await self._service.associate(request, self._peer, local_host)
+        with self._client_attended():
+            association = await self._service.associate(request, self._peer, local_host)
         association.ended = partial(_hang_up, self._client)
         try:
-            await self._loop.sock_sendall(self._client, self._inbound.connected(association.bound))
+            self._send(self._inbound.connected(association.bound))
             await self._discard()
         except OSError:
             # A reset ends it as well as an end does.
@@ -206,9 +244,10 @@ class Connection:
     async def _bind(self, request: Request) -> tuple[Request, Route, socket.socket] | None:
         """Have a peer of the client connect to us; None if the client has left."""
         local_host = self._client.getsockname()[0]
-        listener = await self._service.bind(request, self._peer, local_host)
+        with self._client_attended():
+            listener = await self._service.bind(request, self._peer, local_host)
         try:
-            await self._loop.sock_sendall(self._client, self._inbound.connected(listener.bound))
+            self._send(self._inbound.connected(listener.bound))
             ahead = bytearray(request.early_data)
             came = await self._peer_of(listener, ahead)
         finally:
@@ -229,6 +268,10 @@ class Connection:
         accepting = self._loop.create_task(listener.accept())
         lost: list[OSError | ProtocolError | None] = []
 
+        def left(error: OSError | None) -> None:
+            lost.append(error)
+            accepting.cancel()
+
         def read_ahead() -> None:
             try:
                 data = self._client.recv(_READ_SIZE - len(ahead))
@@ -245,6 +288,8 @@ class Connection:
             self._loop.remove_reader(self._client)
             if lost:
                 accepting.cancel()
+            else:
+                self._acceptor.resets.watch(self._client, left, ends=True)
 
         with contextlib.suppress(NotImplementedError):  # the proactor loop of Windows
             self._loop.add_reader(self._client, read_ahead)
@@ -259,6 +304,7 @@ class Connection:
         finally:
             with contextlib.suppress(NotImplementedError):
                 self._loop.remove_reader(self._client)
+            self._acceptor.resets.unwatch(self._client)
 
     async def _hand_over(self, request: Request, route: Route, target: socket.socket) -> None:
         bound = None
@@ -269,9 +315,7 @@ class Connection:
             if target.family == socket.AF_INET or not self._service.short_replies:
                 # A link-local address comes with its scope, which no header can hold.
                 bound = Address.of(host.partition("%")[0], port)
-        reply = self._inbound.connected(bound)
-        if reply:
-            await self._loop.sock_sendall(self._client, reply)
+        self._send(self._inbound.connected(bound))
         payload = request.early_data
         if route.codec is not None and not payload and route.payload_wait:
             payload = await self._first_payload(route.payload_wait)

@@ -63,7 +63,7 @@ cdef class Ending:
     cdef int target_family
     cdef bint client_watched
     cdef bint target_watched
-    # Whether the poller has told of something that is still to be read.
+    # Whether there may be something to be read of which the poller tells no more.
     cdef bint client_unread
     cdef State state
     cdef double deadline
@@ -101,7 +101,9 @@ cdef class Ending:
     cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down) except -1
     cdef int read_waste(self, int reads) except -1
     cdef int await_client(self) except -1
+    cdef int attend_client(self) except -1
     cdef int await_target(self) except -1
     cdef int watch_waste(self) except -1
     cdef int close(self, bint reset=*) except -1
+    cdef int cancel_task(self) except -1
     cdef int forget(self) except -1

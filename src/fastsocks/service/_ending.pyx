@@ -116,6 +116,10 @@ cdef class Ending:
     cdef int await_client(self) except -1:
         """Go on when the client's next bytes are there."""
         self.client_unread = False
+        return self.attend_client()
+
+    cdef int attend_client(self) except -1:
+        """Be told what the client does, a break included, also while it is not read."""
         if not self.client_watched:
             self.acceptor.poller.watch(self.token, 0, self.client, ARRIVALS)
             self.client_watched = True
@@ -123,6 +127,7 @@ cdef class Ending:
 
     cdef int await_target(self) except -1:
         """Go on when the target is connected, or cannot be."""
+        self.attend_client()
         self.acceptor.poller.watch(self.token, 1, self.target, ARRIVALS | EPOLLOUT)
         self.target_watched = True
         return 0
@@ -151,11 +156,19 @@ cdef class Ending:
             close(self.target)
             self.target = -1
         association, self.association = self.association, None
+        self.cancel_task()
         self.forget()
         if association is not None:
             association.close()
         self.gone(0, 0)
         return self.acceptor.check_idle()
+
+    cdef int cancel_task(self) except -1:
+        """Wait no longer for what a task was to bring."""
+        task, self.task = self.task, None
+        if task is not None:
+            task.cancel()
+        return 0
 
     cdef int forget(self) except -1:
         """Leave set-up."""

@@ -143,8 +143,6 @@ cdef class Acceptor(AcceptorBase):
         """End every connection at once."""
         cdef Connection connection
         for connection in list(self.connections.values()):
-            if connection.task is not None:
-                connection.task.cancel()
             connection.close(reset=True)
         self.engine.abort()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..relay import Engine
 from ._connection_py import Connection
+from ._resets_py import Resets
 from .limits import ACCEPT_PAUSE
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Acceptor:
         self.service = service
         self.dialer = dialer
         self.timeout = timeout
+        self.resets = Resets(loop)
         self.engine = Engine(loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout)
         #: What went through the relays.
         self.relayed = self.engine.counters
@@ -88,6 +90,7 @@ class Acceptor:
                 self.loop.remove_reader(sock)
             sock.close()
         self._listening.clear()
+        self.check_idle()
 
     async def wait_idle(self) -> None:
         """Return when no connection is left, in set-up or relayed."""
@@ -134,4 +137,6 @@ class Acceptor:
     def check_idle(self) -> None:
         """Wake those who wait for the end of the last connection, if this was it."""
         if not self.active:
+            if not self._listening:
+                self.resets.close()
             self._idle.set()
