@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ import pytest
 
 from fastsocks.cli.log import LogOptions, set_up_log
 from fastsocks.errors import ConfigError
+from harness.deadline import wait_until
 
 LINE_BREAKS = "\n\r\x0b\x0c\x1b[2J\x7f\x85\u2028\u202e\udcff"
 
@@ -40,6 +40,13 @@ def _separate_logging() -> Iterator[None]:
 def _set_up(options: LogOptions) -> None:
     logging.getLogger().handlers.clear()  # pytest has put its own there again
     set_up_log(options)
+
+
+def _all_written() -> None:
+    """Wait until what was logged is where it belongs."""
+    for logger in (logging.getLogger(), accesses):
+        for handler in logger.handlers:
+            handler.close()
 
 
 log = logging.getLogger("fastsocks.test")
@@ -67,6 +74,7 @@ def test_the_journal_is_told_the_level(
         _set_up(LogOptions(format=form, access_log="-"))
         log.warning("what %s", "happened")
         accesses.warning("who went where")
+        _all_written()
     assert (tmp_path / "journal").read_text().startswith(start)
     assert not (tmp_path / "other").read_text().startswith("<")
 
@@ -83,6 +91,7 @@ def test_each_line_of_a_traceback_has_the_level_in_the_journal(
             raise ValueError("the cause")
         except ValueError:
             log.exception("failed")
+        _all_written()
     lines = (tmp_path / "journal").read_text().splitlines()
     assert lines[0] == "<3>failed"
     assert lines[-1] == "<3>ValueError: the cause"
@@ -131,12 +140,29 @@ def test_accesses_go_to_their_file_only(capsys: pytest.CaptureFixture[str], tmp_
     file = tmp_path / "access.log"
     _set_up(LogOptions(level="error", access_log=str(file)))
     accesses.info("first")
-    assert file.read_text(encoding="utf-8").endswith(" INFO first\n")
     if sys.platform != "win32":
+        wait_until(lambda: file.read_text("utf-8").endswith(" INFO first\n"), "it is written")
         file.rename(tmp_path / "access.log.1")  # as logrotate does
         accesses.info("second")
-        assert file.read_text(encoding="utf-8").endswith(" INFO second\n")
+    _all_written()
+    assert file.read_text("utf-8").endswith(" INFO second\n")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no modes")
+@pytest.mark.parametrize(("mask", "mode"), [(0, 0o640), (0o022, 0o640), (0o077, 0o600)])
+def test_nobody_else_reads_who_went_where(tmp_path: Path, mask: int, mode: int) -> None:
+    file = tmp_path / "access.log"
+    before = os.umask(mask)
+    try:
+        _set_up(LogOptions(access_log=str(file)))
+        file.rename(tmp_path / "moved")
+        accesses.info("a line")
+        _all_written()
+    finally:
+        os.umask(before)
+    for path in (file, tmp_path / "moved"):
+        assert path.stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has it")  # noqa: PTH110
@@ -150,23 +176,24 @@ def test_a_log_that_cannot_be_written_is_told_once(
         _set_up(LogOptions(access_log="-" if standard else "/dev/full"))
         for number in range(3):
             accesses.info("line %d", number)
-        with contextlib.suppress(OSError):
-            full.close()
+        _all_written()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith(
         "ERROR lines of the access log are lost: [Errno 28] No space left on device"
     )
 
 
-def test_what_the_locale_cannot_write_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = io.BytesIO()
-    with io.TextIOWrapper(written, encoding="ascii", errors="strict") as stream:
+def test_what_the_locale_cannot_write_is_escaped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "output"
+    with file.open("w", encoding="ascii", errors="strict") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         _set_up(LogOptions(access_log="-"))
         accesses.info("b\xfccher.example")
-        stream.flush()
-        assert written.getvalue().endswith(rb"b\xfccher.example" + b"\n")
+        _all_written()
         monkeypatch.undo()
+    assert file.read_bytes().endswith(rb"b\xfccher.example" + b"\n")
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

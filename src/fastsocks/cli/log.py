@@ -8,10 +8,11 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from io import TextIOWrapper
 from typing import Any, TextIO
 
 from fastsocks.errors import ConfigError
+
+from .log_queue import Descriptor, LineQueue, LogFile
 
 #: Stands for standard output, as the file of an access log.
 STANDARD_OUTPUT = "-"
@@ -24,6 +25,8 @@ _PRIORITIES = {
     logging.ERROR: 3,
     logging.CRITICAL: 2,
 }
+
+_log = logging.getLogger("fastsocks")
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ class LogOptions:
     access_log: str | None = None
 
 
-def set_up_log(options: LogOptions) -> None:
+def set_up_log(options: LogOptions, *, forks: bool = False) -> None:
     """Log to standard error, and accesses to where the options say.
 
+    :param forks: this process makes others later, and must have no thread.
     :raises ConfigError: the file of the access log cannot be opened.
     """
-    logging.basicConfig(level=options.level.upper(), handlers=[_handler(None, options.format)])
+    handler = _handler(None, options.format)
+    logging.basicConfig(level=options.level.upper(), handlers=[handler])
     # Not about connections: asyncio tells which selector it chose, and which calls are slow.
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.getLogger().level))
     if options.access_log is not None:
@@ -51,63 +56,101 @@ def set_up_log(options: LogOptions) -> None:
         accesses.setLevel(logging.INFO)
         accesses.propagate = False
         accesses.addHandler(_handler(options.access_log, options.format))
+    if forks and isinstance(handler, _QueueHandler):
+        handler.queue.use_process()
 
 
-def name_worker(number: int) -> None:
-    """Let every line say which worker it is of."""
+def become_worker(number: int) -> None:
+    """Log as this worker, of which every line says the number."""
     for logger in (logging.getLogger(), logging.getLogger("fastsocks.access")):
         for handler in logger.handlers:
+            if isinstance(handler, _QueueHandler):
+                handler.queue.after_fork()
             if isinstance(handler.formatter, _TextFormatter | _JSONFormatter):
                 handler.formatter.worker = number
 
 
 def _handler(file: str | None, form: str) -> logging.Handler:
-    handler: logging.Handler
     formatter: logging.Formatter = _JSONFormatter() if form == "json" else _TextFormatter()
+    handler: logging.Handler
     if file is None or file == STANDARD_OUTPUT:
         stream = sys.stderr if file is None else sys.stdout
-        if isinstance(stream, TextIOWrapper):
-            # Where the locale cannot write a name it is escaped, as on standard error.
-            stream.reconfigure(errors="backslashreplace")
-        handler = _StreamHandler(stream)
         if form == "text" and _is_journal(stream):
             formatter = _JournalFormatter()
+        handler = _stream_handler(stream)
     else:
-        # Opens the file anew once logrotate has moved it away; Windows does not let it.
-        kind = logging.FileHandler if sys.platform == "win32" else _watched()
         try:
-            handler = type("_FileHandler", (_Telling, kind), {})(file, encoding="utf-8")
+            handler = _file_handler(file)
         except OSError as error:
             raise ConfigError(f"access_log: cannot write {file}: {error.strerror}") from error
     handler.setFormatter(formatter)
     return handler
 
 
-class _Telling(logging.Handler):
-    """Says why lines cannot be written, once, in the place of a traceback for each of them."""
+def _stream_handler(stream: TextIO) -> logging.Handler:
+    try:
+        number = stream.fileno()
+    except OSError:  # a program that runs this one has put something else there
+        return logging.StreamHandler(stream)
+    if sys.platform == "win32":  # which has no pipes that never wait
+        return logging.StreamHandler(stream)
+    return _QueueHandler(Descriptor(number), stream.encoding)
 
-    _told = ""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            super().handleError(record)
-        elif str(error) != self._told:
+def _file_handler(file: str) -> logging.Handler:
+    if sys.platform == "win32":
+        return logging.FileHandler(file, encoding="utf-8")
+    return _QueueHandler(LogFile(file), "utf-8")
+
+
+class _QueueHandler(logging.Handler):
+    """Puts lines into a queue, and says of those that are lost that they are."""
+
+    def __init__(self, destination: Descriptor | LogFile, encoding: str) -> None:
+        super().__init__()
+        self.queue = LineQueue(destination, lost=self._lost, failed=self._failed)
+        self._encoding = encoding
+        self._told = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put(self._line(record))
+        except Exception:  # noqa: BLE001 - as every handler does it
+            self.handleError(record)
+
+    def close(self) -> None:
+        self.queue.close()
+        super().close()
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        # Where the locale cannot write a name it is escaped.
+        return f"{self.format(record)}\n".encode(self._encoding, "backslashreplace")
+
+    def _lost(self, count: int) -> bytes:
+        """Say how many lines were lost; return it, where it is this log that says so."""
+        text = "%d lines of %s were lost here: whoever reads or stores it was too slow"
+        fields = {"times": count}
+        if self not in logging.getLogger().handlers:
+            _log.warning(text, count, "the access log", extra={"fields": fields})
+            return b""
+        record = _log.makeRecord(
+            _log.name,
+            logging.WARNING,
+            "",
+            0,
+            text,
+            (count, "the log"),
+            None,
+            "",
+            {"fields": fields},
+        )
+        return self._line(record)
+
+    def _failed(self, error: OSError) -> None:
+        """Say why lines cannot be written, once, if there is anybody to tell."""
+        if str(error) != self._told and self not in logging.getLogger().handlers:
             self._told = str(error)
-            # Where it is standard error that fails there is nobody to tell.
-            if self not in logging.getLogger().handlers:
-                logging.getLogger("fastsocks").error("lines of the access log are lost: %s", error)
-
-
-class _StreamHandler(_Telling, logging.StreamHandler[TextIO]):
-    pass
-
-
-def _watched() -> type[logging.FileHandler]:
-    # Only for an access log: it brings pickle and queue along.
-    from logging.handlers import WatchedFileHandler
-
-    return WatchedFileHandler
+            _log.error("lines of the access log are lost: %s", error)
 
 
 def _is_journal(stream: TextIO) -> bool:

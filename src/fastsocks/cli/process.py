@@ -56,12 +56,13 @@ def run(start: Start) -> None:
     """
     options = start.options
     open_standard_streams()
-    set_up_log(LogOptions(options.log_level, options.log_format, start.access_log))
+    workers = options.workers or core_count()
+    log_options = LogOptions(options.log_level, options.log_format, start.access_log)
+    set_up_log(log_options, forks=workers > 1)
     for warning in start.warnings:
         _log.warning("%s", warning)
     raise_limits(options.nofile)
     sockets = passed_sockets()
-    workers = options.workers or core_count()
     if workers > 1:
         from .supervisor import supervise
 

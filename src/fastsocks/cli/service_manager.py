@@ -11,6 +11,9 @@ from fastsocks.errors import ListenError
 #: The first descriptor that is handed over (sd_listen_fds(3)).
 _FIRST = 3
 
+#: Seconds that a service manager which does not read may hold us up.
+_PATIENCE = 1.0
+
 _log = logging.getLogger("fastsocks")
 
 
@@ -48,6 +51,7 @@ def notify(*lines: str) -> None:
         address = f"\0{address[1:]}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(_PATIENCE)
             sock.sendto("\n".join(lines).encode(), address)
     except OSError as error:
-        _log.warning("cannot notify the service manager: %s", error.strerror)
+        _log.warning("cannot notify the service manager: %s", error.strerror or error)

@@ -29,11 +29,14 @@ def hide_secrets() -> None:
     setproctitle(" ".join(shown))
 
 
-def title_worker(number: int) -> None:
-    """Let the list of processes say which worker this is."""
+def title_part(part: str) -> None:
+    """Let the list of processes say which part of the program this process is.
+
+    :param part: such as ``worker 1``.
+    """
     from setproctitle import setproctitle
 
-    setproctitle(" ".join(["fastsocks", f"[worker {number}]", *without_secrets(sys.argv[1:])]))
+    setproctitle(" ".join(["fastsocks", f"[{part}]", *without_secrets(sys.argv[1:])]))
 
 
 def without_secrets(arguments: Sequence[str]) -> Iterator[str]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Self
 from fastsocks.errors import ConfigError, ListenError
 from fastsocks.service.stopping import StopRequests, drain_all
 
-from .log import name_worker
+from .log import become_worker
 from .loop import loop_factory
-from .title import title_worker
+from .title import title_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,8 @@ def run_worker(services: Sequence[Running], place: Place) -> int:
 
     :return: the exit code.
     """
-    name_worker(place.index + 1)
-    title_worker(place.index + 1)
+    become_worker(place.index + 1)
+    title_part(f"worker {place.index + 1}")
     for service in services:
         if service.shared is not None:
             service.shared.enter(place.index)
