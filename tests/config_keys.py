@@ -145,6 +145,7 @@ ROWS: dict[Place, dict[str, Row]] = {
                               Sets("gssapi_protection", ("none",))),
         "bind_ports": ("4000-4100", IGNORED, IGNORED, Sets("bind_ports", (4000, 4100))),
         "bind_timeout": (7, IGNORED, IGNORED, Sets("bind_timeout", 7)),
+        "udp_max_associations_per_client": same(3, "udp_max_associations_per_client"),
         "udp_max_associations_per_user": same(3, "udp_max_associations_per_user"),
         "access_log": same(True, "access_log"),
         "max_connections": same(1000, "max_connections"),

@@ -184,6 +184,10 @@ class ScriptedResolver:
         self.cache: dict[str, list[str]] = {}
         self.open = asyncio.Event()
         self.asked: list[str] = []
+        #: For which client, likewise.
+        self.clients: list[str] = []
+        #: Those whose callers did not wait for the answer.
+        self.given_up: list[str] = []
 
     def cached(self, host: str) -> tuple[Any, ...] | None:
         found = self.cache.get(host)
@@ -191,7 +195,12 @@ class ScriptedResolver:
 
     async def resolve(self, host: str, port: int, client: str = "") -> list[Any]:
         self.asked.append(host)
-        await self.open.wait()
+        self.clients.append(client)
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.given_up.append(host)
+            raise
         found = self.names[host]
         if isinstance(found, ResolveError):
             raise found

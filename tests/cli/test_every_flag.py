@@ -60,6 +60,7 @@ ROWS = (
     Row(ALL, "-U", "", "mode", "udp_only"),
     Row(ALL, "--udp-timeout", "70", "udp_timeout", 70.0),
     Row(ALL, "--udp-max-associations", "7", "udp_max_associations", 7),
+    Row(ALL, "--udp-max-associations-per-client", "7", "udp_max_associations_per_client", 7),
     Row(ALL, "--udp-max-associations-per-user", "7", "udp_max_associations_per_user", 7),
     Row(ALL, "--udp-mtu", "1400", "mtu", 1400),
     Row(ALL, "--mtu", "1400", "mtu", 1400),

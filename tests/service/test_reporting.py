@@ -207,6 +207,8 @@ LIMITS = {
     "max_connections_per_client": 2,
     "max_handshakes": 2,
     "max_lookups_per_client": 1,
+    "udp_max_associations": 2,
+    "udp_max_associations_per_user": 1,
 }
 
 
@@ -234,6 +236,22 @@ def test_a_limit_is_named_with_its_option(
             (
                 "192.0.2.1: 1 name look-ups of this client are under way; further ones wait "
                 "(limit); --max-lookups-per-client raises it"
+            ),
+        ),
+        (
+            Cap.UDP_ASSOCIATIONS,
+            "192.0.2.1",
+            (
+                "as many UDP associations as there may be; of whoever has most, the one not used "
+                "for longest was ended (limit); --udp-max-associations raises it"
+            ),
+        ),
+        (
+            Cap.UDP_ASSOCIATIONS_PER_USER,
+            "alice",
+            (
+                "alice: 1 UDP associations of this user are open; the one not used for longest was "
+                "ended (limit); --udp-max-associations-per-user raises it"
             ),
         ),
     ):

@@ -107,6 +107,10 @@ common = _all(
         "[default: 300]",
     ),
     _count("--udp-max-associations", "Most UDP associations at a time.  [default: 4096]"),
+    _count(
+        "--udp-max-associations-per-client",
+        "The same of one client's address.  [default: no limit]",
+    ),
     _count("--udp-max-associations-per-user", "The same of one user.  [default: no limit]"),
     click.option(
         "--udp-mtu",

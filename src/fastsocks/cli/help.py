@@ -25,6 +25,7 @@ SECTIONS = {
         "udp_address",
         "udp_timeout",
         "udp_max_associations",
+        "udp_max_associations_per_client",
         "udp_max_associations_per_user",
         "mtu",
     ),

@@ -68,9 +68,12 @@ class Options:
     #: Seconds without a datagram after which a UDP association ends; one of a 2022 session lives
     #: 60 s at least.
     udp_timeout: float = 300.0
-    #: Most UDP associations at a time, each of which takes a socket or two; the one not used for
-    #: longest makes room for a further one. 0 is no limit.
+    #: Most UDP associations at a time, each of which takes a socket or two; of the client that has
+    #: most, the one not used for longest makes room for a further one. 0 is as many as the limit
+    #: of open files allows.
     udp_max_associations: int = 4096
+    #: The same of one client's address; 0 is no limit of its own.
+    udp_max_associations_per_client: int = 0
     #: The same of one user, where users are told apart; 0 is no limit of its own.
     udp_max_associations_per_user: int = 0
     #: TCP Fast Open (RFC 7413), listening and dialing, where the system has it.
@@ -153,6 +156,7 @@ LIMITS = {
     "max_drains_per_client": 0,
     "max_lookups_per_client": 0,
     "udp_max_associations": 0,
+    "udp_max_associations_per_client": 0,
     "udp_max_associations_per_user": 0,
 }
 

@@ -52,11 +52,15 @@ class Cap(Enum):
     HANDSHAKES_PER_CLIENT = "max_handshakes_per_client"
     #: Kept by :class:`fastsocks.net.Resolver`, where a look-up too many waits.
     LOOKUPS_PER_CLIENT = "max_lookups_per_client"
+    #: These are kept by :class:`fastsocks.relay.udp.DatagramEngine`, which ends one for another.
+    UDP_ASSOCIATIONS = "udp_max_associations"
+    UDP_ASSOCIATIONS_PER_CLIENT = "udp_max_associations_per_client"
+    UDP_ASSOCIATIONS_PER_USER = "udp_max_associations_per_user"
 
     @property
     def per_client(self) -> bool:
-        """Whether it is of one client, and not of all together."""
-        return self.name.endswith("_PER_CLIENT")
+        """Whether it is of one client, or user, and not of all together."""
+        return self.name.endswith(("_PER_CLIENT", "_PER_USER"))
 
 
 @lru_cache(4096)

@@ -39,6 +39,7 @@ from fastsocks.relay._udp_ports cimport (
     EngineBase,
     Port,
 )
+from fastsocks.relay._udp_table cimport AssociationTable
 from fastsocks.shadowsocks._packets cimport PacketCodec
 
 from fastsocks.address import Address
@@ -61,12 +62,10 @@ cdef class DatagramEngine(EngineBase):
 
     cdef double _timeout
     cdef double _interval
-    cdef Py_ssize_t _capacity
-    cdef Py_ssize_t _capacity_per_user
     cdef object _sweeping
     cdef object _began
     cdef object _over
-    cdef set _associations
+    cdef object _limit_hit
     cdef list _serving
 
     def __cinit__(self):
@@ -92,14 +91,18 @@ cdef class DatagramEngine(EngineBase):
         find_tunnel=None,
         double timeout=300.0,
         Py_ssize_t capacity=4096,
+        Py_ssize_t capacity_per_client=0,
         Py_ssize_t capacity_per_user=0,
+        client_of=None,
+        limit_hit=None,
+        double names_kept=60.0,
+        double longest_wait=10.0,
         local_addresses=(),
         began=None,
         over=None,
     ):
         self._began = began
         self._over = over
-        self.counters = DatagramCounters()
         self.loop = loop
         self.resolver = resolver
         self.permit = permit
@@ -108,16 +111,18 @@ cdef class DatagramEngine(EngineBase):
         self.find_tunnel = find_tunnel
         self._timeout = timeout
         self._interval = min(SWEEP_INTERVAL, timeout / 4)
-        self._capacity = capacity
-        self._capacity_per_user = capacity_per_user
-        self._associations = set()
+        self._limit_hit = limit_hit
+        self.client_of = client_of
+        self.names_kept = names_kept
+        self.longest_wait = longest_wait
+        self.table = AssociationTable(capacity, capacity_per_client, capacity_per_user)
+        self.counters = DatagramCounters(self.table)
         self.tasks = set()
         self._serving = []
         self.local = {AF_INET: "0.0.0.0", AF_INET6: "::"}
         for host in local_addresses:
             self.local[AF_INET6 if ":" in host else AF_INET] = host
         self.targets = {}
-        self.names = {}
         self.ports = {}
         self.faults = {}
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
@@ -175,7 +180,7 @@ cdef class DatagramEngine(EngineBase):
         cdef ServingPort port
         cdef Association association
         self.flush()
-        for association in list(self._associations):
+        for association in list(self.table.entries):
             if association.serving is not None:
                 association.end_by_itself()
         for port in self._serving:
@@ -186,7 +191,7 @@ cdef class DatagramEngine(EngineBase):
         """Close everything."""
         cdef Association association
         self.stop_serving()
-        for association in list(self._associations):
+        for association in list(self.table.entries):
             association.end_by_itself()
         for task in self.tasks:
             task.cancel()
@@ -221,16 +226,21 @@ cdef class DatagramEngine(EngineBase):
             self.flush()
 
     cdef int admit(self, AssociationBase association) except -1:
-        """Count an association in, and end the oldest where there are too many."""
-        self.touch(association)
-        if self._capacity_per_user and association.user is not None:
-            same = [one for one in self._associations if (<Association>one).user == association.user]
-            if len(same) >= self._capacity_per_user:
-                _oldest(same).end_by_itself()
-        if self._capacity and len(self._associations) >= self._capacity:
-            _oldest(self._associations).end_by_itself()
-        self._associations.add(association)
-        self.counters.associations = len(self._associations)
+        """Count an association in, and end others where it is one too many."""
+        cdef AssociationBase gone
+        association.client_id = association.client_host
+        if self.client_of is not None:
+            association.client_id = self.client_of(association.client_id)
+        while True:
+            found = self.table.in_the_way(association.client_id, association.user)
+            if found is None:
+                break
+            gone, cap, whose = found
+            gone.end_by_itself()
+            if self._limit_hit is not None:
+                self._limit_hit(cap, whose)
+        self.table.add(association, association.client_id, association.user)
+        self.counters.associations = len(self.table.entries)
         if self._began is not None:
             self._began(association)
         if self._sweeping is None:
@@ -238,8 +248,8 @@ cdef class DatagramEngine(EngineBase):
         return 0
 
     cdef int forget(self, AssociationBase association) except -1:
-        self._associations.discard(association)
-        self.counters.associations = len(self._associations)
+        self.table.remove(association)
+        self.counters.associations = len(self.table.entries)
         if self._over is not None:
             self._over(association)
         return 0
@@ -249,19 +259,11 @@ cdef class DatagramEngine(EngineBase):
         cdef double session_limit = min(limit, now() - SHORTEST_SESSION)
         cdef Association association
         self._sweeping = None
-        for association in list(self._associations):
-            if association.touched < (limit if association.session is None else session_limit):
+        for association in self.table.idle_since(limit):
+            if association.session is None or association.touched < session_limit:
                 association.end_by_itself()
-        if self._associations:
+        if self.table.entries:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
-
-
-cdef Association _oldest(associations):
-    cdef Association oldest = None, association
-    for association in associations:
-        if oldest is None or association.use < oldest.use:
-            oldest = association
-    return oldest
 
 
 cdef int _name_of(Name* name, str host, int port) except -1:

@@ -9,19 +9,17 @@ faces its client, a Shadowsocks or a SOCKS one, and a side that faces targets, b
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from fastsocks.address._header cimport header_size, take_address
 from fastsocks.address._host_name cimport canonical, is_plain
 from fastsocks.address._reader cimport Reader, reader_over
 from fastsocks.net._datagrams cimport (
     Name,
-    name_of_wire,
     queue_datagram,
     same_name,
     set_port_of,
 )
-from fastsocks.net._epoll cimport AF_INET, AF_INET6
 from fastsocks.relay._udp_ports cimport (
     BY_TUNNEL,
     DIRECT,
@@ -29,19 +27,16 @@ from fastsocks.relay._udp_ports cimport (
     LARGEST_PAYLOAD,
     SLOT_HEADROOM,
     SOCKS_HEADER,
-    WAITING,
     AssociationBase,
     EngineBase,
-    OutgoingPort,
     Port,
     TunnelPort,
     key_of,
 )
+from fastsocks.relay._udp_targets cimport Targets
 from fastsocks.shadowsocks._packets cimport Packet, PacketSession, packet_of
 
-from fastsocks.address import Address
 from fastsocks.errors import FastsocksError, HostNameError, ProtocolError
-from fastsocks.net import open_datagram_socket
 from fastsocks.socks.datagrams import Reassembler
 
 cdef enum:
@@ -49,8 +44,6 @@ cdef enum:
     NAME = 3
     # What sealing may add: the longest header of SIP022, its padding, and a tag.
     SEALING_ROOM = 2048
-    # Targets that an engine remembers as allowed.
-    TARGETS = 4096
     # Targets of which one association remembers what its judge says.
     JUDGED = 256
 
@@ -203,6 +196,10 @@ cdef class ClientPort(Port):
 cdef class Association(AssociationBase):
     """The UDP relay of one client; made by a :class:`EngineBase`."""
 
+    def __cinit__(self):
+        self.targets = Targets.__new__(Targets)
+        self.targets.association = self
+
     @property
     def active(self):
         """Whether it still relays."""
@@ -220,9 +217,10 @@ cdef class Association(AssociationBase):
         # What is queued refers to these descriptors. The arena must stay: an association ends
         # amid a batch when a new one, whose datagram lies there, takes its place.
         self.engine.send_queued()
-        for port in (self.client_port, self.tunnel, self.outgoing_v4, self.outgoing_v6):
+        for port in (self.client_port, self.tunnel):
             if port is not None:
                 port.shut()
+        self.targets.close()
         if self.session is not None and self.session.association is self:
             self.session.association = None
         if self.serving is not None:
@@ -246,7 +244,7 @@ cdef class Association(AssociationBase):
         """Send the client's payload on."""
         cdef int way
         cdef bytes canonical
-        self.engine.touch(self)
+        self.engine.table.touch(self)
         if address[0] == NAME and self.engine.decides and not is_plain(address + 2, address[1]):
             canonical = self.canonical(address, address_size)
             if canonical is None:
@@ -259,12 +257,7 @@ cdef class Association(AssociationBase):
                 return self.engine.drop("not-allowed")
             if way == BY_TUNNEL:
                 return self.tunnel.send(address, address_size, payload, size)
-        if not (
-            address_size == self.latest_size
-            and memcmp(address, self.latest_wire, address_size) == 0
-        ) and not self.find_target(address, address_size, payload, size):
-            return 0
-        return self.send_to_latest(payload, size)
+        return self.targets.send(address, address_size, payload, size)
 
     cdef bytes canonical(self, const uint8_t* wire, Py_ssize_t wire_size):
         """Return the one form of a target; None if its name is no host name."""
@@ -275,7 +268,6 @@ cdef class Association(AssociationBase):
             return None
 
     cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
-        """Return the Way to a target; names are resolved behind the tunnel."""
         cdef EngineBase engine = self.engine
         cdef bytes key
         cdef Reader reader
@@ -309,117 +301,6 @@ cdef class Association(AssociationBase):
             return FORBIDDEN
         return DIRECT if direct else BY_TUNNEL
 
-    cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1:
-        cdef OutgoingPort port
-        if self.latest_target.any.sa_family == AF_INET:
-            if self.outgoing_v4 is None:
-                self.outgoing_v4 = self.open_outgoing(AF_INET)
-            port = self.outgoing_v4
-        else:
-            if self.outgoing_v6 is None:
-                self.outgoing_v6 = self.open_outgoing(AF_INET6)
-            port = self.outgoing_v6
-        if port is None:
-            return self.engine.drop("not-sent")
-        queue_datagram(
-            self.engine.outbox, port.fd, &self.latest_target, NULL, payload, <int>size
-        )
-        return self.sent(size)
-
-    cdef OutgoingPort open_outgoing(self, int family):
-        cdef OutgoingPort port = OutgoingPort.__new__(OutgoingPort)
-        port.association = self
-        try:
-            sock = open_datagram_socket(family)
-        except OSError:
-            return None
-        try:
-            sock.bind((self.engine.local[family], 0))
-            port.open(self.engine, sock)
-        except OSError:
-            sock.close()
-            return None
-        return port
-
-    cdef bint find_target(
-        self,
-        const uint8_t* wire,
-        Py_ssize_t wire_size,
-        const uint8_t* payload,
-        Py_ssize_t size,
-    ) except -1:
-        """Make `latest_target` the address of a new target; False if it is dropped or waits."""
-        cdef EngineBase engine = self.engine
-        cdef bytes key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
-        cdef dict targets = engine.targets, names = engine.names
-        cdef Py_ssize_t most = TARGETS
-        cdef bytes allowed
-        cdef Reader reader
-        self.latest_size = 0
-        if engine.judge is not None:
-            if self.names is None:
-                self.targets = {}
-                self.names = {}
-            targets, names, most = self.targets, self.names, JUDGED
-        allowed = targets.get(key)
-        if allowed is None:
-            reader = reader_over(wire, wire_size)
-            address = take_address(&reader)
-            if address.port == 0:
-                engine.drop("bad-address")
-                return False
-            if address.is_name:
-                infos = engine.resolver.cached(address.host)
-                if infos is None:
-                    self.resolve(address, PyBytes_FromStringAndSize(<const char*>payload, size))
-                    return False
-                # The resolver hands out one tuple for as long as an answer is good.
-                known, allowed = names.get(key, (None, None))
-                if known is not infos:
-                    allowed = engine.choose(self, address, infos)
-                    if len(names) >= most:
-                        names.clear()
-                    names[key] = (infos, allowed)
-            else:
-                allowed = engine.check(self, address, None)
-                if allowed is not None or engine.judge is not None:
-                    if len(targets) >= most:
-                        targets.clear()
-                    targets[key] = allowed or b""
-        if not allowed:
-            engine.drop("not-allowed")
-            return False
-        name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(allowed))
-        # A name is asked for again: its address may change.
-        if wire_size <= 19 and wire[0] != 3:
-            memcpy(self.latest_wire, wire, wire_size)
-            self.latest_size = wire_size
-        return True
-
-    cdef int resolve(self, object address, bytes payload) except -1:
-        if self.waiting >= WAITING:
-            return self.engine.drop("waiting")
-        self.waiting += 1
-        task = self.engine.loop.create_task(_resolve(self, address, payload))
-        self.engine.tasks.add(task)
-        task.add_done_callback(self.engine.tasks.discard)
-        return 0
-
-    cdef int resolved(self, address, list infos, bytes payload) except -1:
-        """Send a datagram that waited for its name."""
-        cdef EngineBase engine = self.engine
-        cdef bytes allowed
-        cdef Py_ssize_t size = len(payload)
-        if self.closed:
-            return 0
-        allowed = engine.choose(self, address, infos)
-        if allowed is None:
-            return engine.drop("not-allowed")
-        self.latest_size = 0
-        name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(allowed))
-        self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), size)
-        return engine.flush()
-
     cdef int backward(
         self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1:
@@ -428,7 +309,8 @@ cdef class Association(AssociationBase):
         cdef Packet packet
         cdef uint8_t* out
         cdef Py_ssize_t sealed
-        engine.touch(self)
+        engine.table.touch(self)
+        self.answered = self.touched
         if self.serving is not None:
             if self.serving.fd < 0:
                 return engine.drop("closed")
@@ -469,15 +351,3 @@ cdef TunnelPort new_tunnel_port(AssociationBase association):
     port.association = association
     port.renewed = True
     return port
-
-
-async def _resolve(Association association, address, payload):
-    client = association.client_host
-    try:
-        infos = await association.engine.resolver.resolve(address.host, address.port, client)
-    except FastsocksError as error:
-        association.engine.drop(error.status)
-    else:
-        association.resolved(address, infos, payload)
-    finally:
-        association.waiting -= 1

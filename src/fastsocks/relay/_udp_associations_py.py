@@ -58,6 +58,10 @@ class Association:
         #: Seconds that it may be idle.
         self.timeout = engine.timeout
         self.touched = monotonic()
+        #: When a target last answered.
+        self.answered = 0.0
+        #: What counts as one client, by the address that it began with.
+        self.client_id = ""
         self._direct = Targets(self)
         #: None where all goes directly.
         self.tunnel = TunnelSide(self) if engine.find_tunnel is not None else None
@@ -92,7 +96,7 @@ class Association:
 
     def forward(self, address: Address, payload: bytes) -> None:
         """Carry the client's payload to `address`."""
-        self.engine.touch(self)
+        self.engine.table.touch(self)
         if self.engine.decides:
             try:
                 address = canonical(address)
@@ -121,7 +125,8 @@ class Association:
 
         :param address: who sent it.
         """
-        self.engine.touch(self)
+        self.engine.table.touch(self)
+        self.answered = self.touched
         if self.count_down(self.answer(address, payload)):
             counters = self.engine.counters
             counters.packets_down += 1

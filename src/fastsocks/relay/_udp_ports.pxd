@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from fastsocks.net._datagrams cimport BATCH, Arrival, Inbox, Name, Outbox
+from fastsocks.relay._udp_table cimport AssociationTable, Entry
 from fastsocks.shadowsocks._packets cimport SEAL_HEADROOM, PacketCodec
 
 # What an engine's judge says of a target.
@@ -17,11 +18,10 @@ cdef enum:
     # RSV and FRAG (RFC 1928 section 7).
     SOCKS_HEADER = 3
     LARGEST_PAYLOAD = 65507
-    # Datagrams of one association that may wait for a name to be resolved, or for a tunnel.
-    WAITING = 16
 
 
 cdef class DatagramCounters:
+    cdef AssociationTable table
     cdef readonly uint64_t associations
     cdef readonly uint64_t packets_up
     cdef readonly uint64_t packets_down
@@ -42,17 +42,20 @@ cdef class EngineBase:
     # Whether every association has a way through servers, and how that is found.
     cdef object find_tunnel
     cdef set tasks
+    cdef AssociationTable table
+    # Returns what counts as one client, of an IP address.
+    cdef object client_of
+    # Seconds for which an address of a name is kept without answers, and for which a datagram
+    # waits for a look-up at most.
+    cdef double names_kept
+    cdef double longest_wait
     # The address to send to targets from, by family.
     cdef dict local
     # Wire forms of allowed IP targets, as given and as they are dialed.
     cdef dict targets
-    # What of a name's addresses was chosen, and from which answer, by its wire form.
-    cdef dict names
     cdef dict ports
     cdef dict faults
     cdef uint64_t serial
-    # How often associations were used so far.
-    cdef uint64_t uses
     cdef int epoll
     # Unix time in seconds, read once for a batch.
     cdef int64_t time
@@ -70,14 +73,13 @@ cdef class EngineBase:
     cdef uint8_t* room(self, Py_ssize_t size) noexcept
     cdef int commit(self, Py_ssize_t size) noexcept
     cdef int flush(self) noexcept
-    cdef int touch(self, AssociationBase association) noexcept
     cdef int send_queued(self) noexcept
     cdef int not_sent(self, uint64_t count) noexcept
     cdef int drop(self, str reason) except -1
     cdef int drop_many(self, str reason, Py_ssize_t count) except -1
     cdef int drop_fault(self, Py_ssize_t fault) except -1
     cdef bytes check(self, AssociationBase association, address, resolved)
-    cdef bytes choose(self, AssociationBase association, name, infos)
+    cdef bytes choose(self, AssociationBase association, name, infos, bint* routed)
     cdef int admit(self, AssociationBase association) except -1
     cdef int forget(self, AssociationBase association) except -1
 
@@ -97,7 +99,7 @@ cdef class Port:
     cdef int readable(self) except -1
 
 
-cdef class AssociationBase:
+cdef class AssociationBase(Entry):
     cdef readonly object user
     #: Payload so far, in bytes.
     cdef readonly uint64_t bytes_up
@@ -105,15 +107,16 @@ cdef class AssociationBase:
     cdef EngineBase engine
     # Where answers go.
     cdef Name client
-    # When it was last used, by the clock of now().
-    cdef double touched
-    # The same as a number, each its own.
-    cdef uint64_t use
+    # When a target last answered, by the clock of now().
+    cdef double answered
+    # What counts as one client, by the address that it began with.
+    cdef str client_id
     cdef bint closed
 
     cdef int sent(self, Py_ssize_t size) noexcept
     cdef int end_by_itself(self) except -1
     cdef int judged(self, address, resolved) except -1
+    cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1
     cdef int backward(
         self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1

@@ -49,8 +49,14 @@ cdef double REST = 1.0
 cdef class DatagramCounters:
     """What went through a datagram engine; sizes are of payload, in bytes."""
 
-    def __cinit__(self):
+    def __cinit__(self, AssociationTable table not None):
+        self.table = table
         self.dropped = Counter()
+
+    @property
+    def waiting(self):
+        """Datagrams that wait now for a look-up."""
+        return self.table.waiting
 
 
 cdef class EngineBase:
@@ -71,13 +77,6 @@ cdef class EngineBase:
         self.send_queued()
         self.arena_used = 0
         self.slots_queued = False
-        return 0
-
-    cdef int touch(self, AssociationBase association) noexcept:
-        association.touched = now()
-        # The clock stands still for milliseconds; the oldest is told from the others all the same.
-        self.uses += 1
-        association.use = self.uses
         return 0
 
     cdef int send_queued(self) noexcept:
@@ -125,22 +124,26 @@ cdef class EngineBase:
             return None
         return dialed.wire
 
-    cdef bytes choose(self, AssociationBase association, name, infos):
-        """Return the wire form of an address of a name that may be dialed, one with a route."""
+    cdef bytes choose(self, AssociationBase association, name, infos, bint* routed):
+        """Return the wire form of an address of a name that may be dialed, one with a route.
+
+        :param routed: is set to whether it has one.
+        """
         cdef bytes allowed, first = None
         port = name.port
         for family, _, _, _, sockaddr in infos:
-            allowed = self.check(association, name, Address.of(sockaddr[0], port))
+            allowed = self.check(association, name, Address.of(sockaddr[0].partition("%")[0], port))
             if allowed is None:
                 continue
-            if len(infos) == 1 or has_route(family, (sockaddr[0], port, *sockaddr[2:])):
+            if has_route(family, (sockaddr[0], port, *sockaddr[2:])):
+                routed[0] = True
                 return allowed
             if first is None:
                 first = allowed
         return first
 
     cdef int admit(self, AssociationBase association) except -1:
-        """Count an association in, and end the oldest where there are too many."""
+        """Count an association in, and end others where it is one too many."""
         raise NotImplementedError
 
     cdef int forget(self, AssociationBase association) except -1:
@@ -231,6 +234,10 @@ cdef class AssociationBase:
         """Return the Way that the engine's judge leads to a target."""
         raise NotImplementedError
 
+    cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1:
+        """Return the Way to a target, whose name is not resolved; remembered."""
+        raise NotImplementedError
+
     cdef int backward(
         self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1:
@@ -307,7 +314,7 @@ cdef class TunnelPort(Port):
             self.finding = engine.loop.create_task(_find_tunnel(self))
             engine.tasks.add(self.finding)
             self.finding.add_done_callback(engine.tasks.discard)
-        if len(self.waiting) >= WAITING:
+        if not engine.table.let_wait(self.association, size):
             return engine.drop("waiting")
         self.waiting.append(
             (
@@ -332,6 +339,7 @@ cdef class TunnelPort(Port):
         waiting, self.waiting = self.waiting, None
         engine.time = <int64_t>time.time()
         for address, payload in waiting:
+            engine.table.release(self.association, len(payload))
             work = engine.room(SLOT_HEADROOM + len(payload)) + SLOT_HEADROOM
             memcpy(work, PyBytes_AS_STRING(payload), len(payload))
             engine.commit(SLOT_HEADROOM + len(payload))
@@ -345,6 +353,8 @@ cdef class TunnelPort(Port):
         self.finding = None
         waiting, self.waiting = self.waiting, None
         self.rests_until = now() + REST
+        for _, payload in waiting:
+            self.association.engine.table.release(self.association, len(payload))
         return self.association.engine.drop_many("upstream", len(waiting))
 
     def _lost(self):

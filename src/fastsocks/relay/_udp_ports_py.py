@@ -7,12 +7,11 @@ import errno
 import socket
 from collections.abc import Iterable
 from functools import lru_cache
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..address import Address
 from ..errors import FastsocksError, PolicyError
-from ..net import receive_with_arrival, watch_arrivals
+from ..net import has_route, receive_with_arrival, watch_arrivals
 
 if TYPE_CHECKING:
     from ..net.datagrams import Arrival
@@ -23,13 +22,8 @@ if TYPE_CHECKING:
 # A socket address as sendto() takes it.
 SockAddr: TypeAlias = tuple[Any, ...]
 
-#: Datagrams of one association that may wait for names to be resolved, or for a tunnel.
-WAITING = 16
-
-# Names of which one association remembers the address that it sends to, and for how long after
-# the last datagram (in seconds): QUIC must not move because an answer of the DNS did.
+# Names of which one association remembers the address that it sends to.
 _NAMES = 64
-_NAME_SECONDS = 60.0
 
 # Datagrams that one socket takes in before the others have their turn.
 _ROUNDS = 32
@@ -162,6 +156,17 @@ class _OutgoingPort(Port):
             self._association.backward(_address_of(addr[0], addr[1]), data)
 
 
+class _Chosen:
+    """The address that the datagrams to a name are sent to."""
+
+    __slots__ = ("address", "good_until")
+
+    def __init__(self, address: Address, good_until: float) -> None:
+        self.address = address
+        #: The name is asked for again after that.
+        self.good_until = good_until
+
+
 class Targets:
     """The way of one association to targets: a socket for each family, opened when needed."""
 
@@ -169,12 +174,11 @@ class Targets:
         self._association = association
         self._engine = association.engine
         self._ports: dict[int, _OutgoingPort] = {}
-        #: By a name's address header: where it is sent to, and when that was last done.
-        self._chosen: dict[bytes, tuple[Address, float]] = {}
-        #: What waits for names, by name.
-        self._waiting: dict[str, list[tuple[Address, bytes]]] = {}
-        self._waiting_count = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        # By a name's address header; those used least recently come first.
+        self._chosen: dict[bytes, _Chosen] = {}
+        # What waits for names, by host.
+        self._waiting: dict[str, list[tuple[Address, bytes | None]]] = {}
+        self._lookups: set[asyncio.Task[None]] = set()
 
     def send(self, address: Address, payload: bytes) -> None:
         """Send a payload to `address`, or let it wait for its name."""
@@ -184,20 +188,26 @@ class Targets:
             allowed = self._association.may_reach(address)
             outcome = self._send(address, payload) if allowed else "not-allowed"
             self._finish(payload, outcome)
-        elif address.host in self._waiting:
-            self._wait(address, payload)
         elif (chosen := self._recall(address)) is not None:
             self._finish(payload, self._send(chosen, payload))
-        elif (known := self._engine.resolver.cached(address.host)) is not None:
+        elif not self._association.may_reach(address):
+            # What a rule refuses is not even asked for.
+            self._engine.drop("not-allowed")
+        elif (
+            address.host not in self._waiting
+            and (known := self._engine.resolver.cached(address.host)) is not None
+        ):
             self._send_to_one(known, address, payload)
+        elif self._engine.table.let_wait(self._association, len(payload)):
+            self._look_up(address, payload)
         else:
-            self._wait(address, payload)
+            self._engine.drop("waiting")
 
     def close(self) -> None:
         """Close the sockets, and let nothing wait any more."""
         for port in self._ports.values():
             port.close()
-        for task in self._tasks:
+        for task in self._lookups:
             task.cancel()
         self._waiting.clear()
 
@@ -223,61 +233,102 @@ class Targets:
 
     def _send_to_one(self, infos: Iterable[AddrInfo], name: Address, payload: bytes) -> None:
         """Send to the first address of a name that is permitted and has a route."""
-        outcome: OSError | str | None = None
+        outcome: OSError | str | None = "not-allowed"
         for info in infos:
             address = _address_of(info[4][0], name.port)
-            allowed = self._association.may_reach(name, address.host)
-            outcome = self._send(address, payload) if allowed else "not-allowed"
-            if outcome is None:
+            if not self._association.may_reach(name, address.host):
+                continue
+            found = self._send(address, payload)
+            if found is None:
                 self._remember(name, address)
-            if outcome is None or (
-                isinstance(outcome, OSError) and outcome.errno in _NOT_ABOUT_THE_WAY
-            ):
+            if found is None or (isinstance(found, OSError) and found.errno in _NOT_ABOUT_THE_WAY):
+                outcome = found
                 break
+            if found != "not-allowed":
+                outcome = found
         self._finish(payload, outcome)
 
     def _remember(self, name: Address, address: Address) -> None:
         if len(self._chosen) >= _NAMES:
             del self._chosen[next(iter(self._chosen))]
-        self._chosen[name.wire] = (address, monotonic())
+        good_until = self._association.touched + self._engine.names_kept
+        self._chosen[name.wire] = _Chosen(address, good_until)
 
     def _recall(self, name: Address) -> Address | None:
-        address, used = self._chosen.pop(name.wire, (None, 0.0))
-        now = monotonic()
-        if address is None or now - used > _NAME_SECONDS:
+        """Return the address that was chosen for a name, and ask again where that is long ago."""
+        chosen = self._chosen.pop(name.wire, None)
+        if chosen is None:
             return None
-        self._chosen[name.wire] = (address, now)
-        return address
+        self._chosen[name.wire] = chosen
+        now = self._association.touched
+        if now > chosen.good_until:
+            # As long as answers come, nothing moves: of whom they are is not told apart.
+            chosen.good_until = self._association.answered + self._engine.names_kept
+        if now > chosen.good_until:
+            chosen.good_until = now + self._engine.names_kept
+            infos = self._engine.resolver.cached(name.host)
+            if infos is None:
+                self._look_up(name, None)
+            else:
+                self._choose_again(name, infos)
+        return chosen.address
 
-    def _wait(self, address: Address, payload: bytes) -> None:
-        if self._waiting_count >= WAITING:
-            self._engine.drop("waiting")
+    def _choose_again(self, name: Address, infos: Iterable[AddrInfo]) -> None:
+        """Choose another address of a name if the old one is no longer among them."""
+        chosen = self._chosen.get(name.wire)
+        addresses = [_address_of(info[4][0], name.port) for info in infos]
+        if chosen is None or chosen.address in addresses:
             return
-        self._waiting_count += 1
+        for address, info in zip(addresses, infos, strict=True):
+            if self._association.may_reach(name, address.host) and self._is_open(address, info):
+                chosen.address = address
+                return
+
+    def _is_open(self, address: Address, info: AddrInfo) -> bool:
+        if self._engine.permit is not None:
+            try:
+                self._engine.permit(address)
+            except PolicyError:
+                return False
+        family, _, _, _, sockaddr = info
+        return has_route(family, (sockaddr[0], address.port, *sockaddr[2:]))
+
+    def _look_up(self, address: Address, payload: bytes | None) -> None:
+        """Look a name up for a payload, or without one to choose its address again."""
         host = address.host
-        if host in self._waiting:
-            self._waiting[host].append((address, payload))
-            return
-        self._waiting[host] = [(address, payload)]
-        task = self._engine.loop.create_task(self._resolve(host))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if host not in self._waiting:
+            self._waiting[host] = []
+            task = self._engine.loop.create_task(self._wait_for(host))
+            self._lookups.add(task)
+            task.add_done_callback(self._lookups.discard)
+        self._waiting[host].append((address, payload))
 
-    async def _resolve(self, host: str) -> None:
+    async def _wait_for(self, host: str) -> None:
         infos: list[AddrInfo] = []
-        reason = ""
+        reason = "resolve"
         try:
-            infos = await self._engine.resolver.resolve(host, 0, self._association.client_host)
+            async with asyncio.timeout(self._engine.longest_wait):
+                infos = await self._engine.resolver.resolve(host, 0, self._association.client_id)
+            reason = ""
+        except TimeoutError:
+            pass
         except FastsocksError as error:
             reason = error.status
         finally:
-            waiting = self._waiting.pop(host, [])
-            self._waiting_count -= len(waiting)
-        if reason:
-            self._engine.drop(reason, len(waiting))
-            return
-        for address, payload in waiting:
-            self._send_to_one(infos, address, payload)
+            self._looked_up(host, infos, reason)
+
+    def _looked_up(self, host: str, infos: list[AddrInfo], reason: str) -> None:
+        """Send what waited for a name, or drop it for a reason."""
+        for address, payload in self._waiting.pop(host, ()):
+            if payload is None:
+                if not reason:
+                    self._choose_again(address, infos)
+                continue
+            self._engine.table.release(self._association, len(payload))
+            if reason:
+                self._engine.drop(reason)
+            else:
+                self._send_to_one(infos, address, payload)
 
 
 @lru_cache(4096)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..net import open_datagram_socket
 from ._udp_associations_py import Association, ServingPort, SocksAssociation
+from ._udp_table_py import AssociationTable
 
 if TYPE_CHECKING:
     from ..address import Address
@@ -41,6 +42,7 @@ class DatagramCounters:
     """What went through a datagram engine; sizes are of payload, in bytes."""
 
     __slots__ = (
+        "_table",
         "associations",
         "bytes_down",
         "bytes_up",
@@ -49,7 +51,8 @@ class DatagramCounters:
         "packets_up",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, table: AssociationTable) -> None:
+        self._table = table
         #: Associations that are active now.
         self.associations = 0
         self.packets_up = 0
@@ -58,6 +61,11 @@ class DatagramCounters:
         self.bytes_down = 0
         #: Datagrams dropped, by reason.
         self.dropped: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """Datagrams that wait now for a look-up."""
+        return self._table.waiting
 
 
 class DatagramEngine:
@@ -86,9 +94,17 @@ class DatagramEngine:
         and it is not asked again for a second. None: who has no tunnel sends to targets directly.
     :param timeout: seconds without a packet either way after which an association ends; those
         of methods with sessions live 60 s at least.
-    :param capacity: how many associations there may be; the one not used for longest makes
-        room. 0 for no cap.
+    :param capacity: how many associations there may be; whoever has most makes room, see
+        :class:`._udp_table_py.AssociationTable`. 0 for no cap.
+    :param capacity_per_client: the same for those of one client.
     :param capacity_per_user: the same for those of one user.
+    :param client_of: returns what counts as one client, of an IP address; None: each counts.
+    :param limit_hit: called each time that a cap ends an association, with the name of its option
+        and the client or user that it is about.
+    :param names_kept: seconds for which the address of a name is kept without answers, from
+        whomever. Then the name is asked for again, and the address kept if it is still one of it:
+        QUIC must not move because an answer of the DNS did.
+    :param longest_wait: seconds for which a datagram waits for its name to be resolved.
     :param local_addresses: IP addresses to send to targets from, one of a family at most.
     :param began: called with each association as it begins.
     :param over: called with each one as it ends, its counts final.
@@ -104,12 +120,16 @@ class DatagramEngine:
         find_tunnel: FindTunnel | None = None,
         timeout: float = 300.0,
         capacity: int = 4096,
+        capacity_per_client: int = 0,
         capacity_per_user: int = 0,
+        client_of: Callable[[str], str] | None = None,
+        limit_hit: Callable[[str, str], None] | None = None,
+        names_kept: float = 60.0,
+        longest_wait: float = 10.0,
         local_addresses: Iterable[str] = (),
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
     ) -> None:
-        self.counters = DatagramCounters()
         self._began = began
         self._over = over
         self.loop = loop
@@ -121,17 +141,18 @@ class DatagramEngine:
         self.find_tunnel = find_tunnel
         self.timeout = timeout
         self.tasks: set[asyncio.Task[Any]] = set()
-        self._capacity = capacity
-        self._capacity_per_user = capacity_per_user
+        self.names_kept = names_kept
+        self.longest_wait = longest_wait
+        self.table = AssociationTable(capacity, capacity_per_client, capacity_per_user)
+        self.counters = DatagramCounters(self.table)
+        self._client_of = client_of
+        self._limit_hit = limit_hit
         self._local = dict(_EVERYWHERE)
         for host in local_addresses:
             self._local[socket.AF_INET6 if ":" in host else socket.AF_INET] = host
         self._interval = min(_SWEEP_INTERVAL, timeout / 4)
         self._sweeping: asyncio.TimerHandle | None = None
         self._serving: list[ServingPort] = []
-        # Those used least recently come first.
-        self._associations: OrderedDict[Association, None] = OrderedDict()
-        self._by_user: dict[str, OrderedDict[Association, None]] = {}
         self._log_after = 0.0
 
     def serve(self, sock: socket.socket, packets: PacketCodec) -> None:
@@ -179,7 +200,7 @@ class DatagramEngine:
     def close(self) -> None:
         """Close everything; again does nothing."""
         self.stop_serving()
-        for association in list(self._associations):
+        for association in list(self.table.entries):
             association.end_by_itself()
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -194,42 +215,29 @@ class DatagramEngine:
             _log.debug("datagrams dropped so far: %s", dropped)
 
     def admit(self, association: Association) -> None:
-        """Take in a new association, and end the oldest one where it is one too many."""
-        if association.user is not None:
-            same = self._by_user.setdefault(association.user, OrderedDict())
-            if 0 < self._capacity_per_user <= len(same):
-                next(iter(same)).end_by_itself()
-            # Ending the last one forgets the user.
-            self._by_user.setdefault(association.user, same)[association] = None
-        if 0 < self._capacity <= len(self._associations):
-            next(iter(self._associations)).end_by_itself()
-        self._associations[association] = None
+        """Take in a new association, and end others where it is one too many."""
+        client = association.client_host
+        if self._client_of is not None:
+            client = self._client_of(client)
+        association.client_id = client
+        while (found := self.table.in_the_way(client, association.user)) is not None:
+            gone, cap, whose = found
+            gone.end_by_itself()
+            if self._limit_hit is not None:
+                self._limit_hit(cap, whose)
+        self.table.add(association, client, association.user)
         self.counters.associations += 1
         if self._began is not None:
             self._began(association)
         if self._sweeping is None:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
 
-    def touch(self, association: Association) -> None:
-        """Note that a packet has passed."""
-        association.touched = monotonic()
-        self._associations.move_to_end(association)
-        if association.user is not None:
-            self._by_user[association.user].move_to_end(association)
-
     def forget(self, association: Association) -> None:
         """Take an ended association off the books; again does nothing."""
-        if association not in self._associations:
-            return
-        del self._associations[association]
-        self.counters.associations -= 1
-        if association.user is not None:
-            same = self._by_user[association.user]
-            del same[association]
-            if not same:
-                del self._by_user[association.user]
-        if self._over is not None:
-            self._over(association)
+        if self.table.remove(association):
+            self.counters.associations -= 1
+            if self._over is not None:
+                self._over(association)
 
     def open_outgoing(self, family: int) -> socket.socket:
         """Open a socket towards targets.
@@ -246,9 +254,9 @@ class DatagramEngine:
 
     def _sweep(self) -> None:
         now = monotonic()
-        for association in list(self._associations):
+        for association in self.table.idle_since(now - self.timeout):
             if now - association.touched > association.timeout:
                 association.end_by_itself()
         self._sweeping = None
-        if self._associations:
+        if self.table.entries:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)

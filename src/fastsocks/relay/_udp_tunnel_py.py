@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import FastsocksError, ProtocolError
 from ..net import open_datagram_socket
-from ._udp_ports_py import UNREACHABLE, WAITING, Port
+from ._udp_ports_py import UNREACHABLE, Port
 
 if TYPE_CHECKING:
     import socket
@@ -106,7 +106,7 @@ class TunnelSide:
             self._finding = self._engine.loop.create_task(self._find())
             self._engine.tasks.add(self._finding)
             self._finding.add_done_callback(self._engine.tasks.discard)
-        if len(self._waiting) >= WAITING:
+        if not self._engine.table.let_wait(self._association, len(payload)):
             self._engine.drop("waiting")
             return
         self._waiting.append((address, payload))
@@ -122,11 +122,16 @@ class TunnelSide:
                 tunnel.control.close()
             self._rests_until = monotonic() + _REST
             self._engine.drop("upstream", len(self._waiting))
-            self._waiting = []
+            self._release()
         self._finding = None
-        waiting, self._waiting = self._waiting, []
-        for address, payload in waiting:
+        for address, payload in self._release():
             self.send(address, payload)
+
+    def _release(self) -> list[tuple[Address, bytes]]:
+        waiting, self._waiting = self._waiting, []
+        for _, payload in waiting:
+            self._engine.table.release(self._association, len(payload))
+        return waiting
 
     def _lost(self) -> None:
         self.close()
@@ -138,7 +143,7 @@ class TunnelSide:
         if self._finding is not None:
             self._finding.cancel()
             self._finding = None
-        self._waiting = []
+        self._release()
         if self._port is not None:
             self._port.close()
             self._port = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.address import Address
 from fastsocks.errors import CommandError, FastsocksError, UpstreamError
+from fastsocks.policy.limits import client_of
 from fastsocks.relay.tunnel import Tunnel
 from fastsocks.relay.udp import SocksPackets
 from fastsocks.shadowsocks import Family, packet_client
@@ -49,6 +50,7 @@ class DatagramChain:
         :raises UpstreamError: one of the servers is not there, or refuses.
         :raises CommandError: there is an HTTP proxy among them.
         """
+        client = client_of(client)
         controls: list[socket.socket] = []
         hops: list[tuple[PacketCodec, Address]] = []
         upstream = self._chain.upstreams[0]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from fastsocks.address import Address
 from fastsocks.errors import ListenError, PolicyError, ResolveError, dial_error
 from fastsocks.net import Dialer
+from fastsocks.policy.limits import client_of
 from fastsocks.relay.udp import DatagramEngine
 
 from .descriptors import possible_associations
@@ -76,6 +77,7 @@ class Datagrams:
         local_addresses: Iterable[str] = (),
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
+        limit_hit: Callable[[str, str], None] | None = None,
     ) -> None:
         self._loop = loop
         self._resolver = resolver
@@ -84,7 +86,6 @@ class Datagrams:
         possible, wanted = possible_associations(), options.udp_max_associations
         if possible is not None and not 0 < wanted <= possible:
             wanted = possible
-        local = tuple(local_addresses)
         self.engine = DatagramEngine(
             loop,
             resolver,
@@ -93,10 +94,13 @@ class Datagrams:
             find_tunnel=None if find_tunnel is None else partial(find_tunnel, self),
             timeout=options.udp_timeout,
             capacity=wanted,
+            capacity_per_client=options.udp_max_associations_per_client,
             capacity_per_user=options.udp_max_associations_per_user,
+            client_of=client_of,
+            limit_hit=limit_hit,
+            local_addresses=local_addresses,
             began=began,
             over=over,
-            **({"local_addresses": local} if local else {}),
         )
 
     def associate(
@@ -136,7 +140,7 @@ class Datagrams:
     async def find_server(self, server: Address, client: str) -> tuple[int, tuple[Any, ...]]:
         """Return family and socket address of a server, of those of its name one with a route.
 
-        :param client: for whom; see :meth:`fastsocks.net.Resolver.resolve`.
+        :param client: what counts as the client, see :meth:`fastsocks.net.Resolver.resolve`.
         :raises ResolveError: the name has no address.
         :raises DialError: there is no way to any of them.
         """

@@ -9,6 +9,7 @@ from fastsocks.address import Address, canonical
 from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
 from fastsocks.policy import check_request, weakness_of
+from fastsocks.policy.limits import client_of
 from fastsocks.relay.tunnel import Tunnel
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
@@ -95,7 +96,7 @@ class LocalService(SocksService):
     async def _tunnel(self, datagrams: Datagrams, peer: Peer) -> Tunnel:
         """Lead to the Shadowsocks server, by a session for each association."""
         found = self._first if self.servers is None else self.servers.current
-        server = await datagrams.find_server(found.address, peer[0])
+        server = await datagrams.find_server(found.address, client_of(peer[0]))
         return Tunnel(found.packets or packet_client(found.key, **self._mtu), server)
 
 

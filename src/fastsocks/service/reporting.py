@@ -19,7 +19,7 @@ from fastsocks.errors import (
 )
 from fastsocks.policy import Cap, ClientLimits, UserCounters
 
-from .descriptors import possible_connections
+from .descriptors import possible_associations, possible_connections
 from .line_limiter import LineLimiter
 
 if TYPE_CHECKING:
@@ -58,6 +58,20 @@ _CAPS = {
     Cap.HANDSHAKES_PER_CLIENT: "{count} handshakes of this client are unfinished or have failed; "
     "further connections are closed",
     Cap.LOOKUPS_PER_CLIENT: "{count} name look-ups of this client are under way; further ones wait",
+    Cap.UDP_ASSOCIATIONS: "as many UDP associations as there may be; of whoever has most, the one "
+    "not used for longest was ended",
+    Cap.UDP_ASSOCIATIONS_PER_CLIENT: "{count} UDP associations of this client are open; the one "
+    "not used for longest was ended",
+    Cap.UDP_ASSOCIATIONS_PER_USER: "{count} UDP associations of this user are open; the one "
+    "not used for longest was ended",
+}
+
+#: Those of which :class:`ClientLimits` does not know.
+_KEPT_ELSEWHERE = {
+    Cap.LOOKUPS_PER_CLIENT,
+    Cap.UDP_ASSOCIATIONS,
+    Cap.UDP_ASSOCIATIONS_PER_CLIENT,
+    Cap.UDP_ASSOCIATIONS_PER_USER,
 }
 
 _access_log = logging.getLogger("fastsocks.access")
@@ -141,11 +155,7 @@ class ReportingService(ABC):
             self._fit_descriptors(1 if shared is None else shared.workers)
         #: How many connections there may be.
         self.limits = ClientLimits(
-            **{
-                cap.value: count
-                for cap, count in self._caps.items()
-                if cap is not Cap.LOOKUPS_PER_CLIENT
-            },
+            **{cap.value: count for cap, count in self._caps.items() if cap not in _KEPT_ELSEWHERE},
             hit=self.limit_hit,
             counts=None if shared is None else shared.clients,
             max_connections_here=possible_connections() or 0,
@@ -251,14 +261,17 @@ class ReportingService(ABC):
     def limit_hit(self, cap: Cap, client: str) -> None:
         """Log that a limit was reached.
 
-        :param client: as :attr:`fastsocks.policy.Admission.client` names it.
+        :param client: as :attr:`fastsocks.policy.Admission.client` names it; a user, where the cap
+            is one of users.
         """
         where = client if cap.per_client else ""
         message = _CAPS[cap].format(count=self._caps[cap])
         if not self._limiter.passes(_Key(message, "limit", where, None)):
             return
         advice = f"--{cap.value.replace('_', '-')} raises it"
-        if cap is Cap.CONNECTIONS and self._files_rule:
+        if (cap is Cap.CONNECTIONS and self._files_rule) or (
+            cap is Cap.UDP_ASSOCIATIONS and self._files_cap_associations()
+        ):
             advice = _MORE_FILES
         fields = _fields(peer=where, status="limit", limit=cap.value, advice=advice)
         prefix = f"{where}: " if where else ""
@@ -331,6 +344,13 @@ class ReportingService(ABC):
             extra={"fields": fields},
         )
 
+    def associations_capped(self, option: str, whose: str) -> None:
+        """Log that an association was ended for another one; see :meth:`limit_hit`.
+
+        :param option: the name of the option.
+        """
+        self.limit_hit(Cap(option), whose)
+
     def notice(self, client: str, text: str, status: str, advice: str) -> None:
         """Log what is to be known of a client, rather than of one connection of it."""
         if not self._limiter.passes(_Key(text, status, client, None)):
@@ -359,6 +379,10 @@ class ReportingService(ABC):
             # Better to refuse a client than to accept one and have nothing left to dial with.
             self._caps[Cap.CONNECTIONS] = possible
             self._files_rule = True
+
+    def _files_cap_associations(self) -> bool:
+        possible, wanted = possible_associations(), self._caps[Cap.UDP_ASSOCIATIONS]
+        return possible is not None and not 0 < wanted <= possible
 
     def _left_out(self, key: Hashable, times: int) -> None:
         alike = cast("_Key", key)

@@ -196,6 +196,7 @@ class Running:
                 local_addresses=self._local_addresses,
                 began=service.association_began if watched else None,
                 over=service.association_over if watched else None,
+                limit_hit=service.associations_capped,
             )
             self._relay_datagrams(self._datagrams, listening.datagrams)
         self._prepare(loop, self._resolver)
@@ -232,7 +233,11 @@ class Running:
         options, shared = self._options, self.shared
         if shared is None or self.binds_datagrams:
             return options
-        caps = ("udp_max_associations", "udp_max_associations_per_user")
+        caps = (
+            "udp_max_associations",
+            "udp_max_associations_per_client",
+            "udp_max_associations_per_user",
+        )
         parts = {cap: -(-getattr(options, cap) // shared.workers) for cap in caps}
         return dataclasses.replace(options, **parts)
 

@@ -1,0 +1,285 @@
+# cython: boundscheck=False, wraparound=False
+"""How an association of the UDP relay reaches targets directly, names among them (Linux).
+
+Part of ``_udp.pyx``; its twin is in ``_udp_ports_py.py``.
+"""
+
+import asyncio
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t
+from libc.string cimport memcmp, memcpy
+
+from fastsocks.address._header cimport take_address
+from fastsocks.address._reader cimport Reader, reader_over
+from fastsocks.net._datagrams cimport name_of_wire, queue_datagram
+from fastsocks.net._epoll cimport AF_INET, AF_INET6
+from fastsocks.relay._udp_ports cimport FORBIDDEN, EngineBase, OutgoingPort
+
+from fastsocks.address import Address
+from fastsocks.errors import FastsocksError
+from fastsocks.net import open_datagram_socket
+
+cdef enum:
+    # IP addresses that an engine remembers as allowed.
+    TARGETS = 4096
+    # Those of which one association remembers what its judge says.
+    JUDGED = 256
+    # Names of which one association remembers the address that it sends to.
+    NAMES = 64
+
+
+cdef class Chosen:
+    """The address that the datagrams to a name are sent to."""
+
+
+cdef class Targets:
+    """The way of one association to targets: a socket for each family, opened when needed."""
+
+    cdef int send(
+        self, const uint8_t* wire, Py_ssize_t wire_size, uint8_t* payload, Py_ssize_t size
+    ) except -1:
+        """Send a payload to an address, or let it wait for its name."""
+        if self.is_latest(wire, wire_size) or self.find(wire, wire_size, payload, size):
+            return self.send_to_latest(payload, size)
+        return 0
+
+    cdef int close(self) except -1:
+        """Close the sockets, and let nothing wait any more."""
+        cdef OutgoingPort port
+        for port in (self.outgoing_v4, self.outgoing_v6):
+            if port is not None:
+                port.shut()
+        self.waiting = None
+        if self.lookups is not None:
+            for task in self.lookups:
+                task.cancel()
+        return 0
+
+    cdef bint is_latest(self, const uint8_t* wire, Py_ssize_t wire_size) noexcept:
+        return (
+            wire_size == self.latest_size
+            and memcmp(wire, self.latest_wire, wire_size) == 0
+            and (
+                self.latest_chosen is None
+                or self.association.touched <= self.latest_chosen.good_until
+            )
+        )
+
+    cdef int lead_to(self, bytes key, bytes resolved, Chosen chosen) except -1:
+        name_of_wire(&self.latest_target, <const uint8_t*>PyBytes_AS_STRING(resolved))
+        self.latest_chosen = chosen
+        self.latest_size = len(key)
+        memcpy(self.latest_wire, PyBytes_AS_STRING(key), self.latest_size)
+        return 0
+
+    cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1:
+        cdef EngineBase engine = self.association.engine
+        cdef OutgoingPort port
+        if self.latest_target.any.sa_family == AF_INET:
+            if self.outgoing_v4 is None:
+                self.outgoing_v4 = self.open_outgoing(AF_INET)
+            port = self.outgoing_v4
+        else:
+            if self.outgoing_v6 is None:
+                self.outgoing_v6 = self.open_outgoing(AF_INET6)
+            port = self.outgoing_v6
+        if port is None:
+            return engine.drop("not-sent")
+        queue_datagram(engine.outbox, port.fd, &self.latest_target, NULL, payload, <int>size)
+        return self.association.sent(size)
+
+    cdef OutgoingPort open_outgoing(self, int family):
+        cdef EngineBase engine = self.association.engine
+        cdef OutgoingPort port = OutgoingPort.__new__(OutgoingPort)
+        port.association = self.association
+        try:
+            sock = open_datagram_socket(family)
+        except OSError:
+            return None
+        try:
+            sock.bind((engine.local[family], 0))
+            port.open(engine, sock)
+        except OSError:
+            sock.close()
+            return None
+        return port
+
+    cdef bint find(
+        self,
+        const uint8_t* wire,
+        Py_ssize_t wire_size,
+        const uint8_t* payload,
+        Py_ssize_t size,
+    ) except -1:
+        """Make another target the latest; False if the datagram is dropped, or waits."""
+        cdef EngineBase engine = self.association.engine
+        cdef bytes key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
+        cdef Reader reader = reader_over(wire, wire_size)
+        cdef Chosen chosen
+        self.latest_size = 0
+        address = take_address(&reader)
+        if address.port == 0:
+            engine.drop("bad-address")
+            return False
+        if not address.is_name:
+            return self.find_ip(key, address)
+        chosen = self.recall(key, address)
+        if chosen is not None:
+            self.lead_to(key, chosen.wire, chosen)
+            return True
+        # What a rule refuses is not even asked for.
+        if engine.judge is not None and self.association.way_to(wire, wire_size) == FORBIDDEN:
+            engine.drop("not-allowed")
+            return False
+        if self.waiting is None or address.host not in self.waiting:
+            infos = engine.resolver.cached(address.host)
+            if infos is not None:
+                return self.choose(key, address, infos)
+        self.hold(address, payload, size)
+        return False
+
+    cdef bint find_ip(self, bytes key, object address) except -1:
+        cdef EngineBase engine = self.association.engine
+        cdef dict targets = engine.targets
+        cdef Py_ssize_t most = TARGETS
+        cdef bytes allowed
+        if engine.judge is not None:
+            if self.targets is None:
+                self.targets = {}
+            targets, most = self.targets, JUDGED
+        allowed = targets.get(key)
+        if allowed is None:
+            allowed = engine.check(self.association, address, None)
+            if allowed is not None or engine.judge is not None:
+                if len(targets) >= most:
+                    targets.clear()
+                targets[key] = allowed or b""
+        if not allowed:
+            engine.drop("not-allowed")
+            return False
+        self.lead_to(key, allowed, None)
+        return True
+
+    cdef Chosen recall(self, bytes key, object address):
+        """Return what was chosen for a name, and ask again where that is long ago."""
+        cdef EngineBase engine = self.association.engine
+        cdef Chosen chosen
+        cdef double time = self.association.touched
+        if self.chosen is None:
+            self.chosen = {}
+        chosen = self.chosen.pop(key, None)
+        if chosen is None:
+            return None
+        self.chosen[key] = chosen
+        if time > chosen.good_until:
+            # As long as answers come, nothing moves: of whom they are is not told apart.
+            chosen.good_until = self.association.answered + engine.names_kept
+        if time > chosen.good_until:
+            chosen.good_until = time + engine.names_kept
+            infos = engine.resolver.cached(address.host)
+            if infos is None:
+                self.look_up(address, None)
+            else:
+                self.choose_again(address, infos)
+        return chosen
+
+    cdef bint choose(self, bytes key, object address, infos) except -1:
+        """Choose an address of a name, and lead there; False if none may be reached."""
+        cdef EngineBase engine = self.association.engine
+        cdef bint routed = False
+        cdef bytes allowed = engine.choose(self.association, address, infos, &routed)
+        cdef Chosen chosen
+        if allowed is None:
+            engine.drop("not-allowed")
+            return False
+        if routed:
+            chosen = Chosen.__new__(Chosen)
+            chosen.wire = allowed
+            chosen.good_until = self.association.touched + engine.names_kept
+            if self.chosen is None:
+                self.chosen = {}
+            if len(self.chosen) >= NAMES:
+                del self.chosen[next(iter(self.chosen))]
+            self.chosen[key] = chosen
+            self.lead_to(key, allowed, chosen)
+        else:
+            # It may have a way the next time.
+            self.lead_to(key, allowed, None)
+            self.latest_size = 0
+        return True
+
+    cdef int choose_again(self, object address, infos) except -1:
+        """Choose another address of a name if the old one is no longer among them."""
+        cdef EngineBase engine = self.association.engine
+        cdef Chosen chosen = self.chosen.get(address.wire)
+        cdef bint routed = False
+        cdef bytes allowed
+        if chosen is None:
+            return 0
+        for info in infos:
+            if Address.of(info[4][0].partition("%")[0], address.port).wire == chosen.wire:
+                return 0
+        allowed = engine.choose(self.association, address, infos, &routed)
+        if allowed is not None and routed:
+            chosen.wire = allowed
+            self.latest_size = 0
+        return 0
+
+    cdef int hold(self, object address, const uint8_t* payload, Py_ssize_t size) except -1:
+        cdef EngineBase engine = self.association.engine
+        if not engine.table.let_wait(self.association, size):
+            return engine.drop("waiting")
+        return self.look_up(address, PyBytes_FromStringAndSize(<const char*>payload, size))
+
+    cdef int look_up(self, object address, bytes payload) except -1:
+        """Look a name up for a payload, or without one to choose its address again."""
+        cdef str host = address.host
+        cdef list waiting
+        if self.waiting is None:
+            self.waiting = {}
+            self.lookups = set()
+        waiting = self.waiting.get(host)
+        if waiting is None:
+            waiting = self.waiting[host] = []
+            task = self.association.engine.loop.create_task(_look_up(self, host))
+            self.lookups.add(task)
+            task.add_done_callback(self.lookups.discard)
+        waiting.append((address, payload))
+        return 0
+
+    cdef int looked_up(self, str host, infos, str reason) except -1:
+        """Send what waited for a name, or drop it for a reason."""
+        cdef EngineBase engine = self.association.engine
+        cdef bytes payload
+        if self.waiting is None:
+            return 0
+        waiting = self.waiting.pop(host, ())
+        for address, payload in waiting:
+            if payload is None:
+                if not reason:
+                    self.choose_again(address, infos)
+                continue
+            engine.table.release(self.association, len(payload))
+            if reason:
+                engine.drop(reason)
+            elif self.choose(address.wire, address, infos):
+                self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), len(payload))
+        return engine.flush()
+
+
+async def _look_up(Targets targets, str host):
+    engine = targets.association.engine
+    infos, reason = (), "resolve"
+    try:
+        async with asyncio.timeout((<EngineBase>engine).longest_wait):
+            infos = await (<EngineBase>engine).resolver.resolve(
+                host, 0, targets.association.client_id
+            )
+        reason = ""
+    except TimeoutError:
+        pass
+    except FastsocksError as error:
+        reason = error.status
+    finally:
+        targets.looked_up(host, infos, reason)
