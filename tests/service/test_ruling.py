@@ -81,6 +81,27 @@ def test_datagrams() -> None:
             rules.datagram("198.51.100.1", None, target, resolved)
 
 
+@pytest.mark.parametrize(
+    ("rules", "refused"),
+    [
+        (("deny",), True),
+        (("deny to a.example",), True),
+        (("allow to 192.0.2.0/24", "deny"), False),
+        (("deny to 192.0.2.0/24",), False),
+        (("allow to b.example", "deny"), True),
+    ],
+)
+def test_datagrams_to_names_before_they_are_looked_up(
+    rules: tuple[str, ...], refused: bool
+) -> None:
+    asked = ruling(*rules)
+    if refused:
+        with pytest.raises(PolicyError):
+            asked.datagram("198.51.100.1", None, NAME, None)
+    else:
+        assert not asked.datagram("198.51.100.1", None, NAME, None)
+
+
 def test_advice_about_what_cannot_be_dialed_names_who_was_dialed() -> None:
     options = LocalOptions(
         server="ss.example",

@@ -105,12 +105,18 @@ class Ruling:
     ) -> bool:
         """Decide on a target of datagrams.
 
-        :param resolved: where that is a name, and resolved here, the address to send to.
+        :param resolved: where that is a name, and resolved here, the address to send to; None
+            before that, when a name is not refused that an address of it may decide on.
         :return: whether it is to be reached directly, whatever else leads to targets.
         :raises PolicyError: a rule denies it.
         """
         verdict = self._rules.decide(
-            UDP_ASSOCIATE, client, user, target, resolved, by_name=resolved is None
+            UDP_ASSOCIATE,
+            client,
+            user,
+            target,
+            resolved,
+            by_name=resolved is None and self._by_name,
         )
         _check(verdict, resolved)
         return verdict.action is Action.DIRECT
