@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from fastsocks.policy import is_public
+from fastsocks.policy import PublicTargets, is_public
 from fastsocks.policy.targets import unmapped
 
 PUBLIC = [
@@ -126,3 +126,57 @@ def test_memory_is_bounded() -> None:
     for number in range(limit + 10):
         is_public(f"8.8.{number >> 8}.{number & 255}")
     assert is_public.cache_info().currsize == limit
+
+
+OWN = ("8.8.4.4/32", "9.9.9.0/28", "2606:4700::77/128", "2620:fe::/64")
+
+
+def own_targets() -> PublicTargets:
+    targets = PublicTargets()
+    targets.take_own("host", map(ip_network, OWN))
+    return targets
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("8.8.4.4", "9.9.9.9", "2606:4700::77", "2620:fe::fe"),
+        *("::ffff:8.8.4.4", "64:ff9b::8.8.4.4", "2002:808:404::1"),
+    ],
+)
+def test_addresses_of_this_host_are_not_public(host: str) -> None:
+    assert is_public(host)
+    assert not own_targets().is_public(host)
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "9.9.9.16", "2606:4700::78", "2620:fe:0:1::"])
+def test_their_neighbours_are(host: str) -> None:
+    assert own_targets().is_public(host)
+
+
+@pytest.mark.parametrize("host", NOT_PUBLIC)
+def test_what_is_not_public_stays_so(host: str) -> None:
+    assert not own_targets().is_public(host)
+
+
+def test_each_source_takes_back_what_it_said() -> None:
+    targets = own_targets()
+    told: list[None] = []
+    targets.changed = lambda: told.append(None)
+    targets.take_own("options", [ip_network("1.1.1.1")])
+    assert not targets.is_public("1.1.1.1")
+    targets.take_own("host", [])
+    assert targets.is_public("8.8.4.4")
+    assert not targets.is_public("1.1.1.1")
+    assert len(told) == 2
+
+
+def test_the_system_is_asked_where_nobody_tells() -> None:
+    targets = PublicTargets()
+    own = {"8.8.4.4"}
+    targets.ask(own.__contains__)
+    assert not targets.is_public("8.8.4.4")
+    assert targets.is_public("8.8.8.8")
+    own.clear()
+    targets.take_own("host", ())
+    assert targets.is_public("8.8.4.4")

@@ -20,6 +20,7 @@ from datagram_ends import (
     settle,
 )
 from fastsocks.address import Address
+from fastsocks.errors import PolicyError
 from harness.deadline import DEADLINE
 
 #: Seconds. Long enough that a busy machine does not pause for so long.
@@ -259,5 +260,38 @@ def test_each_association_is_told_of_with_what_it_carried(run: Any, twin: UdpTwi
                 assert over == [(association, "alice", "127.0.0.1", 4, 15)]
                 engine.engine.stop_serving()
                 assert over[1:] == [(began[1], None, "127.0.0.1", 4, 15)]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_targets_are_asked_about_again_when_told_to(run: Any, twin: UdpTwin, judged: bool) -> None:
+    async def scenario() -> None:
+        allowed = {"127.0.0.1"}
+
+        def permit(address: Address) -> None:
+            if address.host not in allowed:
+                raise PolicyError("not any more")
+
+        def judge(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
+            if resolved is not None or not target.is_name:
+                permit(target if resolved is None else Address.of(resolved, target.port))
+            return True
+
+        rule = {"judge": judge} if judged else {"permit": permit}
+        async with Engine(twin, **rule) as engine:
+            engine.resolver.cache["a.example"] = ["127.0.0.1"]
+            _, entrance = engine.associate()
+            with SocksClient(entrance) as client, Far() as target:
+                target.echo()
+                name = Address.of("a.example", target.address.port)
+                for address in (target.address, name):
+                    client.ask(b"q", address)
+                    assert await client.answer() == (b"q", target.address)
+                allowed.clear()
+                engine.engine.decide_anew()
+                for address in (target.address, name):
+                    client.ask(b"q", address)
+                await engine.dropped("not-allowed", 2)
 
     run(scenario())

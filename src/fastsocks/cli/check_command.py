@@ -9,11 +9,15 @@ from typing import Any
 
 import click
 
+from fastsocks.config import Options
 from fastsocks.config.keys import KEYS, PASSWORDS, Key, Place, Side, Use
 from fastsocks.errors import ConfigError
 
 from .given import Given, configured, first_run
 from .process import core_count, find_user, raise_limits
+
+#: Options that are from Python only, or that the process shows.
+_NOT_OF_A_SERVICE = ("authenticate", "public_address")
 
 #: Keys that tell what a file is for, where nobody says.
 _OF_LOCAL = ("locals", "accounts", "accounts_file", "url")
@@ -126,7 +130,7 @@ class _Collected(logging.Handler):
 def _print_options(side: Side, options: Any, sources: Mapping[str, str]) -> None:
     rows = []
     for option in dataclasses.fields(options):
-        if option.name == "authenticate":  # from Python only
+        if option.name in _NOT_OF_A_SERVICE and isinstance(options, Options):
             continue
         key = _key_of(option.name, side)
         value = _shown(key, option.name, getattr(options, option.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,8 @@ def _decision(
     from fastsocks.policy.rules import Rules
 
     lines = []
-    rules = Rules(options.rules)
+    public = _public_targets(options)
+    rules = Rules(options.rules, public=public)
     request = COMMANDS[asked.command], asked.client, asked.user, target
     verdict = rules.decide(*request, by_name=by_name)
     if verdict.pending:
@@ -148,7 +149,7 @@ def _decision(
         )
     literal_or_dialed = target.ip is not None or not sent_on
     if verdict.action is not Action.DENY and literal_or_dialed and guarded:
-        lines += _guard(target)
+        lines += _guard(target, public)
     return lines
 
 
@@ -158,9 +159,22 @@ def _is_guarded(found: Given, options: Any) -> bool:
     return found.service == "server" or bool(options.beyond_loopback)
 
 
-def _guard(target: Any) -> list[str]:
-    from fastsocks.policy import is_public
+def _public_targets(options: Any) -> Callable[[str], bool]:
+    """Return what tells which addresses are public, while nothing runs."""
+    from fastsocks.net.own_addresses import is_of_this_host, own_networks
+    from fastsocks.policy import PublicTargets
+    from fastsocks.service.own_addresses import networks_of
 
+    targets = PublicTargets()
+    networks = own_networks()
+    if networks is None:
+        targets.ask(is_of_this_host)
+    literal, _ = networks_of((*options.addresses, *options.announced_addresses))
+    targets.take_own("host", (*(networks or ()), *literal))
+    return targets.is_public
+
+
+def _guard(target: Any, is_public: Callable[[str], bool]) -> list[str]:
     if target.ip is None:
         return ["refused all the same if it resolves to no public address (--allow-private)"]
     if is_public(str(target.ip)):

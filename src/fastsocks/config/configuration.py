@@ -294,6 +294,10 @@ class _Reading:
         settings = settings_of_options(chosen, self._side, self._warnings)
         if further := self._further_servers(instance):
             settings["servers"] = further
+        public = _first_of_each(all_layers).get("public_address")
+        if public is not None and self._side is not Side.LOCAL:
+            # Of the process, whose services do not lead their clients there.
+            settings["public_address"] = public
         values = {option: setting.value for option, setting in settings.items()}
         options = self._make(_OPTIONS[self._side], values, settings, where)
         self._advise(options)

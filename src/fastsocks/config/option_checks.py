@@ -8,6 +8,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from fastsocks.errors import ConfigError
 from fastsocks.request import PROTOCOLS, SOCKS4
 
+from .values import split_host
+
 #: What GSSAPI does for the messages of a connection; the weakest first.
 PROTECTIONS = ("none", "integrity", "confidentiality")
 
@@ -86,6 +88,14 @@ def check_udp_address(address: str) -> None:
         raise ConfigError("udp_address: it has to be an IP address") from None
     if ip.is_unspecified:
         raise ConfigError(f"udp_address: nobody can send to {address}")
+
+
+def check_public_address(address: str) -> None:
+    """Check the address or name under which clients reach this host; "" is none."""
+    try:
+        split_host(address)
+    except ConfigError as error:
+        raise ConfigError(f"public_address: {error}") from None
 
 
 def check_protocols(protocols: tuple[str, ...], *, has_accounts: bool) -> None:

@@ -23,6 +23,7 @@ from .option_checks import (
     check_outbound,
     check_port,
     check_protocols,
+    check_public_address,
     check_seconds,
     check_server,
     check_udp_address,
@@ -141,6 +142,14 @@ class Options:
         return self.mode != "tcp_only"
 
     @property
+    def announced_addresses(self) -> tuple[str, ...]:
+        """Under which clients reach this host, as far as the options say: none is public to them.
+
+        IP addresses and names, some of them with a port.
+        """
+        return ()
+
+    @property
     def beyond_loopback(self) -> bool:
         """Whether other hosts can reach it, as far as its addresses tell."""
         return not all(map(is_loopback, self.addresses))
@@ -183,6 +192,9 @@ class ServerOptions(Options):
     outbound_addresses: tuple[str, ...] = ()
     #: Whether clients may reach addresses that are not public: this host, its network.
     allow_private: bool = False
+    #: Address or name under which clients reach this host, with or without a port: what is not
+    #: public has that address, too, if its own interfaces do not.
+    public_address: str = ""
     #: Whether a method that encrypts nothing may listen beyond loopback.
     allow_unencrypted: bool = False
 
@@ -192,6 +204,7 @@ class ServerOptions(Options):
         object.__setattr__(self, "password", without_line_ends(self.password))
         check_key(self.password, self.key)
         check_outbound(self.outbound_addresses)
+        check_public_address(self.public_address)
         if (
             self.method.lower() in _UNENCRYPTED
             and self.beyond_loopback
@@ -202,6 +215,11 @@ class ServerOptions(Options):
                 "who finds the port can use it; choose another, listen on 127.0.0.1, or insist "
                 "with allow_unencrypted"
             )
+
+    @property
+    def announced_addresses(self) -> tuple[str, ...]:
+        """See :attr:`Options.announced_addresses`."""
+        return (self.public_address,) if self.public_address else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +325,8 @@ class ProxyOptions(SocksOptions):
     #: Where it listens beyond loopback, whether clients may reach addresses that are not
     #: public: this host, its network.
     allow_private: bool = False
+    #: As on the server.
+    public_address: str = ""
     #: IP addresses at which peers of clients connect (BIND), one of each family at most; none is
     #: the one that leads to the expected peer, or where the client reached us.
     bind_addresses: tuple[str, ...] = ()
@@ -318,6 +338,7 @@ class ProxyOptions(SocksOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_outbound(self.bind_addresses, "bind_address")
+        check_public_address(self.public_address)
         for address in self.bind_addresses:
             if ip_address(address).is_unspecified:
                 raise ConfigError(f"bind_address: nobody can connect to {address}")
@@ -326,6 +347,11 @@ class ProxyOptions(SocksOptions):
             if not 1 <= first <= last <= 0xFFFF:
                 raise ConfigError(f"bind_ports: {first}-{last} is no range of 1..65535")
         check_seconds("bind_timeout", self.bind_timeout)
+
+    @property
+    def announced_addresses(self) -> tuple[str, ...]:
+        """See :attr:`Options.announced_addresses`."""
+        return tuple(filter(None, (self.public_address, self.udp_address)))
 
 
 @dataclass(frozen=True, kw_only=True)

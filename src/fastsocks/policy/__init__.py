@@ -5,7 +5,7 @@ from .counters import UserCounters
 from .limits import Admission, Cap, ClientLimits
 from .methods import weakness_of
 from .requests import check_request
-from .targets import is_public
+from .targets import PublicTargets, is_public
 from .user_counts import Usage, UserCounts
 from .users import encode_accounts
 
@@ -14,6 +14,7 @@ __all__ = [
     "Cap",
     "ClientCounts",
     "ClientLimits",
+    "PublicTargets",
     "Usage",
     "UserCounters",
     "UserCounts",

@@ -18,7 +18,7 @@ from fastsocks.config.rules import Action, Network, Rule
 from .targets import is_public, unmapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fastsocks.address import Address
 
@@ -55,10 +55,12 @@ class Rules:
     """Decides on requests; the first rule that holds says.
 
     :param rules: in their order.
+    :param public: tells which IP addresses are public, for those rules that say ``private``.
     """
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], *, public: Callable[[str], bool] = is_public) -> None:
         self.rules = tuple(rules)
+        self._is_public = public
         targets = _Ranges()
         clients = _Ranges()
         self._suffixes: dict[str, list[int]] = {}
@@ -213,7 +215,7 @@ class Rules:
         found: list[int] = []
         for number in numbers_of(host):
             found += self._targets.find(number)
-        if self._private and not is_public(host):
+        if self._private and not self._is_public(host):
             found += self._private
         return found
 

@@ -7,8 +7,19 @@ loopback, in the private network or at a cloud's metadata address.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import TypeAlias
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 #: IPv6 prefixes in which an IPv4 address stands, and the byte at which it does: mapped (RFC 4291
 #: section 2.5.5.2), NAT64 (RFC 6052 section 2.1) and 6to4 (RFC 3056 section 2).
@@ -57,6 +68,58 @@ def is_public(host: str) -> bool:
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
     return address.is_global and not any(address in network for network in _NEVER)
+
+
+class PublicTargets:
+    """Tells which addresses are public, of which none is that leads to this host.
+
+    What listens on every address of this host is reached by its public ones as well: over
+    loopback, past any firewall.
+    """
+
+    def __init__(self) -> None:
+        self._own: dict[str, frozenset[Network]] = {}
+        self._addresses: frozenset[IPv4Address | IPv6Address] = frozenset()
+        self._wide: tuple[Network, ...] = ()
+        self._is_own: Callable[[str], bool] | None = None
+        #: See :func:`is_public`. It remembers its answers.
+        self.is_public = lru_cache(MEMORY)(self._is_public)
+        #: Is called when answers may have become others.
+        self.changed: Callable[[], None] | None = None
+
+    def take_own(self, source: str, networks: Iterable[Network]) -> None:
+        """Take what leads to this host.
+
+        :param source: who says so; each takes back what it said before.
+        """
+        self._own[source] = frozenset(networks)
+        own: frozenset[Network] = frozenset().union(*self._own.values())
+        # Most are single addresses, of which there may be thousands.
+        single = [one for one in own if one.num_addresses == 1]
+        self._addresses = frozenset(one.network_address for one in single)
+        self._wide = tuple(own.difference(single))
+        self.forget()
+
+    def ask(self, is_own: Callable[[str], bool]) -> None:
+        """Ask about each address, where nobody can tell of all; see :meth:`forget`."""
+        self._is_own = is_own
+
+    def forget(self) -> None:
+        """Forget all answers."""
+        self.is_public.cache_clear()
+        if self.changed is not None:
+            self.changed()
+
+    def _is_public(self, host: str) -> bool:
+        if not is_public(host):
+            return False
+        address = ip_address(host)
+        if any(map(self._leads_here, {address, unmapped(address)})):
+            return False
+        return self._is_own is None or not self._is_own(host)
+
+    def _leads_here(self, address: IPv4Address | IPv6Address) -> bool:
+        return address in self._addresses or any(address in network for network in self._wide)
 
 
 def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

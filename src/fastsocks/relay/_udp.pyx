@@ -203,6 +203,13 @@ cdef class DatagramEngine(EngineBase):
             close(self.epoll)
             self.epoll = -1
 
+    def decide_anew(self):
+        """Ask about all targets again; see the twin."""
+        cdef Association association
+        self.targets.clear()
+        for association in self.table.entries:
+            association.decide_anew()
+
     def _poll(self):
         cdef epoll_event events[EVENT_BATCH]
         cdef int rounds = ROUNDS, count, i

@@ -50,6 +50,7 @@ cdef class Association(AssociationBase):
         self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
     ) except -1
     cdef bytes canonical(self, const uint8_t* wire, Py_ssize_t wire_size)
+    cdef int decide_anew(self) except -1
 
 
 cdef TunnelPort new_tunnel_port(AssociationBase association)

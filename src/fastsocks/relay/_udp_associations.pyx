@@ -294,6 +294,11 @@ cdef class Association(AssociationBase):
         self.ways[key] = way
         return way
 
+    cdef int decide_anew(self) except -1:
+        """Forget what was said of targets."""
+        self.ways = None
+        return self.targets.decide_anew()
+
     cdef int judged(self, address, resolved) except -1:
         try:
             direct = self.engine.judge(self.client_host, self.user, address, resolved)

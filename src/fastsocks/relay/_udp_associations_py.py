@@ -90,6 +90,11 @@ class Association:
             self._judged[key] = known
         return known
 
+    def decide_anew(self) -> None:
+        """Forget what was said of targets."""
+        self._judged.clear()
+        self._direct.decide_anew()
+
     def may_reach(self, address: Address, resolved: str | None = None) -> bool:
         """Tell whether a target may be sent to; see :meth:`way_to`."""
         return self.way_to(address, resolved) is not Way.FORBIDDEN

@@ -203,6 +203,10 @@ class Targets:
         else:
             self._engine.drop("waiting")
 
+    def decide_anew(self) -> None:
+        """Forget which addresses of names were allowed."""
+        self._chosen.clear()
+
     def close(self) -> None:
         """Close the sockets, and let nothing wait any more."""
         for port in self._ports.values():

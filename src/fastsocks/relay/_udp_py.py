@@ -206,6 +206,11 @@ class DatagramEngine:
             self._sweeping.cancel()
             self._sweeping = None
 
+    def decide_anew(self) -> None:
+        """Ask about all targets again: what may be reached has changed."""
+        for association in self.table.entries:
+            association.decide_anew()
+
     def drop(self, reason: str, count: int = 1) -> None:
         """Count datagrams that are not carried."""
         self.counters.dropped[reason] += count

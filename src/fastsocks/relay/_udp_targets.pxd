@@ -33,6 +33,7 @@ cdef class Targets:
         self, const uint8_t* wire, Py_ssize_t wire_size, uint8_t* payload, Py_ssize_t size
     ) except -1
     cdef int close(self) except -1
+    cdef int decide_anew(self) except -1
     cdef bint is_latest(self, const uint8_t* wire, Py_ssize_t wire_size) noexcept
     cdef int lead_to(self, bytes key, bytes resolved, Chosen chosen) except -1
     cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1

@@ -56,6 +56,14 @@ cdef class Targets:
                 task.cancel()
         return 0
 
+    cdef int decide_anew(self) except -1:
+        """Forget which addresses were allowed, those of names among them."""
+        self.latest_size = 0
+        self.targets = None
+        if self.chosen is not None:
+            self.chosen.clear()
+        return 0
+
     cdef bint is_latest(self, const uint8_t* wire, Py_ssize_t wire_size) noexcept:
         return (
             wire_size == self.latest_size

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.errors import CommandError
 from fastsocks.net import check_local_addresses
-from fastsocks.policy import check_request, is_public
+from fastsocks.policy import check_request
 from fastsocks.request import BIND, UDP_ASSOCIATE
 
 from .advice import SOCKS_ADVICE
@@ -42,7 +42,7 @@ class ProxyService(SocksService):
         super().__init__(_log, options, shared)
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
-        self.may_dial = is_public if guarded else None
+        self.may_dial = self.targets.is_public if guarded else None
         self.outbound = make_outbound(self, options, self.may_dial)
         self.straight = self.outbound is None
         chain = None if self.outbound is None else self.outbound.chain

@@ -17,7 +17,7 @@ from fastsocks.errors import (
     StoppedError,
     TruncatedError,
 )
-from fastsocks.policy import Cap, ClientLimits, UserCounters
+from fastsocks.policy import Cap, ClientLimits, PublicTargets, UserCounters
 
 from .descriptors import possible_associations, possible_connections
 from .line_limiter import LineLimiter
@@ -142,6 +142,10 @@ class ReportingService(ABC):
         self.short_replies = False
         #: Whether :meth:`finished` is to be called.
         self.access_log = options is not None and options.access_log
+        #: Which addresses are public; see :attr:`decides_by_public`.
+        self.targets = PublicTargets()
+        #: Whether that decides anything, so that it has to be told of this host's addresses.
+        self.decides_by_public = False
         #: The rules; None where there are none, so that they cost nothing.
         self.ruling: Ruling | None = None
         #: The server that it dials in the place of targets; for Running to look at.
@@ -170,10 +174,12 @@ class ReportingService(ABC):
     ) -> None:
         """Apply rules, if there are any; the parameters are those of :class:`.ruling.Ruling`."""
         self.canonical_names = bool(rules) or guard is not None
+        self.decides_by_public = guard is not None or any(rule.private for rule in rules)
         if rules:
             from .ruling import Ruling
 
-            self.ruling = Ruling(rules, guard=guard, by_name=by_name)
+            public = self.targets.is_public
+            self.ruling = Ruling(rules, guard=guard, by_name=by_name, public=public)
 
     def judge(self, client: str, user: str | None, target: Address, resolved: str | None) -> bool:
         """Decide on a target of datagrams, and log a refusal; see :class:`.ruling.Ruling`.

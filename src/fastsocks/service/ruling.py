@@ -9,6 +9,7 @@ from fastsocks.address import Address
 from fastsocks.config.rules import Action
 from fastsocks.errors import PolicyError
 from fastsocks.net.dial import not_public
+from fastsocks.policy import is_public
 from fastsocks.policy.rules import Rules
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
 
@@ -29,6 +30,7 @@ class Ruling:
     :param rules: in their order.
     :param guard: see :class:`fastsocks.net.Dialer`, its `may_dial`; no rule lifts it.
     :param by_name: names are sent on, and resolved by somebody else.
+    :param public: see :class:`fastsocks.policy.rules.Rules`.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class Ruling:
         *,
         guard: Callable[[str], bool] | None = None,
         by_name: bool = False,
+        public: Callable[[str], bool] = is_public,
     ) -> None:
-        self._rules = Rules(rules)
+        self._rules = Rules(rules, public=public)
         self._guard = guard
         self._by_name = by_name
 

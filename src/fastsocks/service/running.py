@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastsocks.policy import ClientLimits, UserCounters
     from fastsocks.relay.udp import DatagramCounters
 
+    from .own_addresses import OwnAddresses
     from .reporting import ReportingService
     from .shared_state import SharedState
     from .socks import SocksService
@@ -83,6 +84,7 @@ class Running:
         self._resolver: Resolver | None = None
         self._datagrams: Datagrams | None = None
         self._publishing: asyncio.TimerHandle | None = None
+        self._own_addresses: OwnAddresses | None = None
         self._addresses: list[tuple[str, int]] = []
         #: Look-ups that did not end with :meth:`close`, and for which closing the loop waits.
         self.unfinished_lookups = 0
@@ -200,10 +202,28 @@ class Running:
             )
             self._relay_datagrams(self._datagrams, listening.datagrams)
         self._prepare(loop, self._resolver)
+        if self._service.decides_by_public:
+            self._follow_own_addresses(loop, self._resolver, listening)
         for sock in listening.streams:
             self._acceptor.listen(sock)
         if self.shared is not None:
             self._publish()
+
+    def _follow_own_addresses(
+        self, loop: asyncio.AbstractEventLoop, resolver: Resolver, listening: Listening
+    ) -> None:
+        from .own_addresses import OwnAddresses
+
+        targets = self._service.targets
+        if self._datagrams is not None:
+            targets.changed = self._datagrams.engine.decide_anew
+        self._own_addresses = OwnAddresses(
+            loop,
+            targets,
+            (host for host, _ in listening.addresses),
+            self._options.announced_addresses,
+            resolver,
+        )
 
     async def _check_upstream(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         upstream = self._service.upstream
@@ -315,6 +335,8 @@ class Running:
             return
         self._acceptor.stop_listening()
         self._acceptor.abort()
+        if self._own_addresses is not None:
+            self._own_addresses.close()
         if self._datagrams is not None:
             self._datagrams.engine.close()
         self.unfinished_lookups += await self._resolver.close()

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fastsocks.policy import UserCounters, check_request, is_public, weakness_of
+from fastsocks.policy import UserCounters, check_request, weakness_of
 from fastsocks.shadowsocks import ReplayGuard, packet_server, server_codec, server_key
 from fastsocks.shadowsocks.replay import CAPACITY
 
@@ -50,7 +50,7 @@ class ServerService(ReportingService):
         super().__init__(_log, options, shared)
         if options.users:
             self.users = UserCounters(None if shared is None else shared.users_of(options.users))
-        self.may_dial = None if options.allow_private else is_public
+        self.may_dial = None if options.allow_private else self.targets.is_public
         self.outbound = make_outbound(self, options, self.may_dial)
         self.straight = self.outbound is None
         #: Whether datagrams can go where its connections do.
