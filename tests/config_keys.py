@@ -138,6 +138,9 @@ ROWS: dict[Place, dict[str, Row]] = {
         "udp_address": ("192.0.2.9", IGNORED, Sets("udp_address", "192.0.2.9"),
                         Sets("udp_address", "192.0.2.9")),
         "short_replies": (True, IGNORED, Sets("short_replies", True), Sets("short_replies", True)),
+        "max_request_head": (
+            9000, IGNORED, Sets("max_request_head", 9000), Sets("max_request_head", 9000),
+        ),
         "bind_address": ("192.0.2.9", IGNORED, IGNORED, Sets("bind_addresses", ("192.0.2.9",))),
         "gssapi": (True, REFUSED, Sets("gssapi", True), Sets("gssapi", True)),
         "gssapi_keytab": ("f", REFUSED, Sets("gssapi_keytab", "f"), Sets("gssapi_keytab", "f")),
@@ -238,6 +241,9 @@ ROWS: dict[Place, dict[str, Row]] = {
         "udp_address": ("192.0.2.9", IGNORED, Sets("udp_address", "192.0.2.9"),
                         Sets("udp_address", "192.0.2.9")),
         "short_replies": (True, IGNORED, Sets("short_replies", True), Sets("short_replies", True)),
+        "max_request_head": (
+            9000, IGNORED, Sets("max_request_head", 9000), Sets("max_request_head", 9000),
+        ),
         "bind_address": ("192.0.2.9", IGNORED, IGNORED, Sets("bind_addresses", ("192.0.2.9",))),
         "gssapi": (True, IGNORED, Sets("gssapi", True), Sets("gssapi", True)),
         "gssapi_keytab": ("f", IGNORED, Sets("gssapi_keytab", "f"), Sets("gssapi_keytab", "f")),

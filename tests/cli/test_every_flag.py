@@ -104,6 +104,7 @@ ROWS = (
     Row("local proxy", "--protocols", "http,socks5", "protocols", ("http", "socks5")),
     Row("local proxy", "--udp-address", "192.0.2.9", "udp_address", "192.0.2.9"),
     Row("local proxy", "--short-replies", "", "short_replies", True),
+    Row("local proxy", "--max-request-head", "9000", "max_request_head", 9000),
     Row("local proxy", "--accounts-file", "FILE", "accounts_file", "FILE"),
     Row("proxy", "--bind-address", "192.0.2.9", "bind_addresses", ("192.0.2.9",)),
     Row("local proxy", "--gssapi", "", "gssapi", True),

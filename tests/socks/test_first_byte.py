@@ -179,3 +179,11 @@ def test_misuse_is_not_mistaken_for_the_client(server_class: Any) -> None:
 def test_data_may_be_of_any_kind(server_class: Any, kind: Any) -> None:
     outcome = feed(server_class(), map(kind, cut(REQUESTS["socks5"], 3)))
     assert outcome == Outcome(ANSWERS["socks5"], "request 01 192.0.2.1:80")
+
+
+def test_the_longest_head_is_chosen(server_class: Any) -> None:
+    data = REQUESTS["http"][:-2] + b"X: " + b"x" * 100_000 + b"\r\n\r\n"
+    assert server_class(longest_head=len(data)).receive(data) is not None
+    for machine in (server_class(), server_class(longest_head=len(data) - 1)):
+        with pytest.raises(ProtocolError, match="a head of more than"):
+            machine.receive(data)

@@ -246,6 +246,12 @@ listening = _all(
         text="Do not tell SOCKS5 clients IPv6 addresses that targets are reached from: old ones "
         "read 10 bytes of a reply and no more.",
     ),
+    click.option(
+        "--max-request-head",
+        type=int,
+        metavar="BYTES",
+        help="Most bytes of the head of an HTTP request, with its cookies.  [default: 65536]",
+    ),
 )
 
 accounts_file = click.option(

@@ -261,6 +261,8 @@ _KEYS: tuple[Key, ...] = (
         _sets("udp_address"), values.read_text),
     Key("short_replies", _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _sets("short_replies"),
         _sets("short_replies"), values.read_flag),
+    Key("max_request_head", _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _sets("max_request_head"),
+        _sets("max_request_head"), values.read_integer),
     *(
         Key(name, _FASTSOCKS, _TOP | _LOCALS, _IGNORED, _IGNORED, _sets(option), read)
         for name, option, read in (

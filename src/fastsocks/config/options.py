@@ -253,6 +253,9 @@ class SocksOptions(Options):
     #: Tell SOCKS5 clients 0.0.0.0:0 in the place of an IPv6 address that their target is reached
     #: from: for old ones, which read 10 bytes of a reply and no more.
     short_replies: bool = False
+    #: Most bytes of the head of an HTTP request, 1024..1048576. An unfinished handshake may keep as
+    #: many, and `max_handshakes` says how many there are.
+    max_request_head: int = 64 * 1024
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -262,6 +265,8 @@ class SocksOptions(Options):
             raise ConfigError("gssapi: only socks5 has it, which protocols does not list")
         check_gssapi(self.gssapi, self.gssapi_keytab, self.gssapi_protection)
         check_udp_address(self.udp_address)
+        if not 1024 <= self.max_request_head <= 1 << 20:
+            raise ConfigError(f"max_request_head: {self.max_request_head} is not in 1024..1048576")
         if self.authenticate is not None and (self.accounts or self.accounts_file):
             raise ConfigError("authenticate: there are accounts, too; give one of the two")
 

@@ -57,6 +57,7 @@ class SocksService(ReportingService):
             names = () if self.logins is None else self.logins.names
             self.users = UserCounters(None if shared is None else shared.users_of(names))
         self._protocols = options.protocols
+        self._longest_head = options.max_request_head
         self._udp_address = options.udp_address
         self.short_replies = options.short_replies
         self._commands = tuple(
@@ -73,7 +74,9 @@ class SocksService(ReportingService):
     def inbound(self, peer: Peer) -> FirstByteServer:
         """Make the server's side of a handshake."""
         check = None if self.logins is None else partial(self.logins.check, peer)
-        return FirstByteServer(check, self._commands, self._protocols, self._gssapi)
+        return FirstByteServer(
+            check, self._commands, self._protocols, self._gssapi, self._longest_head
+        )
 
     async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
         """Open a UDP relay for a client; see :class:`.interfaces.Service`.

@@ -15,7 +15,7 @@ from fastsocks.address._reader cimport Reader, left, peek, reader_over, take
 from fastsocks.request import CONNECT as _CONNECT
 from fastsocks.request import PROTOCOLS, SOCKS5, Request
 from fastsocks.socks.messages import NO_AUTHENTICATION, SUCCEEDED, build_choice, build_reply
-from fastsocks.socks.protocols import server_of
+from fastsocks.socks.protocols import LONGEST_REQUEST_HEAD, server_of
 
 cdef enum:
     VERSION = 5
@@ -47,6 +47,7 @@ cdef class FirstByteServer:
     cdef object _commands
     cdef object _protocols
     cdef object _gssapi
+    cdef Py_ssize_t _longest_head
     cdef object _chosen
     cdef bytes _outgoing
     cdef Stage _stage
@@ -54,11 +55,19 @@ cdef class FirstByteServer:
     #: A client is told what it did wrong.
     silent = False
 
-    def __init__(self, check=None, commands=(_CONNECT,), protocols=PROTOCOLS, gssapi=None):
+    def __init__(
+        self,
+        check=None,
+        commands=(_CONNECT,),
+        protocols=PROTOCOLS,
+        gssapi=None,
+        Py_ssize_t longest_head=LONGEST_REQUEST_HEAD,
+    ):
         self._check = check
         self._commands = commands
         self._protocols = protocols
         self._gssapi = gssapi
+        self._longest_head = longest_head
         self._outgoing = b""
 
     @property
@@ -123,10 +132,17 @@ cdef class FirstByteServer:
         """Let another server go on, as if it had been here from the beginning."""
         if self._stage == Stage.GREETING:
             self._chosen = server_of(
-                data[0], self._check, self._commands, self._protocols, self._gssapi
+                data[0],
+                self._check,
+                self._commands,
+                self._protocols,
+                self._gssapi,
+                self._longest_head,
             )
         else:
-            self._chosen = server_of(VERSION, None, self._commands, self._protocols, None)
+            self._chosen = server_of(
+                VERSION, None, self._commands, self._protocols, None, self._longest_head
+            )
             self._chosen.receive(_GREETING)
             if not self._outgoing:
                 self._chosen.take_outgoing()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.request import CONNECT, PROTOCOLS
 
-from .protocols import server_of
+from .protocols import LONGEST_REQUEST_HEAD, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -33,9 +33,10 @@ class FirstByteServer:
     :param protocols: those that are spoken here, of :data:`fastsocks.request.PROTOCOLS`.
     :param gssapi: as of :class:`.server.SocksServer`. The other protocols have none, and let
         nobody in without a password where there is it.
+    :param longest_head: most bytes of the head of an HTTP request.
     """
 
-    __slots__ = ("_check", "_chosen", "_commands", "_gssapi", "_protocols")
+    __slots__ = ("_check", "_chosen", "_commands", "_gssapi", "_longest_head", "_protocols")
 
     #: A client is told what it did wrong.
     silent = False
@@ -46,11 +47,13 @@ class FirstByteServer:
         commands: Collection[int] = (CONNECT,),
         protocols: Collection[str] = PROTOCOLS,
         gssapi: Callable[[], ServerNegotiation] | None = None,
+        longest_head: int = LONGEST_REQUEST_HEAD,
     ) -> None:
         self._check = check
         self._commands = commands
         self._protocols = protocols
         self._gssapi = gssapi
+        self._longest_head = longest_head
         self._chosen: SocksServer | Socks4Server | HttpServer | None = None
 
     @property
@@ -71,7 +74,12 @@ class FirstByteServer:
         """
         if self._chosen is None:
             self._chosen = server_of(
-                data[0], self._check, self._commands, self._protocols, self._gssapi
+                data[0],
+                self._check,
+                self._commands,
+                self._protocols,
+                self._gssapi,
+                self._longest_head,
             )
         return self._chosen.receive(data)
 

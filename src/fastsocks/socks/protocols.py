@@ -9,6 +9,10 @@ from fastsocks.request import HTTP, SOCKS4, SOCKS5
 
 from .server import SocksServer
 
+#: Longest head of an HTTP request in bytes, unless another is asked for: what browsers and the
+#: servers of large sites make of their cookies.
+LONGEST_REQUEST_HEAD = 64 * 1024
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -24,6 +28,7 @@ def server_of(
     commands: Collection[int],
     protocols: Collection[str],
     gssapi: Callable[[], ServerNegotiation] | None,
+    longest_head: int,
 ) -> SocksServer | Socks4Server | HttpServer:
     """Make the server that a client needs whose first byte this is.
 
@@ -46,7 +51,7 @@ def server_of(
         return Socks4Server(authenticated=check is not None, commands=commands)
     from .http import HttpServer
 
-    return HttpServer(check, commands)
+    return HttpServer(check, commands, longest_head)
 
 
 def _refuse(username: bytes, password: bytes) -> None:

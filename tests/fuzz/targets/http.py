@@ -11,6 +11,7 @@ from fastsocks.socks.http.head import HeadReader, build_head, end_to_end
 from ..oracle import Input, agree, outcome, pieces_of
 
 _HEAD_LIMIT = 1024
+_WEBSOCKET = b"GET ws://a/ HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 _PLAIN = (
     b"POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
@@ -45,11 +46,12 @@ def server(data: bytes) -> None:
 
 
 def exchange(data: bytes) -> None:
-    """What a target answers to a plain request, on its way to the client."""
+    """What a target answers to a plain request, or to one for a WebSocket, on its way."""
     chosen = Input(data)
-    size = chosen.byte()
+    options = chosen.byte()
+    asked = _WEBSOCKET if options & 0x80 else _PLAIN
     wire = chosen.rest()
-    agree([("pieces", _answer(wire, size)), ("at once", _answer(wire, 0))])
+    agree([("pieces", _answer(wire, options & 0x7F, asked)), ("at once", _answer(wire, 0, asked))])
 
 
 def client(data: bytes) -> None:
@@ -115,9 +117,9 @@ def _whole_body(upstream: bytes) -> object:
     return head, whole
 
 
-def _answer(wire: bytes, size: int) -> bytes:
+def _answer(wire: bytes, size: int, asked: bytes) -> bytes:
     machine = HttpServer()
-    if machine.receive(_PLAIN) is None or machine.codec is None:
+    if machine.receive(asked) is None or machine.codec is None:
         raise AssertionError("a plain request is not taken")
     return b"".join(machine.codec.seal(piece) for piece in pieces_of(wire, size))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ from fastsocks.errors import (
 )
 from fastsocks.request import UDP_ASSOCIATE, Request
 from fastsocks.socks.http import HttpServer
-from fastsocks.socks.http.server import LONGEST_REQUEST_HEAD
+from fastsocks.socks.protocols import LONGEST_REQUEST_HEAD
 from http_plays import ask, head, refusal
 from socks_playbook import cut, feed
 
@@ -84,6 +86,8 @@ URLS = {
     "http://[2001:db8::1]/x": ("[2001:db8::1]:80", "/x", "[2001:db8::1]"),
     "http://[2001:db8::1]:81/x": ("[2001:db8::1]:81", "/x", "[2001:db8::1]:81"),
     "http://192.0.2.1:/": ("192.0.2.1:80", "/", "192.0.2.1:"),
+    "ws://a.example/chat": ("a.example:80", "/chat", "a.example"),
+    "WS://a.example:81?x": ("a.example:81", "/?x", "a.example:81"),
 }
 
 
@@ -137,6 +141,145 @@ def test_what_concerns_this_connection_only_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "passed"),
+    [
+        ("/caf\xe9", "/caf%E9"),
+        ("/\xc3\xa9/\xf0\x9f\x98\x80?q=\xc3\xbc&r=%20", "/%C3%A9/%F0%9F%98%80?q=%C3%BC&r=%20"),
+        ("?\x80\xff", "/?%80%FF"),
+    ],
+)
+def test_a_path_as_users_write_it(sent: str, passed: str) -> None:
+    for start in (b"", b"\r\n"):
+        request = ask(start + head(f"GET http://a{sent} HTTP/1.1", "Host: a", "X: \xe9"))
+        assert request.early_data == head(
+            f"GET {passed} HTTP/1.1", "Host: a", "X: \xe9", "Connection: close"
+        )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET http://b\xfccher.example/ HTTP/1.1",
+        "GET http://a/ HTTP/1.1\xe9",
+        "G\xc9T http://a/ HTTP/1.1",
+        "CONNECT b\xfccher.example:443 HTTP/1.1",
+        "GET http://a/\x00 HTTP/1.1",
+        "GET http://a/\x7f HTTP/1.1",
+        "GET http://a/\xe9 b HTTP/1.1",
+    ],
+)
+def test_elsewhere_no_such_bytes_are_taken(line: str) -> None:
+    assert refusal(head(line, "Host: a"))[0] in {400, 501, 505}
+
+
+WEBSOCKET = ("Connection: keep-alive, Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Key: x")
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: y\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+def test_websocket(scheme: str) -> None:
+    server = HttpServer()
+    request = ask(head(f"GET {scheme}://a/chat HTTP/1.1", "Host: a", *WEBSOCKET), server)
+    assert request.early_data == head(
+        "GET /chat HTTP/1.1", "Host: a", "Sec-WebSocket-Key: x",
+        "Connection: Upgrade", "Upgrade: websocket",
+    )  # fmt: skip
+    codec = server.codec
+    assert codec is not None
+    for point in range(len(SWITCHED)):
+        ask(head(f"GET {scheme}://a/chat HTTP/1.1", "Host: a", *WEBSOCKET), server := HttpServer())
+        codec = server.codec
+        assert codec is not None
+        answer = b"".join(map(codec.seal, cut(SWITCHED + b"\x81\x00", point)))
+        assert answer == head(
+            "HTTP/1.1 101 Switching Protocols", "Sec-WebSocket-Accept: y",
+            "Connection: Upgrade", "Upgrade: websocket",
+        ) + b"\x81\x00"  # fmt: skip
+        assert codec.open(b"GET http://b/ HTTP/1.1\r\n\r\n") == b"GET http://b/ HTTP/1.1\r\n\r\n"
+        assert codec.seal(b"\x88\x00") == b"\x88\x00"
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
+        ("GET http://a/ HTTP/1.1", ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c")),
+        ("GET http://a/ HTTP/1.1", ("Connection: Upgrade", "Upgrade: websocket, h2c")),
+        ("GET http://a/ HTTP/1.1", ("Connection: Upgrade", "Upgrade: h2c", "Upgrade: websocket")),
+        ("GET http://a/ HTTP/1.1", ("Upgrade: websocket",)),
+        ("GET http://a/ HTTP/1.1", ("Connection: Upgrade",)),
+        ("POST http://a/ HTTP/1.1", ("Connection: Upgrade", "Upgrade: websocket")),
+        ("GET http://a/ HTTP/1.0", ("Connection: Upgrade", "Upgrade: websocket")),
+        (
+            "GET http://a/ HTTP/1.1",
+            ("Connection: Upgrade", "Upgrade: websocket", "Content-Length: 3"),
+        ),
+        (
+            "GET http://a/ HTTP/1.1",
+            ("Connection: Upgrade", "Upgrade: websocket", "Transfer-Encoding: chunked"),
+        ),
+    ],
+)
+def test_what_is_no_websocket_does_not_change_the_protocol(
+    line: str, fields: tuple[str, ...]
+) -> None:
+    server = HttpServer()
+    request = ask(head(line, "Host: a", *fields), server)
+    assert b"pgrade" not in request.early_data
+    assert server.codec is not None
+    assert b"pgrade" not in server.codec.seal(SWITCHED)
+    assert b"GET http://b/" not in server.codec.open(b"0\r\n\r\nGET http://b/ HTTP/1.1\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ],
+)
+def test_a_websocket_that_the_target_does_not_want(answer: bytes) -> None:
+    server = HttpServer()
+    ask(head("GET http://a/ HTTP/1.1", "Host: a", *WEBSOCKET), server)
+    assert server.codec is not None
+    sealed = server.codec.seal(answer)
+    assert b"\r\nConnection: close\r\n" in sealed
+    assert b"pgrade:" not in sealed
+    assert server.codec.open(b"GET http://b/ HTTP/1.1\r\n\r\n") == b""
+
+
+def test_a_websocket_client_has_to_wait() -> None:
+    request = head("GET http://a/ HTTP/1.1", "Host: a", *WEBSOCKET)
+    assert refusal_at_once(request + b"\x81\x00") == 400
+    server = HttpServer()
+    ask(request, server)
+    assert server.codec is not None
+    with pytest.raises(ProtocolError, match="a client that has to wait for its WebSocket"):
+        server.codec.open(b"\x81\x00")
+
+
+def refusal_at_once(data: bytes) -> int:
+    server = HttpServer()
+    with pytest.raises(ProtocolError) as caught:
+        server.receive(data)
+    return int(server.failed(caught.value).split(b" ")[1])
+
+
+def test_a_change_without_a_field_connection() -> None:
+    server = HttpServer()
+    ask(head("GET http://a/ HTTP/1.1", "Host: a", *WEBSOCKET), server)
+    assert server.codec is not None
+    answer = head("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket")
+    assert server.codec.seal(answer + b"\x81\x00").endswith(
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00"
+    )
+    assert server.codec.open(b"frame") == b"frame"
+
+
+@pytest.mark.parametrize(
     ("fields", "body", "passed"),
     [
         ((), b"GET http://b/ HTTP/1.1\r\n", b""),
@@ -181,6 +324,7 @@ def joined(pieces: list[bytes]) -> bytes:
 REFUSED = {
     "no URL": ("GET / HTTP/1.1", ("Host: a",), 400),
     "https": ("GET https://a/ HTTP/1.1", ("Host: a",), 501),
+    "wss": ("GET wss://a/ HTTP/1.1", ("Host: a", "Upgrade: websocket"), 501),
     "ftp": ("GET ftp://a/ HTTP/1.1", ("Host: a",), 501),
     "user in the URL": ("GET http://u:p@a/ HTTP/1.1", ("Host: a",), 400),
     "no host in the URL": ("GET http:///x HTTP/1.1", ("Host: a",), 400),
@@ -245,6 +389,30 @@ def test_refused(line: str, fields: tuple[str, ...], code: int) -> None:
 )
 def test_what_is_no_head_is_refused_at_once(data: bytes) -> None:
     assert refusal(data)[0] in {400, 501, 505}
+
+
+def test_a_head_in_pieces_costs_no_more_than_its_bytes() -> None:
+    size = 250_000
+    target, value = "x" * size, "y" * size
+    data = head(f"GET http://a/{target} HTTP/1.1", "Host: a", f"X: {value}")
+    server = HttpServer(longest_head=len(data))
+    # Were all that came before copied for each byte, it would take minutes.
+    for at in range(len(data) - 1):
+        assert server.receive(data[at : at + 1]) is None
+    assert server.receive(data[-1:]) is not None
+
+
+def test_of_an_incomplete_head_its_bytes_are_kept_and_no_more() -> None:
+    server = HttpServer()
+    tracemalloc.start()
+    try:
+        assert server.receive(b"GET http://a/ HTTP/1.1\r\n") is None
+        for _ in range(10_000):
+            assert server.receive(b"a:\r\n") is None
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 2 * LONGEST_REQUEST_HEAD
 
 
 def test_the_longest_head() -> None:
@@ -323,6 +491,8 @@ pieces = st.sampled_from(
         b"Content-Length: 3\r\n",
         b"Transfer-Encoding: chunked\r\n",
         b"Connection: upgrade\r\nUpgrade: h2c\r\n",
+        b"Connection: upgrade\r\nUpgrade: websocket\r\n",
+        b"GET ws://a/\xc3\xa9 HTTP/1.1\r\n",
         b"3\r\nabc\r\n",
         b"\r\n",
         b"0\r\n",

@@ -2,7 +2,8 @@
 
 The client's end of the relay has an :class:`Exchange` for its codec. It lets the request through
 up to its end and nothing beyond, whatever the client goes on to send: that would be for
-another host, perhaps. Of responses it rewrites the heads.
+another host, perhaps. Of responses it rewrites the heads. Where client and target agree on
+WebSocket (RFC 6455), all that follows passes as it comes.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from .head import HeadReader, RequestError, build_head, end_to_end
 if TYPE_CHECKING:
     from fastsocks.buffer import Buffer
 
-    from .head import Head
+    from .head import Head, Headers
 
 #: Longest head of a response that is rewritten, those of interim responses included, in bytes.
-LONGEST_RESPONSE_HEAD: Final = 32 * 1024
+LONGEST_RESPONSE_HEAD: Final = 48 * 1024
 
 #: Interim responses before the final one whose heads are rewritten; each costs a copy of what
 #: came behind it.
 _MOST_INTERIM: Final = 16
 
 _CLOSE = (b"Connection", b"close")
+
+#: The protocol that a request may change to (RFC 9110 section 7.8). Of others nothing is known:
+#: what goes on behind them (h2c, say) would be requests that nobody has looked at.
+_WEBSOCKET = b"websocket"
 
 
 class Exchange:
@@ -36,33 +41,44 @@ class Exchange:
     Adds less than 64 KiB to what it is given at a time; see :mod:`fastsocks.relay`.
 
     :param body: what the request has behind its head.
+    :param upgrade: whether the target was asked to change to WebSocket.
     """
 
-    __slots__ = ("_body", "_responses")
+    __slots__ = ("_body", "_changed", "_responses", "_upgrade")
 
     #: The relay has to ask it.
     transparent = False
     #: An end of the stream cuts no record; a target knows how much of a body is missing.
     incomplete = False
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, *, upgrade: bool = False) -> None:
         self._body = body
+        # Until the target has answered.
+        self._upgrade = upgrade
+        self._changed = False
         self._responses: _Responses | None = _Responses()
 
     def open(self, data: Buffer) -> bytes:
         """Return what of the client's bytes is to go to the target.
 
-        :raises ProtocolError: the body is malformed.
+        :raises ProtocolError: the body is malformed, or there is more while the target has not said
+            whether it changes to WebSocket, so that nobody knows what it is.
         """
+        if self._changed:
+            return bytes(data)
+        if self._upgrade and data:
+            raise RequestError("HTTP: more from a client that has to wait for its WebSocket")
         return self._body.take(bytes(data))
 
     def seal(self, data: Buffer) -> bytes:
         """Turn what the target sends into what the client gets."""
         if self._responses is None:
             return bytes(data)
-        rewritten, final = self._responses.take(bytes(data))
+        rewritten, final = self._responses.take(bytes(data), upgrade=self._upgrade)
         if final:
+            self._changed = self._responses.changed
             self._responses = None
+            self._upgrade = False
         return rewritten
 
 
@@ -133,6 +149,23 @@ class ChunkedBody(Body):
         return taken
 
 
+def asks_for_websocket(head: Head) -> bool:
+    """Tell whether a request asks its target to change to WebSocket (RFC 6455 section 4.1)."""
+    return (
+        head.method == b"GET"
+        and head.version == "1.1"
+        and b"upgrade" in head.tokens(b"connection")
+        and head.tokens(b"upgrade") == [_WEBSOCKET]
+        and not head.values(b"transfer-encoding")
+        and head.values(b"content-length") in ([], [b"0"])
+    )
+
+
+def upgrade_fields() -> Headers:
+    """Return the fields that ask for, or confirm, the change to WebSocket."""
+    return [(b"Connection", b"Upgrade"), (b"Upgrade", _WEBSOCKET)]
+
+
 def body_of(head: Head) -> Body:
     """Return the body that a request says it has.
 
@@ -157,16 +190,21 @@ class _Responses:
     else.
     """
 
-    __slots__ = ("_interim", "_reader", "_room")
+    __slots__ = ("_interim", "_reader", "_room", "changed")
 
     def __init__(self) -> None:
+        #: Whether the final one changed the protocol.
+        self.changed = False
         self._interim = 0
         # What is left of the longest head.
         self._room = LONGEST_RESPONSE_HEAD
         self._reader = HeadReader(self._room, response=True)
 
-    def take(self, data: bytes) -> tuple[bytes, bool]:
-        """Return what the client gets, and whether the rest passes as it comes."""
+    def take(self, data: bytes, *, upgrade: bool) -> tuple[bytes, bool]:
+        """Return what the client gets, and whether the rest passes as it comes.
+
+        :param upgrade: as of :class:`Exchange`.
+        """
         out = b""
         while data:
             reader = self._reader
@@ -178,6 +216,9 @@ class _Responses:
                 fields = end_to_end(head)
             except RequestError:
                 return out + reader.kept(), True
+            if head.code == 101 and upgrade and head.tokens(b"upgrade") == [_WEBSOCKET]:
+                self.changed = True
+                return out + build_head(head.first_line, [*fields, *upgrade_fields()]) + rest, True
             if head.code >= 200 or head.code == 101:
                 return out + build_head(head.first_line, [*fields, _CLOSE]) + rest, True
             out += build_head(head.first_line, fields)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+import re
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import httptools
 
@@ -34,6 +35,9 @@ HOP_BY_HOP = frozenset(
 _NEVER_DROPPED = frozenset((b"content-length", b"host", b"transfer-encoding"))
 
 _END = b"\r\n\r\n"
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+
+_AnyParser: TypeAlias = httptools.HttpRequestParser | httptools.HttpResponseParser
 
 
 class RequestError(ProtocolError):
@@ -68,37 +72,33 @@ class Head(NamedTuple):
         """
         return [value for key, value in self.headers if key.lower() == name]
 
+    def tokens(self, name: bytes) -> list[bytes]:
+        """Return the members of a field that is a list, in lower case.
+
+        :param name: in lower case.
+        """
+        return [token.strip().lower() for value in self.values(name) for token in value.split(b",")]
+
 
 class HeadReader:
-    """Reads one head, cut anywhere.
+    """Reads one head, cut anywhere, in time that grows with its size and not with its pieces.
+
+    What is kept of an incomplete head is its bytes, and no more.
 
     :param limit: most bytes of a head, its empty line included.
     :param response: read a response in the place of a request.
     """
 
-    __slots__ = ("_complete", "_headers", "_kept", "_limit", "_parser", "_response", "_target")
+    __slots__ = ("_checker", "_completion", "_encoder", "_kept", "_kind", "_limit")
 
     def __init__(self, limit: int, *, response: bool = False) -> None:
         self._limit = limit
-        self._response = response
         self._kept = bytearray()
-        self._target = b""
-        self._headers: Headers = []
-        self._complete = False
-        kind = httptools.HttpResponseParser if response else httptools.HttpRequestParser
-        self._parser: httptools.HttpRequestParser | httptools.HttpResponseParser = kind(self)
-
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the request-target, for the parser."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field, for the parser."""
-        self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Take note of the end of the head, for the parser."""
-        self._complete = True
+        self._kind = httptools.HttpResponseParser if response else httptools.HttpRequestParser
+        self._encoder = None if response else _TargetEncoder()
+        # Of an incomplete head, which it tells malformed as early as can be.
+        self._checker: _AnyParser | None = None
+        self._completion = _Completion()
 
     def read(self, data: bytes) -> tuple[Head, bytes] | None:
         """Take in more bytes.
@@ -108,51 +108,127 @@ class HeadReader:
             after the head.
         """
         before = len(self._kept)
-        self._kept += data
+        self._kept += data if self._encoder is None else self._encoder.encode(data)
         end = self._kept.find(_END, max(0, before - len(_END) + 1))
         size = len(self._kept) if end < 0 else end + len(_END)
         if size > self._limit:
-            self._give_up(f"a head of more than {self._limit} bytes", 431)
-        self._parse(bytes(self._kept[before:size]))
-        if end < 0:
-            if self._complete:
-                # llhttp takes LF alone for the end of a line.
-                self._give_up("a head that does not end in an empty line")
-            return None
-        if not self._complete:
-            self._give_up("an empty line where there is no head")
-        return self._head(), bytes(self._kept[size:])
+            raise RequestError(f"a head of more than {self._limit} bytes", 431)
+        if end >= 0:
+            fields = _Fields()
+            parser = self._kind(fields)
+            _feed(parser, bytes(self._kept[:size]), fields)
+            if not fields.complete:
+                raise RequestError("an empty line where there is no head")
+            return self._head(parser, fields), bytes(self._kept[size:])
+        if self._checker is None:
+            self._checker = self._kind(self._completion)
+        _feed(self._checker, bytes(self._kept[before:]), self._completion)
+        if self._completion.complete:
+            # llhttp takes LF alone for the end of a line.
+            raise RequestError("a head that does not end in an empty line")
+        return None
 
     def kept(self) -> bytes:
         """Return what was taken in."""
         return bytes(self._kept)
 
-    def _parse(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # CONNECT, or a request that would change the protocol: complete all the same.
-            pass
-        except httptools.HttpParserInvalidMethodError:
-            self._give_up("an unknown method", 501)
-        except httptools.HttpParserError as error:
-            self._give_up(str(error))
-
-    def _head(self) -> Head:
-        parser = self._parser
-        del self._parser  # It and this object refer to each other.
+    def _head(self, parser: _AnyParser, fields: _Fields) -> Head:
         # llhttp takes empty lines in front of the first one (RFC 9112 section 2.2).
         line = bytes(self._kept.lstrip(b"\r\n").partition(b"\r\n")[0])
         version = parser.get_http_version()
         if isinstance(parser, httptools.HttpResponseParser):
-            return Head(line, self._headers, version, b"", b"", parser.get_status_code())
+            return Head(line, fields.headers, version, b"", b"", parser.get_status_code())
         if not line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
             raise RequestError("neither HTTP/1.1 nor HTTP/1.0", 505)
-        return Head(line, self._headers, version, parser.get_method(), self._target, 0)
+        return Head(line, fields.headers, version, parser.get_method(), fields.target, 0)
 
-    def _give_up(self, message: str, code: int = 400) -> NoReturn:
-        del self._parser
-        raise RequestError(message, code)
+
+class _Completion:
+    """Learns from a parser that a head is complete, and keeps nothing of it."""
+
+    __slots__ = ("complete",)
+
+    def __init__(self) -> None:
+        self.complete = False
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+class _Fields(_Completion):
+    """Takes a head from a parser that is given all of it at once.
+
+    Of one that comes in pieces httptools would copy what it has with each of them.
+    """
+
+    __slots__ = ("headers", "target")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target = b""
+        self.headers: Headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value))
+
+
+def _feed(parser: _AnyParser, data: bytes, completion: _Completion) -> None:
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        # CONNECT, or a request that would change the protocol: complete all the same.
+        pass
+    except httptools.HttpParserInvalidMethodError:
+        raise RequestError("an unknown method", 501) from None
+    except httptools.HttpParserError as error:
+        # Of a change without a field Connection llhttp makes an error, behind the head.
+        if not (completion.complete and _changes_protocol(parser)):
+            raise RequestError(str(error)) from None
+
+
+def _changes_protocol(parser: _AnyParser) -> bool:
+    return isinstance(parser, httptools.HttpResponseParser) and parser.get_status_code() == 101
+
+
+class _TargetEncoder:
+    """Percent-encodes bytes beyond ASCII in a request-target, as its sender had to (RFC 3986).
+
+    Clients send paths as users write them. Who is behind reads the one form that all know.
+    """
+
+    __slots__ = ("_in_target", "_over", "_started")
+
+    def __init__(self) -> None:
+        self._started = False
+        self._in_target = False
+        self._over = False
+
+    def encode(self, data: bytes) -> bytes:
+        """Return the next bytes of a head as they are to be read."""
+        if self._over:
+            return data
+        start = 0
+        if not self._started:
+            # Empty lines may stand in front.
+            start = len(data) - len(data.lstrip(b"\r\n"))
+            self._started = start < len(data)
+        end = data.find(b"\n", start)
+        self._over = end >= 0
+        if not self._over:
+            end = len(data)
+        if not self._in_target:
+            start = data.find(b" ", start, end)
+            if start < 0:
+                return data
+            self._in_target = True
+        line = data[start:end]
+        if line.isascii():
+            return data
+        encoded = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], line)
+        return data[:start] + encoded + data[end:]
 
 
 def end_to_end(head: Head, *also: bytes) -> Headers:
@@ -161,9 +237,7 @@ def end_to_end(head: Head, *also: bytes) -> Headers:
     :param also: names in lower case of further fields to leave out.
     :raises RequestError: Connection names a field that no message can do without.
     """
-    named = {
-        name.strip().lower() for value in head.values(b"connection") for name in value.split(b",")
-    }
+    named = set(head.tokens(b"connection"))
     if named & _NEVER_DROPPED:
         raise RequestError("Connection names a field that has to stay")
     left_out = HOP_BY_HOP | named | set(also)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fastsocks.errors import (
     AuthenticationError,
@@ -17,8 +17,9 @@ from fastsocks.errors import (
     UpstreamError,
 )
 from fastsocks.request import CONNECT, Request
+from fastsocks.socks.protocols import LONGEST_REQUEST_HEAD
 
-from .exchange import Exchange, body_of
+from .exchange import Exchange, asks_for_websocket, body_of, upgrade_fields
 from .head import HeadReader, RequestError, build_head, end_to_end
 from .target import read_absolute, read_authority
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from fastsocks.socks.server import Check
 
     from .head import Head, Headers
-
-#: Longest head of a request, in bytes.
-LONGEST_REQUEST_HEAD: Final = 8 * 1024
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _CHALLENGE = (b"Proxy-Authenticate", b'Basic realm="fastsocks", charset="UTF-8"')
@@ -48,12 +46,13 @@ class HttpServer:
     plain request, in absolute-form, is rewritten for its target, and goes there as early data;
     :attr:`codec` then keeps the connection to this one request.
 
-    What is kept between two reads is one incomplete head, 8 KiB at most; while a check takes its
+    What is kept between two reads is the bytes of one incomplete head; while a check takes its
     time, what the client had sent ahead.
 
     :param check: as of :class:`fastsocks.socks.server.SocksServer`; clients log in by Basic (RFC
         7617).
     :param commands: what is offered here; without CONNECT nothing is.
+    :param longest_head: most bytes of a request's head.
     """
 
     __slots__ = (
@@ -75,10 +74,11 @@ class HttpServer:
         self,
         check: Check | None = None,
         commands: Collection[int] = (CONNECT,),
+        longest_head: int = LONGEST_REQUEST_HEAD,
     ) -> None:
         self._check = check
         self._commands = commands
-        self._reader: HeadReader | None = HeadReader(LONGEST_REQUEST_HEAD)
+        self._reader: HeadReader | None = HeadReader(longest_head)
         self._tunnel = False
         self._bodyless = False
         self._dialing = False
@@ -182,16 +182,19 @@ class HttpServer:
         if head.version == "1.1" and not head.values(b"host"):
             raise RequestError("the field Host is missing")
         body = body_of(head)
+        upgrade = asks_for_websocket(head)
         fields = [
             # RFC 9112 section 3.2.2: what the client has there does not count.
             (b"Host", target.authority),
             *_one_hop_further(head.method, end_to_end(head, b"host")),
-            (b"Connection", b"close"),
+            *(upgrade_fields() if upgrade else [(b"Connection", b"close")]),
         ]
         # Not always 1.1: a client of 1.0 could not read the chunks that it may bring.
         line = b"%b %b HTTP/%b" % (head.method, target.path, head.version.encode())
-        self.codec = Exchange(body)
-        return Request(target.address, build_head(line, fields) + body.take(rest), user)
+        codec = Exchange(body, upgrade=upgrade)
+        request = Request(target.address, build_head(line, fields) + codec.open(rest), user)
+        self.codec = codec
+        return request
 
 
 def _known(user: str | None) -> str:

@@ -50,15 +50,15 @@ def read_authority(text: bytes, default_port: int | None = None) -> Address:
 
 
 def read_absolute(url: bytes, method: bytes) -> Target:
-    """Read an absolute-form, ``http://host[:port]/path?query``.
+    """Read an absolute-form, ``http://host[:port]/path?query``; ``ws://`` is the same (RFC 6455).
 
     :raises RequestError: it is another form or another scheme, or malformed.
     """
     scheme, separator, rest = url.partition(b"://")
     if not separator or not scheme.isalpha():
         raise RequestError("this is a proxy: it takes CONNECT HOST:PORT or an absolute http:// URL")
-    if scheme.lower() != b"http":
-        raise RequestError("of URLs it takes http://; to other servers goes CONNECT", 501)
+    if scheme.lower() not in (b"http", b"ws"):
+        raise RequestError("of URLs it takes http:// and ws://; to others goes CONNECT", 501)
     size = min((at for at in map(rest.find, (b"/", b"?", b"#")) if at >= 0), default=len(rest))
     authority, path = rest[:size], rest[size:]
     if b"#" in path:
