@@ -116,7 +116,7 @@ say "building OpenSSL $found in $work (log: $log)"
     no-shared no-module no-apps no-tests no-docs no-engine no-autoload-config no-atexit \
     no-argon2 no-aria no-bf no-blake2 no-cast no-cmp no-cms no-comp no-ct no-des no-dh no-dsa \
     no-dso no-ec no-gost no-http no-idea no-md4 no-mdc2 no-ml-dsa no-ml-kem no-ocb no-ocsp \
-    no-quic no-rc2 no-rmd160 no-scrypt no-seed no-siphash no-siv no-slh-dsa no-sm2 no-sm3 no-sm4 \
+    no-quic no-rc2 no-rmd160 no-scrypt no-seed no-siv no-slh-dsa no-sm2 no-sm3 no-sm4 \
     no-srp no-ts no-ui-console no-whirlpool
   make -j"$(nproc)" build_generated
   make -j"$(nproc)" libcrypto.a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import fastsocks.crypto
 from fastsocks.crypto import blake3_derive, blake3_hash16
 from fastsocks.implementation import IMPLEMENTATION
 from harness.services import environment
+from twins import import_twin
 
 
 def test_subkeys(primitives: ModuleType, kdf_vectors: Any) -> None:
@@ -36,6 +38,29 @@ def test_hkdf_known_answers(primitives: ModuleType) -> None:
     assert primitives.hkdf_sha1(b"\x0b" * 22, b"", b"", 42).hex() == (
         "0ac1af7002b3d761d1e55298da9d0506b9ae52057220a306e07b6b87e8df21d0ea00033de03984d34918"
     )
+
+
+def test_siphash_known_answers() -> None:
+    """The vectors of its paper's authors: the key counts up from 0, and so does the message."""
+    keyed = import_twin("fastsocks.crypto", "_primitives", "cython").KeyedHash(bytes(range(16)))
+    for size, wanted in ((0, "310e0edd47db6f72"), (15, "e545be4961ca29a1")):
+        assert keyed.hash64(bytes(range(size))).to_bytes(8, sys.byteorder).hex() == wanted
+
+
+def test_keyed_hashes(primitives: ModuleType) -> None:
+    one, other = (primitives.KeyedHash(bytes((first,)) * 16) for first in range(2))
+    messages = [os.urandom(size) for size in range(1, 200)]
+    for keyed in (one, other):
+        found = [keyed.hash64(message) for message in messages]
+        assert found == [keyed.hash64(bytearray(message)) for message in messages]
+        assert len(set(found)) == len(found)
+        assert all(0 <= number < 2**64 for number in found)
+    assert one.hash64(b"x") != other.hash64(b"x")
+    assert repr(one) == "<KeyedHash>"
+    with pytest.raises(ValueError, match="15 bytes where 16"):
+        primitives.KeyedHash(bytes(15))
+    with pytest.raises(TypeError, match="copied"):
+        copy.copy(one)
 
 
 @pytest.mark.parametrize("length", [-1, 0, 5101])

@@ -9,6 +9,7 @@ if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._primitives_py import (
         Aead,
         BlockCipher,
+        KeyedHash,
         StreamCipher,
         hkdf_sha1,
         libcrypto_version,
@@ -20,6 +21,7 @@ else:
     from ._primitives import (
         Aead,
         BlockCipher,
+        KeyedHash,
         StreamCipher,
         hkdf_sha1,
         libcrypto_version,
@@ -35,6 +37,7 @@ __all__ = [
     "TAG_SIZE",
     "Aead",
     "BlockCipher",
+    "KeyedHash",
     "StreamCipher",
     "blake3_derive",
     "blake3_hash16",

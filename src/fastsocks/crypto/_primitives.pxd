@@ -4,9 +4,9 @@ Only ``_primitives`` links libcrypto; what cimports these classes calls through 
 The ``_raw`` methods may run without the GIL, but never two at once on one object.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 
-from .libcrypto cimport EVP_CIPHER, EVP_CIPHER_CTX, OSSL_PARAM
+from .libcrypto cimport EVP_CIPHER, EVP_CIPHER_CTX, EVP_MAC_CTX, OSSL_PARAM
 
 cdef enum:
     TAG_SIZE = 16
@@ -91,6 +91,14 @@ cdef class BlockCipher:
     cdef int encrypt_raw(self, const uint8_t *src, uint8_t *dst) noexcept nogil
     cdef int decrypt_raw(self, const uint8_t *src, uint8_t *dst) noexcept nogil
     cdef bytes _convert(self, block, bint encrypt)
+
+cdef class KeyedHash:
+    # Owned.
+    cdef EVP_MAC_CTX *_context
+    cdef uint8_t _key[16]
+
+    # Returns 0, or -1 if libcrypto fails. Threads may call it at the same time.
+    cdef int hash64_raw(self, const uint8_t *src, size_t n, uint64_t *out) noexcept nogil
 
 # HKDF-SHA1 of 1 to 5100 bytes into out; returns 0, or -1 if libcrypto fails.
 cdef int hkdf_sha1_raw(

@@ -9,7 +9,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from .libcrypto cimport *
@@ -27,6 +27,7 @@ cdef int check_size(str what, Py_ssize_t found, Py_ssize_t wanted) except -1:
 include "_library.pxi"
 include "_random.pxi"
 include "_hkdf.pxi"
+include "_keyed_hash.pxi"
 include "_xchacha20.pxi"
 include "_aead.pxi"
 include "_stream.pxi"

@@ -13,12 +13,14 @@ from ..errors import MethodError
 from ._aead_py import AEADS, Aead
 from ._block_py import BlockCipher
 from ._hkdf_py import hkdf_sha1
+from ._keyed_hash_py import KeyedHash
 from ._messages import missing
 from ._stream_py import STREAMS, StreamCipher
 
 __all__ = [
     "Aead",
     "BlockCipher",
+    "KeyedHash",
     "StreamCipher",
     "hkdf_sha1",
     "libcrypto_version",

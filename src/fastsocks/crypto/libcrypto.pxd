@@ -20,12 +20,14 @@ cdef extern from "openssl/params.h" nogil:
     ctypedef struct OSSL_PARAM:
         pass
     OSSL_PARAM OSSL_PARAM_construct_utf8_string(const char *key, char *buffer, size_t size)
+    OSSL_PARAM OSSL_PARAM_construct_size_t(const char *key, size_t *value)
     OSSL_PARAM OSSL_PARAM_construct_octet_string(const char *key, void *buffer, size_t size)
     OSSL_PARAM OSSL_PARAM_construct_end()
 
 cdef extern from "openssl/core_names.h" nogil:
     const char *OSSL_CIPHER_PARAM_AEAD_TAG
     const char *OSSL_MAC_PARAM_DIGEST
+    const char *OSSL_MAC_PARAM_SIZE
 
 cdef extern from "openssl/evp.h" nogil:
     ctypedef struct EVP_CIPHER:
