@@ -104,6 +104,12 @@ def new_client(
     return shadowsocks.ClientCodec(made, strict=strict, clock=Clock(now))
 
 
+def new_guard(shadowsocks: Any, method: str, key: str | None = None, memory: Any = None) -> Any:
+    """Make the ReplayGuard of a key of the twin `shadowsocks`."""
+    made = shadowsocks.server_key(method, password(method) if key is None else key)
+    return shadowsocks.ReplayGuard(made, memory)
+
+
 def new_server(
     shadowsocks: Any,
     method: str,
@@ -120,7 +126,7 @@ def new_server(
     `strict` and `clock` matter to the 2022 edition alone.
     """
     made = shadowsocks.server_key(method, password(method) if key is None else key, users)
-    guard = shadowsocks.ReplayGuard(made.method) if guard is None else guard
+    guard = shadowsocks.ReplayGuard(made) if guard is None else guard
     options: dict[str, Any] = {"answer_salt": answer_salt}
     if method in AEAD_2022:
         options |= {"strict": strict, "clock": clock or Clock()}

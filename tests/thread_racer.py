@@ -29,7 +29,7 @@ from fastsocks.crypto import Aead, BlockCipher, blake3_derive, hkdf_sha1, random
 from fastsocks.errors import ReplayError
 from fastsocks.policy.rules import Rules
 from fastsocks.request import CONNECT
-from fastsocks.shadowsocks import METHODS, ReplayGuard, generate_key
+from fastsocks.shadowsocks import METHODS, ReplayGuard, generate_key, replay_memory, server_key
 from harness.listener import SocketAddress
 from harness.pattern import pattern
 from harness.socks import open_connection
@@ -56,7 +56,7 @@ MOST_SALTS = 50_000
 
 READY = threading.Barrier(SERVING + SHARING)
 GUARDS = [
-    ReplayGuard(METHODS[name], capacity=1 << 20, lock=threading.Lock())
+    ReplayGuard(server_key(name, generate_key(name)), replay_memory())
     for name in ("aes-128-gcm", "2022-blake3-aes-128-gcm")
 ]
 RULES = Rules(read_rules(["deny to *.example.com", "allow to 10.0.0.0/8 port 25"]))
@@ -155,7 +155,7 @@ def share_until(end: float) -> Shares:
         salt = source.randbytes(16)
         for guard, new in zip(GUARDS, shares.new, strict=True):
             try:
-                guard.add(salt)
+                guard.add(salt, time.time())
             except ReplayError:
                 continue
             new.append(salt)

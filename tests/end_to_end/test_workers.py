@@ -143,6 +143,9 @@ def test_what_was_seen_outlives_the_workers(implementation: Implementation, meth
         with socket.create_connection(server.address, DEADLINE) as first:
             first.sendall(recorded)
             target.accept().close()
+        seen = packets.seal(Address.of(*udp_target.address), b"seen", time.time())
+        sender.sendto(seen, server.address)
+        assert udp_target.receive().payload == b"seen"
         for number, worker in enumerate(workers_of(server), start=1):
             os.kill(worker, signal.SIGKILL)
             server.process.wait_for_line(f"worker {number} ended: killed by SIGKILL")
@@ -153,7 +156,8 @@ def test_what_was_seen_outlives_the_workers(implementation: Implementation, meth
                 assert replay.recv(1) == b""
         assert not target.was_dialed
         packet = packets.seal(Address.of(*udp_target.address), b"datagram", time.time())
-        sender.sendto(packet, server.address)
+        for data in (seen, packet):
+            sender.sendto(data, server.address)
         assert udp_target.receive().payload == b"datagram"
 
 

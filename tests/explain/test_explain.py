@@ -173,13 +173,12 @@ def exchange(method: str) -> tuple[bytes, bytes, ClientKey]:
     key = client_key(method, KEYS[method])
     codec = ClientCodec(key, clock=lambda: NOW)
     up = codec.request(TARGET, b"first") + codec.seal(b"second")
+    own = server_key(method, KEYS[method])
     answering: ServerCodec
     if key.method.family is Family.AEAD_2022:
-        answering = Aead2022ServerCodec(
-            server_key(method, KEYS[method]), ReplayGuard(key.method), clock=lambda: NOW
-        )
+        answering = Aead2022ServerCodec(own, ReplayGuard(own), clock=lambda: NOW)
     else:
-        answering = server_codec(server_key(method, KEYS[method]), ReplayGuard(key.method))
+        answering = server_codec(own, ReplayGuard(own))
     assert answering.receive(up) is not None
     return up, bytes(answering.seal(b"answer")), key
 

@@ -101,7 +101,7 @@ def test_connections_of_one_key_in_turn(shadowsocks: Any, method: str) -> None:
     source = random.Random(method)
     client_key = shadowsocks.client_key(method, password(method))
     server_key = shadowsocks.server_key(method, password(method))
-    guard = shadowsocks.ReplayGuard(server_key.method)
+    guard = shadowsocks.ReplayGuard(server_key)
     open_now: list[tuple[Any, Any]] = []
     for _ in range(200):
         if len(open_now) < 3 or (len(open_now) < 12 and source.random() < 0.2):

@@ -29,6 +29,7 @@ from shadowsocks_ends import (
     WITH_USERS,
     Clock,
     new_client,
+    new_guard,
     new_server,
     open_all,
     psk,
@@ -120,8 +121,7 @@ def test_reflected_answer_2022(shadowsocks: Any, method: str) -> None:
 @pytest.mark.parametrize("method", [*AEAD, *STREAM])
 def test_reflected_answer(shadowsocks: Any, method: str) -> None:
     """An answer that reads like a request is none where its salt is known as our own."""
-    own = shadowsocks.METHODS[method]
-    guard = shadowsocks.ReplayGuard(own)
+    guard = new_guard(shadowsocks, method)
     server = new_server(shadowsocks, method, guard=guard)
     serve(server, [new_client(shadowsocks, method).request(TARGET, b"x")])
     answer = server.seal(NAME.wire + b"payload")
@@ -133,7 +133,7 @@ def test_reflected_answer(shadowsocks: Any, method: str) -> None:
 @pytest.mark.parametrize("method", [name for name in NAMES if name != "none"])
 def test_replay(shadowsocks: Any, method: str) -> None:
     own = shadowsocks.METHODS[method]
-    guard = shadowsocks.ReplayGuard(own)
+    guard = new_guard(shadowsocks, method)
     wire = new_client(shadowsocks, method).request(TARGET, b"payload")
     assert new_server(shadowsocks, method, guard=guard).receive(wire) is not None
     for replay in (wire, wire + b"more"):
@@ -148,7 +148,7 @@ def test_replay(shadowsocks: Any, method: str) -> None:
 
 
 def test_none_remembers_nothing(shadowsocks: Any) -> None:
-    guard = shadowsocks.ReplayGuard(shadowsocks.METHODS["none"])
+    guard = new_guard(shadowsocks, "none")
     for _ in range(3):
         wire = new_client(shadowsocks, "none").request(TARGET, b"payload")
         assert new_server(shadowsocks, "none", guard=guard).receive(wire) is not None
@@ -158,7 +158,7 @@ def test_none_remembers_nothing(shadowsocks: Any) -> None:
 def test_what_did_not_open_is_not_remembered(shadowsocks: Any, method: str) -> None:
     """Or anybody could fill the memory, and spoil an honest request by its salt."""
     own = shadowsocks.METHODS[method]
-    guard = shadowsocks.ReplayGuard(own)
+    guard = new_guard(shadowsocks, method)
     wire = new_client(shadowsocks, method).request(TARGET, b"payload")
     server = new_server(shadowsocks, method, guard=guard)
     if method in AEAD:
@@ -185,9 +185,8 @@ def test_what_did_not_open_is_not_remembered(shadowsocks: Any, method: str) -> N
 @pytest.mark.parametrize("method", AEAD)
 def test_remembered_from_the_first_record_on(shadowsocks: Any, method: str) -> None:
     """Even where the address is not complete, or wrong: the key is known to be right."""
-    own = shadowsocks.METHODS[method]
     for first in (TARGET.wire[:3], b"\2bad"):
-        guard = shadowsocks.ReplayGuard(own)
+        guard = new_guard(shadowsocks, method)
         wire = sealed(shadowsocks, method, [first])
         server = new_server(shadowsocks, method, guard=guard)
         if first[0] == 2:

@@ -8,8 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastsocks.policy import UserCounters, check_request, weakness_of
-from fastsocks.shadowsocks import ReplayGuard, packet_server, server_codec, server_key
-from fastsocks.shadowsocks.replay import CAPACITY
+from fastsocks.shadowsocks import (
+    ReplayGuard,
+    packet_server,
+    replay_memory,
+    server_codec,
+    server_key,
+)
 
 from .advice import SHADOWSOCKS_ADVICE
 from .interfaces import Route
@@ -59,15 +64,14 @@ class ServerService(ReportingService):
             self.find_tunnel = find_tunnels(self, options, self.outbound.chain)
             self.relays_udp = self.find_tunnel is not None
         self._key = server_key(options.method, options.password, options.users, options.key)
-        # One for all listeners: a salt recorded at one must not pass at another.
-        if shared is None:
-            self._guard = ReplayGuard(self._key.method)
-        else:
-            self._guard = ReplayGuard(self._key.method, shared.workers * CAPACITY, shared.lock)
+        # One for all: what was recorded at one port must not pass at another.
+        replays = replay_memory(1 if shared is None else shared.workers)
+        self._guard = ReplayGuard(self._key, replays)
         capacity = options.udp_max_associations
-        #: Of all UDP sockets, which for the same reason are one to it.
+        #: Of all UDP sockets, which are one to it.
         self.packets = packet_server(
             self._key,
+            memory=replays,
             retention=max(_SHORTEST_SESSION, math.ceil(options.udp_timeout)),
             **({} if not capacity else {"max_sessions": min(capacity, _MOST_SESSIONS)}),
             **({} if options.mtu is None else {"mtu": options.mtu}),

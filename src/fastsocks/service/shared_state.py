@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from fastsocks.implementation import IMPLEMENTATION
 from fastsocks.policy import ClientCounts, UserCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
 
 class SharedState:
-    """What one service shares among worker processes: the salts it has seen, and its counts.
+    """What one service shares among worker processes: its counts.
+
+    What they have seen, to tell replays, is shared by all services of a process.
 
     Make it, then the service with it, then fork; in each process call :meth:`enter` before the
     service starts. All of it lies in memory that a process can leave at any time, killed or not.
@@ -27,8 +27,6 @@ class SharedState:
         self.clients = ClientCounts(workers)
         #: Usage by user; there once a service that tells users apart is made with it.
         self.users: UserCounts | None = None
-        #: What the pure-Python twins hold while they write; the others need none.
-        self.lock = ProcessLock() if IMPLEMENTATION == "python" else None
 
     def users_of(self, names: Iterable[str]) -> UserCounts:
         """Make and return the usage of these users."""
@@ -46,31 +44,3 @@ class SharedState:
         self.clients.forget(worker)
         if self.users is not None:
             self.users.forget(worker)
-
-
-class ProcessLock:
-    """A lock among processes made by fork, which the kernel takes back from one that dies.
-
-    Not among the threads of a process.
-    """
-
-    def __init__(self) -> None:
-        import tempfile
-
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-
-    def __enter__(self) -> Self:
-        import fcntl
-
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        import fcntl
-
-        fcntl.lockf(self._file, fcntl.LOCK_UN)

@@ -6,6 +6,7 @@ from .guard import ReplayGuard
 from .keys import ClientKey, ServerKey, User, client_key, generate_key, server_key
 from .methods import METHODS, Family, Method, lookup
 from .packets import PacketCodec, PacketSession, packet_client, packet_server
+from .replay import ReplayMemory, replay_memory
 from .server import ServerCodec, server_codec
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "PacketCodec",
     "PacketSession",
     "ReplayGuard",
+    "ReplayMemory",
     "ServerCodec",
     "ServerKey",
     "User",
@@ -26,6 +28,7 @@ __all__ = [
     "lookup",
     "packet_client",
     "packet_server",
+    "replay_memory",
     "server_codec",
     "server_key",
 ]

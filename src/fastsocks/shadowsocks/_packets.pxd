@@ -4,13 +4,14 @@ One codec serves all sockets of a key; no method of it runs without the GIL.
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memmove, memset
 
 from fastsocks.address._header cimport INCOMPLETE, LARGEST_ADDRESS, UNKNOWN_TYPE, header_size
 from fastsocks.address._reader cimport Reader, left, reader_over, take
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher, random_raw
 
+from ._fingerprints cimport Fingerprints
 from ._salts cimport SaltFilter
 
 cdef enum:
@@ -27,6 +28,8 @@ cdef enum:
     UNKNOWN_ADDRESS_TYPE = -10
     WRONG_NAME = -11
     FOREIGN_SERVER = -12
+    NO_ROOM = -13
+    CLOCK_SET_BACK = -14
     # An exception is set: no memory, or no random bytes.
     RAISED = -100
 
@@ -121,13 +124,16 @@ cdef class StreamPackets(PacketCodec):
     cdef StreamCipher _sealer
     # None where nothing is remembered.
     cdef SaltFilter _filter
+    cdef Fingerprints _fingerprints
 
 
 cdef class AeadPackets(PacketCodec):
     cdef bytes _key
     # Gets another key for every packet.
     cdef Aead _aead
+    # None where nothing is remembered.
     cdef SaltFilter _filter
+    cdef Fingerprints _fingerprints
     cdef int _rekey(self, const uint8_t* salt) except -1
 
 

@@ -7,21 +7,20 @@ its own buffers; `seal` and `open` serve everyone else.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport uint8_t, uint16_t
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastsocks.address._header cimport LARGEST_ADDRESS, take_address
 from fastsocks.address._reader cimport Reader, left, reader_over, take
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher, hkdf_sha1_raw
 
+from ._fingerprints cimport Fingerprints
 from ._salts cimport SaltFilter
 
 from .packet_faults import packet_error
 
 cdef enum:
     _LARGEST_SALT = 32
-    # IVs shorter than this repeat by chance too soon to be remembered (in bytes).
-    _SHORTEST_SALT = 8
 
 cdef bytes NO_PADDING = bytes(LARGEST_PADDING)
 
@@ -148,10 +147,6 @@ cdef int check_arguments(
     return 0
 
 
-cdef SaltFilter salt_filter(Py_ssize_t salt_size, Py_ssize_t capacity):
-    return SaltFilter(capacity) if capacity and salt_size >= _SHORTEST_SALT else None
-
-
 cdef StreamCipher rc4_md5(bytes key, bytes iv):
     import hashlib  # for this old method alone
 
@@ -184,11 +179,18 @@ cdef class StreamPackets(PacketCodec):
     The parameters are those of the twin in ``_packets_py.py``.
     """
 
-    def __cinit__(self, method not None, bytes key not None, Py_ssize_t salt_capacity=0):
+    def __cinit__(
+        self,
+        method not None,
+        bytes key not None,
+        SaltFilter salts=None,
+        Fingerprints fingerprints=None,
+    ):
         self._key = key
         self._salt_size = method.salt_size
         self.overhead = self._salt_size + LARGEST_ADDRESS
-        self._filter = salt_filter(self._salt_size, salt_capacity)
+        self._filter = salts
+        self._fingerprints = fingerprints
         if method.cipher != "RC4":
             self._opener = StreamCipher(method.cipher, key, bytes(self._salt_size), False)
             self._sealer = StreamCipher(method.cipher, key, bytes(self._salt_size), True)
@@ -200,11 +202,14 @@ cdef class StreamPackets(PacketCodec):
         cdef const uint8_t* iv = take(&reader, self._salt_size)
         cdef StreamCipher cipher = self._opener
         cdef Py_ssize_t opened
+        cdef uint64_t fingerprint = 0
         packet.session = NULL
         if iv == NULL:
             return TRUNCATED
-        if self._filter is not None and self._filter.holds(iv):
-            return REPLAYED
+        if self._filter is not None:
+            self._fingerprints.of_raw(iv, self._salt_size, None, &fingerprint)
+            if self._filter.holds(fingerprint, 0):
+                return REPLAYED
         if cipher is None:
             cipher = rc4_md5(self._key, iv[:self._salt_size])
         elif cipher.restart_raw(iv):
@@ -215,14 +220,16 @@ cdef class StreamPackets(PacketCodec):
         reader = reader_over(out, size)
         opened = read_contents(&reader, packet)
         if opened >= 0 and self._filter is not None:
-            self._filter.remember(iv)
+            self._filter.remember(fingerprint, 0)
         return opened
 
     cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
         cdef StreamCipher cipher = self._sealer
         cdef Py_ssize_t size = packet.address_size + packet.payload_size
+        cdef uint64_t fingerprint = 0
         if self._filter is not None:
-            self._filter.remember(out)
+            self._fingerprints.of_raw(out, self._salt_size, None, &fingerprint)
+            self._filter.remember(fingerprint, 0)
         if cipher is None:
             cipher = rc4_md5(self._key, out[:self._salt_size])
         elif cipher.restart_raw(out):
@@ -238,12 +245,19 @@ cdef class AeadPackets(PacketCodec):
     The parameters are those of the twin in ``_packets_py.py``.
     """
 
-    def __cinit__(self, method not None, bytes key not None, Py_ssize_t salt_capacity=0):
+    def __cinit__(
+        self,
+        method not None,
+        bytes key not None,
+        SaltFilter salts=None,
+        Fingerprints fingerprints=None,
+    ):
         self._key = key
         self._salt_size = method.salt_size
         self.overhead = self._salt_size + LARGEST_ADDRESS + TAG_SIZE
         self._aead = Aead(method.cipher, key)
-        self._filter = salt_filter(self._salt_size, salt_capacity)
+        self._filter = salts
+        self._fingerprints = fingerprints
 
     cdef int _rekey(self, const uint8_t* salt) except -1:
         cdef uint8_t subkey[_LARGEST_SALT]
@@ -263,13 +277,15 @@ cdef class AeadPackets(PacketCodec):
         cdef Reader reader = reader_over(wire, size)
         cdef const uint8_t* salt = take(&reader, self._salt_size)
         cdef uint8_t nonce[24]
+        cdef uint64_t fingerprint = 0
         cdef int fault
         packet.session = NULL
         if salt == NULL or left(&reader) < TAG_SIZE:
             return TRUNCATED
         if self._filter is not None:
-            self._filter.expect(salt)
-            if self._filter.holds(salt):
+            self._fingerprints.of_raw(salt, self._salt_size, None, &fingerprint)
+            self._filter.expect(fingerprint)
+            if self._filter.holds(fingerprint, 0):
                 return REPLAYED
         self._rekey(salt)
         memset(nonce, 0, sizeof(nonce))
@@ -277,18 +293,20 @@ cdef class AeadPackets(PacketCodec):
         if fault:
             return fault
         if self._filter is not None:
-            self._filter.remember(salt)
+            self._filter.remember(fingerprint, 0)
         return read_contents(&reader, packet)
 
     cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
         cdef Py_ssize_t size = packet.address_size + packet.payload_size
         cdef uint8_t nonce[24]
+        cdef uint64_t fingerprint = 0
         if self._filter is not None:
-            self._filter.expect(out)
+            self._fingerprints.of_raw(out, self._salt_size, None, &fingerprint)
+            self._filter.expect(fingerprint)
         self._rekey(out)
         memset(nonce, 0, sizeof(nonce))
         if self._aead.seal_raw(nonce, put_address(packet), size, out + self._salt_size):
             raise MemoryError("libcrypto could not seal a packet")
         if self._filter is not None:
-            self._filter.remember(out)
+            self._filter.remember(fingerprint, 0)
         return self._salt_size + size + TAG_SIZE

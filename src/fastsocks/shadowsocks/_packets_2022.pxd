@@ -2,7 +2,9 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from fastsocks.crypto._primitives cimport Aead, BlockCipher
 
+from ._fingerprints cimport Fingerprints
 from ._packets cimport PacketCodec
+from ._session_memory cimport SessionMemory
 from ._sessions cimport ID_SIZE, ServerSession, SessionTable
 from ._window cimport SlidingWindow
 
@@ -31,6 +33,8 @@ cdef class Aead2022PacketServer(Aead2022Packets):
     # By user name; those for our answers.
     cdef dict _user_ciphers
     cdef SessionTable _sessions
+    cdef SessionMemory _memory
+    cdef Fingerprints _fingerprints
     cdef ServerSession _new_session(self, const uint8_t* ids, user, bytes identity, Aead opener)
     cdef int _begin(self, ServerSession session, bytes server_id, uint64_t packet_id) except -1
 

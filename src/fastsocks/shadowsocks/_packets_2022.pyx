@@ -195,6 +195,9 @@ cdef class Aead2022PacketServer(Aead2022Packets):
         int64_t retention=300,
         Py_ssize_t max_sessions=4096,
         Py_ssize_t mtu=1500,
+        *,
+        SessionMemory memory not None,
+        Fingerprints fingerprints not None,
     ):
         self._users = key.users
         self._has_users = len(self._users) > 0
@@ -203,6 +206,8 @@ cdef class Aead2022PacketServer(Aead2022Packets):
             self._header_cipher = BlockCipher(self._key)
         self._user_ciphers = {}
         self._sessions = SessionTable(max_sessions, max(retention, <int64_t>_SHORTEST_RETENTION))
+        self._memory = memory
+        self._fingerprints = fingerprints
         self.has_sessions = True
 
     def __len__(self):
@@ -230,6 +235,7 @@ cdef class Aead2022PacketServer(Aead2022Packets):
         cdef ServerSession session = None
         cdef Aead opener = None
         cdef Py_ssize_t opened
+        cdef bint known
         cdef int i, fault
         user = None
         packet.session = NULL
@@ -248,7 +254,8 @@ cdef class Aead2022PacketServer(Aead2022Packets):
             for i in range(_BLOCK_SIZE):
                 identity[i] ^= ids[i]
         found = self._sessions.find(ids)
-        if found is not NULL:
+        known = found is not NULL
+        if known:
             session = <ServerSession>found
             if self._has_users and memcmp(
                 PyBytes_AS_STRING(session.identity), identity, _BLOCK_SIZE
@@ -271,10 +278,14 @@ cdef class Aead2022PacketServer(Aead2022Packets):
         opened = read_body(&reader, NULL, packet)
         if opened < 0:
             return opened
-        if session is None:
+        if not known:
             session = self._new_session(
                 ids, user, identity[:_BLOCK_SIZE] if self._has_users else None, opener
             )
+        fault = self._memory.admit(session, read_number(ids + ID_SIZE), packet.now)
+        if fault:
+            return fault
+        if not known:
             self._sessions.add(session, packet.now)
         session.window.mark(read_number(ids + ID_SIZE))
         self._sessions.touch(<PyObject*>session, packet.now)
@@ -293,6 +304,8 @@ cdef class Aead2022PacketServer(Aead2022Packets):
             session.identity = identity
         session.opener = opener
         session.window = SlidingWindow(WINDOW_SIZE)
+        self._fingerprints.of_raw(ids, ID_SIZE, session.key, &session.fingerprint)
+        fill_randomly(<uint8_t*>&session.token, sizeof(session.token))
         return session
 
     cdef int _begin(self, ServerSession session, bytes server_id, uint64_t packet_id) except -1:

@@ -10,7 +10,9 @@ from ..buffer import Buffer
 from ..crypto import TAG_SIZE
 from ..crypto._primitives_py import Aead, BlockCipher, random_bytes
 from . import packet_faults as faults
+from ._fingerprints_py import Fingerprints
 from ._packets_py import Packet, PacketCodec, read_contents
+from ._session_memory_py import SessionMemory
 from ._sessions_py import WINDOW_SIZE, ServerSession, SessionTable
 from ._window_py import SlidingWindow
 from .headers import LARGEST_PADDING, LARGEST_SKEW, REQUEST_TYPE, RESPONSE_TYPE, session_subkey
@@ -137,12 +139,20 @@ class Aead2022PacketServer(_Aead2022Packets):
     :param retention: seconds that a session is kept after its last packet; fewer than 62 count
         as 62. For as long as an association lives, so that its packets find it again.
     :param max_sessions: how many there are at most; the one not used for longest makes room.
-        Its latest packets can then be replayed for as long as their timestamps hold.
     :param mtu: bytes of an IP packet that padding must not exceed.
+    :param memory: knows the sessions of all codecs, those that made room too.
+    :param fingerprints: of the key, for `memory`.
     :raises ValueError: `max_sessions` out of bounds.
     """
 
-    __slots__ = ("_header_cipher", "_sessions", "_user_ciphers", "_users")
+    __slots__ = (
+        "_fingerprints",
+        "_header_cipher",
+        "_memory",
+        "_sessions",
+        "_user_ciphers",
+        "_users",
+    )
 
     def __init__(
         self,
@@ -150,6 +160,9 @@ class Aead2022PacketServer(_Aead2022Packets):
         retention: int = 300,
         max_sessions: int = 4096,
         mtu: int = 1500,
+        *,
+        memory: SessionMemory,
+        fingerprints: Fingerprints,
     ) -> None:
         super().__init__(key, _RESPONSE_HEADER_SIZE, 0, mtu, has_sessions=True)
         #: By the 16-byte hash of the uPSK.
@@ -158,6 +171,8 @@ class Aead2022PacketServer(_Aead2022Packets):
         #: By the hash, too; for our answers.
         self._user_ciphers: dict[bytes, BlockCipher] = {}
         self._sessions = SessionTable(max_sessions, max(retention, _SHORTEST_RETENTION))
+        self._memory = memory
+        self._fingerprints = fingerprints
 
     def __len__(self) -> int:
         """How many sessions there are."""
@@ -224,9 +239,13 @@ class Aead2022PacketServer(_Aead2022Packets):
             assert opener is not None  # noqa: S101 - every session of these methods has one
             body = opener.open(ids[4:], packet[start:])
         contents = _read_body(body, None, int(now))
+        known = session is not None
         if session is None:
             key, name = (self._key, None) if user is None else (user.key, user.name)
-            session = ServerSession(client_id, key, name, identity, opener)
+            fingerprint = self._fingerprints.of(client_id, key)
+            session = ServerSession(client_id, key, name, identity, opener, fingerprint)
+        self._memory.admit(session, packet_id, int(now))
+        if not known:
             self._sessions.add(session, int(now))
         session.window.add(packet_id)
         self._sessions.touch(session, int(now))

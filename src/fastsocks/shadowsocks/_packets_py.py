@@ -15,15 +15,13 @@ from ..buffer import Buffer
 from ..crypto import TAG_SIZE
 from ..crypto._primitives_py import Aead, StreamCipher, hkdf_sha1, random_bytes
 from . import packet_faults as faults
+from ._fingerprints_py import Fingerprints
 from ._salts_py import SaltFilter
 from .headers import LARGEST_PADDING
 from .methods import Method
 from .packet_faults import packet_error
 
 __all__ = ["AeadPackets", "PacketCodec", "PacketSession", "PlainPackets", "StreamPackets"]
-
-#: IVs shorter than this repeat by chance too soon to be remembered (in bytes).
-_SHORTEST_SALT = 8
 
 
 class PacketSession:
@@ -170,10 +168,6 @@ def read_contents(plaintext: Buffer) -> tuple[Address, bytes]:
     return address, bytes(plaintext[end:])
 
 
-def _salt_filter(salt_size: int, capacity: int) -> SaltFilter | None:
-    return SaltFilter(capacity) if capacity and salt_size >= _SHORTEST_SALT else None
-
-
 class PlainPackets(PacketCodec):
     """Method ``none``: the address header, then bytes as they are."""
 
@@ -192,22 +186,47 @@ class PlainPackets(PacketCodec):
         return packet.contents
 
 
+class _Remembered:
+    """The salts or IVs that one codec has seen, or nothing."""
+
+    __slots__ = ("_fingerprints", "_salts")
+
+    def __init__(self, salts: SaltFilter | None, fingerprints: Fingerprints | None) -> None:
+        self._salts = salts
+        self._fingerprints = fingerprints
+
+    def seen(self, salt: bytes) -> bool:
+        if self._salts is None or self._fingerprints is None:
+            return False
+        return self._salts.seen(self._fingerprints.of(salt))
+
+    def add(self, salt: bytes) -> None:
+        if self._salts is not None and self._fingerprints is not None:
+            self._salts.add(self._fingerprints.of(salt))
+
+
 class StreamPackets(PacketCodec):
     """The stream ciphers: an IV, then the encrypted address header and payload.
 
     :param method: one of the family STREAM.
     :param key: ``method.key_size`` bytes.
-    :param salt_capacity: how many IVs are remembered and refused, our own included; 0 for none.
-        IVs of fewer than 8 bytes never are.
+    :param salts: remembers and refuses IVs, our own included; None where nothing does.
+    :param fingerprints: of the key, for `salts`.
     """
 
-    __slots__ = ("_filter", "_key", "_method")
+    __slots__ = ("_key", "_method", "_remembered")
 
-    def __init__(self, method: Method, key: bytes, salt_capacity: int = 0) -> None:
+    def __init__(
+        self,
+        method: Method,
+        key: bytes,
+        salts: SaltFilter | None = None,
+        fingerprints: Fingerprints | None = None,
+    ) -> None:
         super().__init__(method.salt_size, method.salt_size + LARGEST_ADDRESS)
         self._method = method
         self._key = key
-        self._filter = _salt_filter(method.salt_size, salt_capacity)
+        self._remembered = _Remembered(salts, fingerprints)
 
     def _cipher(self, iv: bytes, *, encrypt: bool) -> StreamCipher:
         if self._method.cipher == "RC4":
@@ -220,16 +239,14 @@ class StreamPackets(PacketCodec):
         iv = bytes(packet[: self._salt_size])
         if len(iv) < self._salt_size or not len(packet):
             raise packet_error(faults.TRUNCATED)
-        if self._filter is not None and self._filter.seen(iv):
+        if self._remembered.seen(iv):
             raise packet_error(faults.REPLAYED)
         contents = read_contents(self._cipher(iv, encrypt=False).update(packet[self._salt_size :]))
-        if self._filter is not None:
-            self._filter.add(iv)
+        self._remembered.add(iv)
         return None, *contents
 
     def _seal(self, packet: Packet, salt: bytes) -> bytes:
-        if self._filter is not None:
-            self._filter.add(salt)
+        self._remembered.add(salt)
         return salt + self._cipher(salt, encrypt=True).update(packet.contents)
 
 
@@ -238,17 +255,24 @@ class AeadPackets(PacketCodec):
 
     :param method: one of the family AEAD.
     :param key: ``method.key_size`` bytes.
-    :param salt_capacity: how many salts are remembered and refused, our own included (a packet
-        says nothing of its direction); 0 for none.
+    :param salts: remembers and refuses salts, our own included (a packet says nothing of its
+        direction); None where nothing does.
+    :param fingerprints: of the key, for `salts`.
     """
 
-    __slots__ = ("_filter", "_key", "_method")
+    __slots__ = ("_key", "_method", "_remembered")
 
-    def __init__(self, method: Method, key: bytes, salt_capacity: int = 0) -> None:
+    def __init__(
+        self,
+        method: Method,
+        key: bytes,
+        salts: SaltFilter | None = None,
+        fingerprints: Fingerprints | None = None,
+    ) -> None:
         super().__init__(method.salt_size, method.salt_size + LARGEST_ADDRESS + TAG_SIZE)
         self._method = method
         self._key = key
-        self._filter = _salt_filter(method.salt_size, salt_capacity)
+        self._remembered = _Remembered(salts, fingerprints)
 
     def _aead(self, salt: bytes) -> Aead:
         subkey = hkdf_sha1(self._key, salt, b"ss-subkey", self._salt_size)
@@ -259,14 +283,12 @@ class AeadPackets(PacketCodec):
         if len(packet) < self._salt_size + TAG_SIZE:
             raise packet_error(faults.TRUNCATED)
         salt = bytes(packet[: self._salt_size])
-        if self._filter is not None and self._filter.seen(salt):
+        if self._remembered.seen(salt):
             raise packet_error(faults.REPLAYED)
         plaintext = self._aead(salt).open(bytes(self._method.nonce_size), packet[self._salt_size :])
-        if self._filter is not None:
-            self._filter.add(salt)
+        self._remembered.add(salt)
         return None, *read_contents(plaintext)
 
     def _seal(self, packet: Packet, salt: bytes) -> bytes:
-        if self._filter is not None:
-            self._filter.add(salt)
+        self._remembered.add(salt)
         return salt + self._aead(salt).seal(bytes(self._method.nonce_size), packet.contents)

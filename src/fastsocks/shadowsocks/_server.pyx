@@ -5,12 +5,13 @@ The twins of the classes of the same names in ``server.py``, which say what they
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastsocks.address._header cimport take_address
 from fastsocks.address._reader cimport Reader, left, reader_over, take
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead
+from fastsocks.shadowsocks._fingerprints cimport Fingerprints
 from fastsocks.shadowsocks._framing cimport LARGEST_NONCE, Codec, RecordSealer
 from fastsocks.shadowsocks._salts cimport SaltFilter
 from fastsocks.shadowsocks._session cimport SessionCiphers, session_ciphers, unix_now
@@ -37,6 +38,7 @@ cdef class ServerCodec(Codec):
     cdef SessionCiphers _ciphers
     # None where salts are not remembered.
     cdef SaltFilter _filter
+    cdef Fingerprints _fingerprints
     cdef bytes _answer_salt
     cdef bytes _received
     cdef bytes _salt
@@ -55,6 +57,7 @@ cdef class ServerCodec(Codec):
         self._guard = guard
         self._ciphers = session_ciphers(key)
         self._filter = guard.filter
+        self._fingerprints = guard.fingerprints
         self._received = b""
         return 0
 
@@ -93,6 +96,9 @@ cdef object new_request(object address, const uint8_t* payload, Py_ssize_t size,
 cdef class AeadServerCodec(ServerCodec):
     """SIP004: a salt, then sealed records, the address header at their head."""
 
+    # Of the client's salt.
+    cdef uint64_t _fingerprint
+
     def receive(self, data):
         """Take in bytes of the client; see the twin."""
         cdef bytes wire, plaintext, salt
@@ -106,15 +112,16 @@ cdef class AeadServerCodec(ServerCodec):
             if size < salt_size:
                 self._received = wire
                 return None
-            if self._filter is not None and self._filter.holds(start):
-                raise replay()
-            self._salt = wire[:salt_size]
+            if self._filter is not None:
+                self._fingerprints.of_raw(start, salt_size, None, &self._fingerprint)
+                if self._filter.holds(self._fingerprint, 0):
+                    raise replay()
             self.opener = self._ciphers.opener(self._ciphers.aead(start, None), 0, -1)
             plaintext = self.open_bytes(start + salt_size, size - salt_size)
         else:
             plaintext = self.open(data)
         if plaintext and not self._received:
-            self.remember(self._salt)
+            self.remember(self._fingerprint)
         plaintext = self.gathered(plaintext)
         reader = reader_over(<const uint8_t*>PyBytes_AS_STRING(plaintext), len(plaintext))
         address = take_address(&reader)
@@ -123,16 +130,17 @@ cdef class AeadServerCodec(ServerCodec):
             return None
         salt = self._ciphers.salt(self._answer_salt)
         # Without a type byte our answer looks like a request, which it must not open.
-        self.remember(salt)
+        self._fingerprints.of_raw(
+            <const uint8_t*>PyBytes_AS_STRING(salt), salt_size, None, &self._fingerprint
+        )
+        self.remember(self._fingerprint)
         self.sealer = self._ciphers.sealer(
             self._ciphers.aead(<const uint8_t*>PyBytes_AS_STRING(salt), None), 0, salt
         )
         return new_request(address, reader.pos, left(&reader), None)
 
-    cdef int remember(self, bytes salt) except -1:
-        if self._filter is not None and not self._filter.remember(
-            <const uint8_t*>PyBytes_AS_STRING(salt)
-        ):
+    cdef int remember(self, uint64_t fingerprint) except -1:
+        if self._filter is not None and not self._filter.remember(fingerprint, 0):
             raise replay()
         return 0
 
@@ -246,6 +254,8 @@ cdef class Aead2022ServerCodec(ServerCodec):
         cdef Py_ssize_t salt_size = self._ciphers.salt_size, head = salt_size
         cdef Aead aead
         cdef bytes salt
+        cdef int64_t now
+        cdef uint64_t fingerprint = 0
         users = self._key.users
         if users:
             head += IDENTITY_HEADER_SIZE
@@ -269,11 +279,12 @@ cdef class Aead2022ServerCodec(ServerCodec):
         memset(nonce, 0, LARGEST_NONCE)
         if aead.open_raw(nonce, start + head, FIXED_HEADER_SIZE + TAG_SIZE, fixed):
             raise TagError(TAG_MISMATCH)
+        now = unix_now(self._clock)
         self._variable_size = headers.read_fixed_request_header(
-            PyBytes_FromStringAndSize(<const char*>fixed, FIXED_HEADER_SIZE),
-            unix_now(self._clock),
+            PyBytes_FromStringAndSize(<const char*>fixed, FIXED_HEADER_SIZE), now
         )
-        if not self._filter.remember(start):
+        self._fingerprints.of_raw(start, salt_size, self._session_key, &fingerprint)
+        if not self._filter.remember(fingerprint, now):
             raise replay()
         self._salt = salt
         self._aead = aead

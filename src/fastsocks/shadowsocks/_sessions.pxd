@@ -27,6 +27,11 @@ cdef class ServerSession(PacketSession):
     cdef BlockCipher header_cipher
     cdef bint begun
     cdef SlidingWindow window
+    # By which all codecs know it, and this one who has the window.
+    cdef uint64_t fingerprint
+    cdef uint64_t token
+    # Where it was last in the memory of sessions; 0 before.
+    cdef int column
     # Borrowed, of the table: the next one in its bucket, and its neighbours by last use.
     cdef PyObject* _next
     cdef PyObject* _older

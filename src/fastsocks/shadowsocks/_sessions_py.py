@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from typing import NoReturn
 
-from ..crypto._primitives_py import Aead, BlockCipher
+from ..crypto._primitives_py import Aead, BlockCipher, random_bytes
 from ._packets_py import PacketSession
 from ._window_py import SlidingWindow
 
@@ -24,10 +25,13 @@ class ServerSession(PacketSession):
     :param user: the user's name, or None without users.
     :param identity: the 16-byte hash of the uPSK; empty without users.
     :param opener: the cipher of the client's packets; None for XChaCha20, which has no subkeys.
+    :param fingerprint: of its ID, 64 bits, by which all codecs know it.
     """
 
     __slots__ = (
         "client_session_id",
+        "column",
+        "fingerprint",
         "header_cipher",
         "identity",
         "key",
@@ -35,6 +39,7 @@ class ServerSession(PacketSession):
         "packet_id",
         "sealer",
         "server_session_id",
+        "token",
         "window",
     )
 
@@ -45,6 +50,7 @@ class ServerSession(PacketSession):
         user: str | None,
         identity: bytes,
         opener: Aead | None,
+        fingerprint: int,
     ) -> None:
         super().__init__(user)
         self.client_session_id = client_session_id
@@ -52,6 +58,11 @@ class ServerSession(PacketSession):
         self.identity = identity
         self.opener = opener
         self.window = SlidingWindow(WINDOW_SIZE)
+        self.fingerprint = fingerprint
+        #: Who has the window, to the others.
+        self.token = int.from_bytes(random_bytes(8), sys.byteorder)
+        #: Where it was last in the memory of sessions; 0 before.
+        self.column = 0
         #: Of our answers; None before the first of them.
         self.server_session_id: bytes | None = None
         #: The packet ID of the next answer.

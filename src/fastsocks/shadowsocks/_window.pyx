@@ -49,10 +49,13 @@ cdef class SlidingWindow:
 
     cdef bint is_new(self, uint64_t packet_id) noexcept nogil:
         if packet_id > self._highest:
-            return True
-        if self._highest - packet_id >= self._size:
+            return packet_id >= self._least
+        if packet_id < self._least or self._highest - packet_id >= self._size:
             return False
         return not self._words[packet_id >> 6 & self._mask] >> (packet_id & 63) & 1
+
+    cdef void forget_below(self, uint64_t packet_id) noexcept nogil:
+        self._least = max(self._least, packet_id)
 
     cdef void mark(self, uint64_t packet_id) noexcept nogil:
         cdef uint64_t word = packet_id >> 6, cleared

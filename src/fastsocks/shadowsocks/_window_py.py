@@ -16,7 +16,7 @@ class SlidingWindow:
     :raises ValueError: a size out of bounds.
     """
 
-    __slots__ = ("_full", "_highest", "_seen", "_size")
+    __slots__ = ("_full", "_highest", "_least", "_seen", "_size")
 
     def __init__(self, size: int) -> None:
         if not 1 <= size <= _LARGEST_WINDOW:
@@ -24,6 +24,8 @@ class SlidingWindow:
         self._size = size
         self._full = (1 << size) - 1
         self._highest = 0
+        # What is below counts as seen.
+        self._least = 0
         # Bit i: the ID that is i below the highest one.
         self._seen = 0
 
@@ -37,7 +39,13 @@ class SlidingWindow:
         Remembers nothing: the packet may yet turn out a forgery.
         """
         back = self._highest - packet_id
-        return back < 0 or (back < self._size and not self._seen >> back & 1)
+        return packet_id >= self._least and (
+            back < 0 or (back < self._size and not self._seen >> back & 1)
+        )
+
+    def forget_below(self, packet_id: int) -> None:
+        """Count all below `packet_id` as seen."""
+        self._least = max(self._least, packet_id)
 
     def add(self, packet_id: int) -> bool:
         """Remember `packet_id`.

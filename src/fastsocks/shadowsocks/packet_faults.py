@@ -26,6 +26,8 @@ NEW_SESSION_TOO_SOON = -9
 UNKNOWN_ADDRESS_TYPE = -10
 WRONG_NAME = -11
 FOREIGN_SERVER = -12
+NO_ROOM = -13
+CLOCK_SET_BACK = -14
 
 _ERRORS: dict[int, tuple[type[ProtocolError], str]] = {
     TRUNCATED: (TruncatedError, "a packet too short to be one"),
@@ -46,6 +48,11 @@ _ERRORS: dict[int, tuple[type[ProtocolError], str]] = {
     UNKNOWN_ADDRESS_TYPE: (AddressTypeError, "a packet with an unknown address type"),
     WRONG_NAME: (AddressError, "a packet to a host name that is empty or contains NUL"),
     FOREIGN_SERVER: (HeaderError, "a packet from another address than that of the next server"),
+    NO_ROOM: (ReplayError, "too many sessions within a minute to remember another one"),
+    CLOCK_SET_BACK: (
+        ReplayError,
+        "the clock was set back: until it is where it was, new sessions may be replays",
+    ),
 }
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..crypto import KeyedHash, random_bytes
 from ..implementation import IMPLEMENTATION
+from .guard import SHORTEST_IV
 from .keys import ClientKey, ServerKey
 from .methods import Family
 from .packet_faults import packet_error
+from .replay import Fingerprints, ReplayMemory, SaltFilter
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._packets_2022_py import Aead2022PacketClient, Aead2022PacketServer
@@ -30,7 +33,7 @@ else:
 
 __all__ = ["PacketCodec", "PacketSession", "packet_client", "packet_error", "packet_server"]
 
-#: How many salts or IVs a server remembers: 1 MB.
+#: How many salts or IVs a client remembers: 1 MB.
 SALT_CAPACITY = 1 << 17
 
 
@@ -39,7 +42,7 @@ def packet_server(
     *,
     retention: int = 300,
     max_sessions: int = 4096,
-    salt_capacity: int = SALT_CAPACITY,
+    memory: ReplayMemory | None = None,
     mtu: int = 1500,
 ) -> PacketCodec:
     """Make the codec of all UDP listeners of a key.
@@ -48,14 +51,24 @@ def packet_server(
     :param retention: seconds that a session is kept after its last packet, 62 at least (2022).
     :param max_sessions: how many there are at most; the one not used for longest makes room
         (2022).
-    :param salt_capacity: how many salts or IVs, of packets either way, are remembered and
-        refused, 0 for none (AEAD and stream).
+    :param memory: what codecs of the same key share, and those of others may; one of its own by
+        default.
     :param mtu: bytes of an IP packet that padding must not exceed (2022).
-    :raises ValueError: `max_sessions` or `salt_capacity` out of bounds.
+    :raises ValueError: `max_sessions` out of bounds.
     """
+    if memory is None:
+        memory = ReplayMemory()
+    fingerprints = Fingerprints(memory.hash, key.method.name, key.key)
     if key.method.family is Family.AEAD_2022:
-        return Aead2022PacketServer(key, retention, max_sessions, mtu)
-    return _without_sessions(key, salt_capacity)
+        return Aead2022PacketServer(
+            key,
+            retention,
+            max_sessions,
+            mtu,
+            memory=memory.sessions,
+            fingerprints=fingerprints,
+        )
+    return _without_sessions(key, memory.packet_salts, fingerprints)
 
 
 def packet_client(key: ClientKey, *, salt_capacity: int = 0, mtu: int = 1500) -> PacketCodec:
@@ -64,18 +77,27 @@ def packet_client(key: ClientKey, *, salt_capacity: int = 0, mtu: int = 1500) ->
     Only the 2022 edition needs one for each; of other methods, one codec may serve them all.
 
     :param key: method, key and identity keys.
-    :param salt_capacity: as for :func:`packet_server`.
+    :param salt_capacity: how many salts or IVs, of packets either way, are remembered and
+        refused, 0 for none (AEAD and stream).
     :param mtu: as for :func:`packet_server`.
+    :raises ValueError: `salt_capacity` out of bounds.
     """
     if key.method.family is Family.AEAD_2022:
         return Aead2022PacketClient(key, mtu)
-    return _without_sessions(key, salt_capacity)
+    if not salt_capacity:
+        return _without_sessions(key, None, None)
+    fingerprints = Fingerprints(KeyedHash(random_bytes(16)), key.method.name, key.key)
+    return _without_sessions(key, SaltFilter(salt_capacity), fingerprints)
 
 
-def _without_sessions(key: ClientKey | ServerKey, salt_capacity: int) -> PacketCodec:
+def _without_sessions(
+    key: ClientKey | ServerKey, salts: SaltFilter | None, fingerprints: Fingerprints | None
+) -> PacketCodec:
     method = key.method
+    if method.salt_size < SHORTEST_IV:
+        salts = None
     if method.family is Family.AEAD:
-        return AeadPackets(method, key.key, salt_capacity)
+        return AeadPackets(method, key.key, salts, fingerprints)
     if method.family is Family.STREAM:
-        return StreamPackets(method, key.key, salt_capacity)
+        return StreamPackets(method, key.key, salts, fingerprints)
     return PlainPackets()

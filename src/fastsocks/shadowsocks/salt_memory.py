@@ -1,24 +1,31 @@
-"""How the memory of a salt filter is laid out; both twins write the same bytes.
+"""How the memory of a salt filter is laid out; both twins write alike.
 
-    header   64 bytes: the secret multiplier, 8 bytes; free
+    header   64 bytes: the latest time at which one was added, 8 bytes; free
     buckets  of 64 slots of 8 bytes, in the machine's byte order; a power of two of them
 
 A slot is 0 where it is free, and otherwise
 
     bits 16..63   the low 48 bits of the fingerprint, 1 where these are 0
-    bits 1..15    when it was written, in seconds of a monotonic clock; 0 in filters without a time
+    bits 1..15    when it was written, in seconds of Unix time; 0 in filters without a time
     bit 0         the lap: 1 the first time round the bucket, then 0, 1, ...
 
-The fingerprint is the product of the salt's first 8 bytes and the multiplier, modulo 2**64; its
-high bits choose the bucket. The slots of a bucket are written in turn, round and round, so that
-the next one, which is the oldest, is the first whose lap differs from that of slot 0; if none
-does, it is slot 0. Hence one word changes for each salt, and it changes by one compare-and-swap: a
-process can die at any time, or be stopped, and leaves neither a lock nor a half-written salt.
+The high bits of the fingerprint choose the bucket. The slots of a bucket are written in turn, round
+and round, so that the next one, which is the oldest, is the first whose lap differs from that of
+slot 0; if none does, it is slot 0. Hence one word changes for each salt, and it changes by one
+compare-and-swap: a process can die at any time, or be stopped, and leaves neither a lock nor a
+half-written salt.
+
+Times are those by which timestamps are judged, whatever becomes of that clock: nothing is added at
+one that lies before the latest by more than the slack, and nothing is written over unless a slot of
+its bucket is older than the retention by more than twice the slack, and hence it by more than once.
+So the timestamp of what was written over is too old wherever something can still be added.
 """
 
 from __future__ import annotations
 
 import mmap
+
+from ..errors import ReplayError
 
 #: Of the header, in bytes.
 HEADER_SIZE = 64
@@ -26,12 +33,11 @@ HEADER_SIZE = 64
 SLOTS = 64
 #: Of a bucket, in bytes.
 BUCKET_SIZE = 8 * SLOTS
-#: Of a salt these bytes count.
-FINGERPRINT_SIZE = 8
 #: Times are kept modulo this many seconds.
 TIME_WRAPS = 1 << 15
-#: Seconds by which another process may have read the clock later and written first.
-TIME_SLACK = 30
+#: Seconds by which the clock may be set back, or another process may have read it later and
+#: written first.
+TIME_SLACK = 5
 
 _MOST_SALTS = 1 << 32
 
@@ -51,16 +57,23 @@ def memory_size(capacity: int) -> int:
     return HEADER_SIZE + (BUCKET_SIZE << bucket_bits(capacity))
 
 
-def take_memory(capacity: int, memory: mmap.mmap | None) -> mmap.mmap:
-    """Return the memory of a filter: `memory`, or new one that processes made by fork share.
+def take_memory(size: int, memory: mmap.mmap | None) -> mmap.mmap:
+    """Return `size` bytes: `memory`, or new ones that processes made by fork share.
 
     The kernel gives each page when it is first written to.
 
-    :raises ValueError: `memory` has another size than :func:`memory_size` says.
+    :raises ValueError: `memory` has another size.
     """
-    size = memory_size(capacity)
     if memory is None:
         return mmap.mmap(-1, size)
     if len(memory) != size:
-        raise ValueError(f"{len(memory)} bytes of memory for a filter that takes {size}")
+        raise ValueError(f"{len(memory)} bytes of memory where {size} belong")
     return memory
+
+
+def clock_set_back(seconds: int) -> ReplayError:
+    """Return the error about a time that lies before the latest one by that much."""
+    return ReplayError(
+        f"the clock was set back by {seconds} s: until it is where it was, replays cannot be told; "
+        "if it was wrong before, restart"
+    )

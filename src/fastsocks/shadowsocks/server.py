@@ -261,8 +261,9 @@ class Aead2022ServerCodec(ServerCodec):
             self._session_key, self._user = user.key, user.name
         aead = session_aead(method, self._session_key, salt)
         fixed = aead.open(bytes(method.nonce_size), received[start:end])
-        self._variable_size = headers.read_fixed_request_header(fixed, int(self._clock()))
-        self._guard.add(salt)
+        now = int(self._clock())
+        self._variable_size = headers.read_fixed_request_header(fixed, now)
+        self._guard.add(salt, now, self._session_key)
         self._salt = salt
         del received[:end]
         return aead

@@ -46,7 +46,7 @@ def server(data: bytes) -> None:
     users = {"alice": psk(name, 1), "bob": psk(name, 2)} if with_users else {}
 
     def make(twin: Any) -> Any:
-        bounds: Any = {"max_sessions": 2, "retention": 62, "salt_capacity": 64}
+        bounds: Any = {"max_sessions": 2, "retention": 62, "memory": twin.ReplayMemory(64, 63)}
         return new_packet_server(twin, name, users=users, **bounds)
 
     _play(chosen, name, make, f"{psk(name)}:{psk(name, 1)}" if with_users else None)

@@ -21,6 +21,7 @@ from shadowsocks_ends import (
     Clock,
     import_shadowsocks,
     new_client,
+    new_guard,
     new_server,
     password,
     psk,
@@ -55,7 +56,7 @@ def server(data: bytes) -> None:
     users = {user: psk(name, which) for user, which in _USERS.items()} if with_users else None
 
     def feed(twin: Any) -> object:
-        guard = twin.ReplayGuard(method, 64)
+        guard = new_guard(twin, name, memory=twin.ReplayMemory(64, 63))
         strict = bool(options & 4)
         codec = new_server(twin, name, users=users, guard=guard, strict=strict)
         return trace_of(codec, "receive", pieces_of(wire, size))
