@@ -60,6 +60,19 @@ def test_no_empty_records_2022(shadowsocks: Any, method: str) -> None:
             new_server(shadowsocks, method).receive(wire)
 
 
+@pytest.mark.parametrize("method", AEAD_2022)
+def test_a_long_variable_header_byte_by_byte(shadowsocks: Any, method: str) -> None:
+    """A header of 64 KB may take as many reads, which must not cost the square of that."""
+    payload = bytes(range(256)) * 250
+    wire = sealed_2022(shadowsocks, method, TARGET.wire + b"\0\0" + payload, records=[b"more"])
+    server = new_server(shadowsocks, method)
+    pieces = [wire[:200], *(wire[i : i + 1] for i in range(200, len(wire)))]
+    request, received = serve(server, pieces)
+    assert request is not None
+    assert request.address == TARGET
+    assert received == payload + b"more"
+
+
 BAD_VARIABLE_HEADERS: dict[str, tuple[bytes, type[ProtocolError]]] = {
     "empty": (b"", HeaderError),
     "ATYP alone": (b"\1", HeaderError),

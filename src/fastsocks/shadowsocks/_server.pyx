@@ -190,6 +190,9 @@ cdef class Aead2022ServerCodec(ServerCodec):
     cdef bytes _session_key
     cdef object _user
     cdef Py_ssize_t _variable_size
+    # Behind the fixed header, while that is incomplete: bytes that may come one by one, which
+    # join the others without having those copied.
+    cdef bytearray _pieces
 
     def __init__(self, key, guard, *, answer_salt=None, strict=True, clock=None):
         super().__init__(key, guard, answer_salt=answer_salt)
@@ -203,10 +206,20 @@ cdef class Aead2022ServerCodec(ServerCodec):
     def receive(self, data):
         """Take in bytes of the client; see the twin."""
         cdef uint8_t nonce[LARGEST_NONCE]
-        cdef bytes wire = self.gathered(data), header, plaintext, salt
-        cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(wire)
-        cdef Py_ssize_t size = len(wire), used = 0, header_size
+        cdef bytes wire, header, plaintext, salt
+        cdef const uint8_t* start
+        cdef Py_ssize_t size, used = 0, header_size
         cdef Reader reader
+        if self._pieces is None:
+            wire = self.gathered(data)
+        else:
+            self._pieces += data
+            if len(self._pieces) < self._variable_size + TAG_SIZE:
+                return None
+            wire = bytes(self._pieces)
+            self._pieces = None
+        start = <const uint8_t*>PyBytes_AS_STRING(wire)
+        size = len(wire)
         if self._aead is None:
             used = self.open_fixed_header(start, size)
             if used == 0:
@@ -214,7 +227,7 @@ cdef class Aead2022ServerCodec(ServerCodec):
                 return None
         header_size = self._variable_size + TAG_SIZE
         if size - used < header_size:
-            self._received = wire[used:]
+            self._pieces = bytearray(wire[used:])
             return None
         memset(nonce, 0, LARGEST_NONCE)
         nonce[0] = 1
