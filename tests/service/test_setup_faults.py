@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fastsocks.policy.counters import UserCounters
 from setup_ends import (
     BAD_LINE,
     Entrance,
@@ -161,6 +162,37 @@ def test_a_fault_in_the_outbound_after_the_wait(run: Any, twin: SetupTwin, paylo
                 with await target.accept() as accepted:
                     expected = b"<%s %s>" % (str(target.address).encode(), payload)
                     assert await accepted.read(len(expected)) == expected
+
+    run(scenario())
+
+
+def test_a_fault_when_the_relay_stands(
+    run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay has descriptors and admission then, and gives them back."""
+
+    async def scenario() -> None:
+        service = LineService()
+        service.users = UserCounters()
+        service.access_log = True
+        async with Entrance(twin, service, faults=1) as entrance:
+            await still_serves(entrance)
+            entrance.forget()
+            with Target() as target, monkeypatch.context() as patch:
+                patch.setattr(UserCounters, "begin", fault)
+                before = descriptors()
+                client = await entrance.connect(target.line + b"early")
+                accepted = await target.accept()
+                assert await client.end_error() is RESET
+                assert await accepted.end_error() is RESET
+                await entrance.acceptor.wait_idle()
+                client.socket.close()
+                accepted.socket.close()
+                assert descriptors() == before
+                assert service.limits.connections == 0
+                assert service.ends.qsize() == 1
+            entrance.forget()
+            assert isinstance(entrance.faults[0]["exception"], FaultError)
 
     run(scenario())
 

@@ -30,6 +30,7 @@ from fastsocks.net._epoll cimport (
 from fastsocks.net._sockets cimport now, receive, send
 from fastsocks.relay._adapted cimport adapted
 from fastsocks.relay._brief cimport BriefRelay
+from fastsocks.relay._tcp cimport broken
 from fastsocks.service._ending cimport READ_SIZE, AcceptorBase, Ending, State
 from fastsocks.shadowsocks._client cimport client_codec
 from fastsocks.shadowsocks._framing cimport Codec
@@ -519,10 +520,15 @@ cdef class Connection(Ending):
         self.token = 0
         self.client = self.target = -1
         self.inbound = self.request = self.route = self.task = None
-        if acceptor.users is not None:
-            acceptor.users.begin(self.user, relay, self.early)
-        if to_client or to_target:
-            relay.send_first(to_client, to_target)
+        try:
+            if acceptor.users is not None:
+                acceptor.users.begin(self.user, relay, self.early)
+            if to_client or to_target:
+                relay.send_first(to_client, to_target)
+        except Exception as error:
+            # It has both descriptors and the admission by now, and would go on without that.
+            relay._fail(broken(error))
+            raise
         return 0
 
     def __call__(self, relay):

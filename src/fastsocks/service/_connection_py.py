@@ -331,8 +331,15 @@ class Connection:
             to_client=self._first_to_client(),
             to_target=payload,
         )
-        if self._service.users is not None:
-            self._service.users.begin(request.user, relay, self._early)
+        try:
+            if self._service.users is not None:
+                self._service.users.begin(request.user, relay, self._early)
+        except Exception as error:  # noqa: BLE001
+            # A fault of ours; the relay has both sockets and the admission by now.
+            self._loop.call_exception_handler(
+                {"message": "connection set-up failed", "exception": error}
+            )
+            relay.fail(ResetError(str(error)))
 
     def _first_to_client(self) -> bytes:
         codec = self._inbound.codec
