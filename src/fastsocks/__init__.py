@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+# The typing module takes longer than all else here, and the command line comes this way.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from .config import LocalOptions, ProxyOptions, ServerOptions
@@ -43,6 +43,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    import importlib
+
     if name == "__impl__":
         return importlib.import_module(".implementation", __name__).IMPLEMENTATION
     home = _HOMES.get(name)

@@ -1,9 +1,11 @@
-"""What SIGTERM and SIGINT do."""
+"""What signals do, from the first instruction on."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from harness.services import (
 )
 from harness.socks import Socks5Client, open_connection, request
 from harness.targets import Target
+from harness.terminal import Terminal
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -162,3 +165,148 @@ def test_a_look_up_without_an_end_does_not_hold_the_process_up() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
     assert "stopped" in process.output
+
+
+def without_terminal(implementation: str, loop: str, *arguments: str) -> Service:
+    """Start a proxy that no terminal belongs to."""
+    chosen: Implementation = implementation  # type: ignore[assignment]
+    command = ["setsid", *fastsocks_command("proxy", "-l", "0", *arguments)]
+    process = Process("fastsocks proxy", command, environment(chosen, FASTSOCKS_LOOP=loop))
+    found = process.wait_for_line(r"listening on (\S+):(\d+)")
+    return Service(process, SocketAddress(found[1], int(found[2])), ours=True)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_where_there_is_no_terminal_a_hangup_is_but_told(
+    implementation: str, loop: str, workers: str
+) -> None:
+    with without_terminal(implementation, loop, "--workers", workers) as service:
+        with Target() as target, open_connection(service.address, target.address) as client:
+            accepted = target.accept()
+            for _ in range(2):
+                service.process.send_signal(signal.SIGHUP)
+                service.process.wait_for_line("SIGHUP: there is nothing to reload yet")
+            client.send(b"x")
+            assert accepted.recv(1) == b"x"
+            accepted.close()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_process_of_a_service_dies_of_a_signal_that_means_nothing(
+    implementation: str, loop: str, workers: str
+) -> None:
+    with without_terminal(implementation, loop, "--workers", workers) as service:
+        pid = service.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            for process in (pid, *map(int, children)):
+                os.kill(process, number)
+        service.process.wait_for_line("SIGHUP: there is nothing to reload yet")
+        assert listens(service.address)
+        assert Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split() == children
+        assert "ended" not in service.process.output
+
+
+def at_terminal(implementation: str, loop: str, *command: str) -> Terminal:
+    """Start something at a terminal of its own."""
+    chosen: Implementation = implementation  # type: ignore[assignment]
+    return Terminal(command, environment(chosen, FASTSOCKS_LOOP=loop))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("gone", [False, True], ids=["a signal", "the terminal is gone"])
+def test_at_a_terminal_a_hangup_ends_it(
+    implementation: str, loop: str, workers: str, gone: bool
+) -> None:
+    command = fastsocks_command("proxy", "-l", "0", "--workers", workers)
+    with at_terminal(implementation, loop, *command) as terminal:
+        terminal.wait_for("listening on")
+        if gone:
+            terminal.hang_up()
+        else:
+            os.kill(terminal.pid, signal.SIGHUP)
+            terminal.wait_for("stopped")
+        assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_wants_no_hangup_gets_none(implementation: str, loop: str, workers: str) -> None:
+    command = fastsocks_command("proxy", "-l", "0", "--workers", workers)
+    with at_terminal(
+        implementation, loop, "sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command
+    ) as terminal:
+        terminal.wait_for("listening on")
+        for _ in range(2):
+            os.kill(terminal.pid, signal.SIGHUP)
+        os.kill(terminal.pid, signal.SIGTERM)
+        terminal.wait_for("stopped")
+        assert "SIGHUP" not in terminal.output
+        assert terminal.wait() == 0
+
+
+#: Sends this process a signal while it imports a module, then runs the command line.
+WHILE_IMPORTING = """
+import os, sys
+
+number, name, *sys.argv[1:] = sys.argv[1:]
+
+class Finder:
+    def find_spec(self, found, path=None, target=None):
+        if found == name:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), int(number))
+
+sys.meta_path.insert(0, Finder())
+from fastsocks.cli import main
+main()
+"""
+
+
+def while_importing(number: signal.Signals, module: str, *arguments: str) -> list[str]:
+    """Return a command line that is sent a signal while it imports a module."""
+    return [sys.executable, "-c", WHILE_IMPORTING, str(number.value), module, *arguments]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(
+    "module", ["fastsocks.cli.title", "click", "fastsocks.config", "fastsocks.service", "uvloop"]
+)
+def test_one_that_comes_while_it_starts_is_a_stop(
+    number: signal.Signals, module: str, workers: str
+) -> None:
+    process = Process(
+        "fastsocks proxy",
+        while_importing(number, module, "proxy", "-l", "0", "--workers", workers),
+        environment(),
+    )
+    assert process.wait() == 0
+    assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("module", ["fastsocks.cli.title", "fastsocks.service"])
+def test_one_that_means_nothing_while_it_starts(
+    number: signal.Signals, module: str, workers: str
+) -> None:
+    process = Process(
+        "fastsocks proxy",
+        ["setsid", *while_importing(number, module, "proxy", "-l", "0", "--workers", workers)],
+        environment(),
+    )
+    process.wait_for_line("listening on")
+    if number == signal.SIGHUP:
+        process.wait_for_line("SIGHUP: there is nothing to reload yet")
+    assert process.stop() == 0
+
+
+def test_other_commands_end_as_programs_do() -> None:
+    process = Process(
+        "fastsocks genkey",
+        while_importing(signal.SIGTERM, "click", "genkey", "aes-256-gcm"),
+        environment(),
+    )
+    assert process.wait() == -signal.SIGTERM

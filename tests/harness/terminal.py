@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -33,6 +35,7 @@ class Terminal:
                 stderr=theirs,
                 env=dict(environment),
                 start_new_session=True,
+                preexec_fn=_take_terminal,  # noqa: PLW1509 - one system call
             )
         finally:
             os.close(theirs)
@@ -43,7 +46,7 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
-        os.close(self._ours)
+        self.hang_up()
 
     @property
     def pid(self) -> int:
@@ -65,6 +68,12 @@ class Terminal:
                 raise TimeoutError(f"did not show {expression!r}:\n{self.output}")
         return found
 
+    def hang_up(self) -> None:
+        """Take the terminal away: whoever uses it gets SIGHUP."""
+        if self._ours >= 0:
+            os.close(self._ours)
+        self._ours = -1
+
     def interrupt(self) -> None:
         """Send what Ctrl-C sends."""
         self._process.send_signal(signal.SIGINT)
@@ -77,6 +86,8 @@ class Terminal:
         return self._process.wait(DEADLINE)
 
     def _read(self, seconds: float) -> bool:
+        if self._ours < 0:
+            return False
         readable, _, _ = select.select([self._ours], [], [], max(seconds, 0))
         if not readable:
             return False
@@ -86,3 +97,7 @@ class Terminal:
             return False
         self.output += data.decode(errors="replace").replace("\r\n", "\n")
         return bool(data)
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -8,9 +8,15 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line of this process, and exit."""
     try:
+        import sys
+
+        from .early_signals import take_early_signals
+
+        # Before all that takes time: until then a signal is a death.
+        take_early_signals(sys.argv[1] if len(sys.argv) > 1 else "")
         from .title import hide_secrets
 
-        # Before all that takes time: until then every user of this machine can read them.
+        # Likewise: until then every user of this machine can read them.
         hide_secrets()
         from .commands import fastsocks
     except KeyboardInterrupt:

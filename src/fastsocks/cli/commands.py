@@ -6,7 +6,6 @@ What a command needs is imported when it runs, so that ``--help`` and ``--versio
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -371,6 +370,4 @@ def _start(found: Given, announce: Callable[[Sequence[Running]], None] | None = 
         warnings=found.configuration.warnings,
         announce=announce,
     )
-    # A request to stop, from before signals are taken over.
-    with suppress(KeyboardInterrupt):
-        run(start)
+    run(start)

@@ -196,7 +196,12 @@ class LineQueue:
         self._thread = threading.Thread(
             target=self._carry, args=(reading,), name="log", daemon=True
         )
-        self._thread.start()
+        # Signals are for the main thread, which blocks them where they would do harm.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _send(self, line: bytes) -> None:
         waiting = self._rest

@@ -153,10 +153,12 @@ def raise_limits(wanted: int | None) -> None:
 
 
 async def _serve(services: list[Running], start: Start, sockets: Sequence[socket.socket]) -> None:
-    from fastsocks.service.stopping import StopSignals, drain_all
+    from fastsocks.service.stopping import drain_all
+
+    from .service_signals import ServiceSignals
 
     try:
-        with StopSignals(ends_process=True) as signals:
+        with ServiceSignals() as signals:
             for service in services:
                 await service.start(service.bind(1, sockets)[0] if sockets else None)
             if start.options.user:

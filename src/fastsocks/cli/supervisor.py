@@ -16,8 +16,10 @@ import click
 
 from fastsocks.errors import ConfigError, ListenError
 
+from .early_signals import early_signals
 from .process import STOPPING, Start, announce, become, versions
 from .service_manager import notify
+from .service_signals import nothing_to_reload
 from .worker import BAD_CONFIGURATION, CANNOT_LISTEN, READY, Place, run_worker
 
 if TYPE_CHECKING:
@@ -131,7 +133,9 @@ class _Supervisor:
     def _turn(self) -> None:
         """Wait until something happens, and see to it."""
         for number in self._wait(self._next_due()):
-            if number != signal.SIGCHLD:
+            if number == signal.SIGHUP and not early_signals.hangup_stops:
+                nothing_to_reload()
+            elif number != signal.SIGCHLD:
                 self._stop()
         for worker in self._workers:
             self._reap(worker)
@@ -283,7 +287,7 @@ class _Supervisor:
 class _Signals:
     """Signals as bytes in a pipe."""
 
-    NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
     def __init__(self) -> None:
         self.descriptor, self._writing = os.pipe()
@@ -295,7 +299,13 @@ class _Signals:
     def __enter__(self) -> Self:
         self._wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         for number in self.NUMBERS:
-            self._before[number] = signal.signal(number, lambda *_: None)
+            if number != signal.SIGHUP or not early_signals.hangup_ignored:
+                self._before[number] = signal.signal(number, lambda *_: None)
+        # What came before, and was swallowed.
+        if early_signals.stop:
+            os.write(self._writing, bytes((signal.SIGTERM,)))
+        if early_signals.hangup:
+            os.write(self._writing, bytes((signal.SIGHUP,)))
         return self
 
     def __exit__(
@@ -304,6 +314,10 @@ class _Signals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is None:
+            # The process ends next: one that comes now must not make a death of that.
+            for number in self._before:
+                self._before[number] = signal.SIG_IGN
         self.leave()
 
     def take(self) -> list[int]:

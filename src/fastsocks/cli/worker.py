@@ -97,7 +97,8 @@ class _Requests(StopRequests):
         self._loop = asyncio.get_running_loop()
 
     def __enter__(self) -> Self:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         self._loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._loop.add_reader(self._descriptor, self._read)

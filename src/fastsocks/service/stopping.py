@@ -9,7 +9,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from .running import Running
@@ -39,19 +39,21 @@ class StopSignals(StopRequests):
         comes a moment too late does not turn a clean end into a death by it.
     """
 
-    NUMBERS = (signal.SIGTERM, signal.SIGINT)
-
     def __init__(self, *, ends_process: bool = False) -> None:
         super().__init__()
         self._loop = asyncio.get_running_loop()
         self._ends_process = ends_process
         self._before: dict[signal.Signals, Any] = {}
 
+    def handlers(self) -> dict[signal.Signals, Callable[[], None]]:
+        """Return what each signal does that is taken over."""
+        return {signal.SIGTERM: self.received, signal.SIGINT: self.received}
+
     def __enter__(self) -> Self:
-        for number in self.NUMBERS:
+        for number, handler in self.handlers().items():
             self._before[number] = signal.getsignal(number)
             try:
-                self._loop.add_signal_handler(number, self.received)
+                self._loop.add_signal_handler(number, handler)
             except NotImplementedError:  # Windows
                 signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self.received))
         return self
@@ -64,7 +66,7 @@ class StopSignals(StopRequests):
     ) -> None:
         if self._ends_process and hasattr(signal, "pthread_sigmask"):
             # To take a handler away is to restore the default for a moment.
-            signal.pthread_sigmask(signal.SIG_BLOCK, self.NUMBERS)
+            signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
         for number, before in self._before.items():
             with contextlib.suppress(NotImplementedError):  # Windows
                 self._loop.remove_signal_handler(number)
