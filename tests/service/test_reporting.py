@@ -361,3 +361,36 @@ def test_associations_leave_no_line_without_an_access_log(
     service.association_began(association)
     service.association_over(association)
     assert not caplog.records
+
+
+def test_nobody_forges_fields_of_a_line(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    forged = "x:1 up 9 down 9 bytes in 9.000 s: finished"
+    service.finished(
+        PEER, f"bob -> {forged}", Address.of(f"evil -> {forged}", 443), 1, 2, 0.5, DialError("x")
+    )
+    words = caplog.records[-1].message.split()
+    assert words[0] == "192.0.2.1:4711"
+    assert (
+        words[1]
+        == r"bob\x20->\x20x:1\x20up\x209\x20down\x209\x20bytes\x20in\x209.000\x20s:\x20finished"
+    )
+    assert words[3].endswith(r"\x20finished:443")
+    assert [words[2], *words[4:]] == [
+        "->",
+        "up",
+        "1",
+        "down",
+        "2",
+        "bytes",
+        "in",
+        "0.500",
+        "s:",
+        "dial",
+    ]
+    for user, word in (("-", r"\x2d"), ("", '""'), (None, "-")):
+        service.finished(PEER, user, TARGET, 0, 0, 0.5, None)
+        assert caplog.records[-1].message.split()[1] == word
+    service.report(DialError("x"), PEER, Address.of("a: no (dial); b", 1))
+    assert caplog.records[-1].message.startswith(
+        r"192.0.2.1:4711 -> a:\x20no\x20(dial);\x20b:1: x (dial)"
+    )

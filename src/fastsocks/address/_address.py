@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from fastsocks.errors import AddressError
 from fastsocks.implementation import IMPLEMENTATION
 
+from ._word import one_word
+
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._stored_py import Stored
 else:
@@ -140,16 +142,12 @@ class Address(Stored):
         return ip
 
     def __str__(self) -> str:
-        """``host:port`` or ``[v6]:port``, for people.
+        """``host:port`` or ``[v6]:port``, for people; always one word.
 
-        What does not print is escaped: a peer chooses the name, and must not be able to
-        write lines into a log.
+        A peer chooses the name, and must not be able to write lines into a log, or fields into
+        a line; see :func:`.one_word`.
         """
-        host = self.host
-        if self.wire[0] == _IPV6:
-            host = f"[{host}]"
-        elif not host.isprintable():
-            host = repr(host)[1:-1]
+        host = f"[{self.host}]" if self.wire[0] == _IPV6 else one_word(self.host)
         return f"{host}:{self.port}"
 
     def __repr__(self) -> str:

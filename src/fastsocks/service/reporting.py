@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
+from fastsocks.address import one_word
 from fastsocks.errors import (
     CommandError,
     IdleTimeoutError,
@@ -280,7 +281,7 @@ class ReportingService(ABC):
         ):
             advice = _MORE_FILES
         fields = _fields(peer=where, status="limit", limit=cap.value, advice=advice)
-        prefix = f"{where}: " if where else ""
+        prefix = f"{one_word(where)}: " if where else ""
         self._log.warning("%s%s (limit); %s", prefix, message, advice, extra={"fields": fields})
 
     def finished(
@@ -310,7 +311,7 @@ class ReportingService(ABC):
         _access_log.info(
             "%s %s -> %s up %d down %d bytes in %.3f s: %s",
             fields["peer"],
-            "-" if user is None else user,
+            _user_text(user),
             target,
             bytes_up,
             bytes_down,
@@ -343,7 +344,7 @@ class ReportingService(ABC):
         _access_log.info(
             "%s %s udp up %d down %d bytes in %.3f s",
             fields["peer"],
-            "-" if association.user is None else association.user,
+            _user_text(association.user),
             fields["bytes_up"],
             fields["bytes_down"],
             fields["seconds"],
@@ -394,6 +395,8 @@ class ReportingService(ABC):
         alike = cast("_Key", key)
         fields = _fields(peer=alike.host, target=alike.target, status=alike.status, times=times)
         where = _where(fields)
+        if alike.target is None:
+            where = one_word(where) if where else ""
         self._log.warning(
             "%s%s (%d more times)",
             f"{where}: " if where else "",
@@ -421,6 +424,10 @@ def _fields(**fields: Any) -> dict[str, Any]:
 def _where(fields: Mapping[str, Any]) -> str:
     peer = fields.get("peer", "")
     return f"{peer} -> {fields['target']}" if "target" in fields else peer
+
+
+def _user_text(user: str | None) -> str:
+    return "-" if user is None else one_word(user)
 
 
 def _peer_text(peer: Peer) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NoReturn
 
-from fastsocks.errors import AuthenticationError, ProtocolError, ReplyError, TruncatedError
-
-from .target import NOT_IN_A_NAME
+from fastsocks.address import canonical
+from fastsocks.errors import (
+    AuthenticationError,
+    HostNameError,
+    ProtocolError,
+    ReplyError,
+    TruncatedError,
+)
 
 if TYPE_CHECKING:
     from fastsocks.address import Address
@@ -32,7 +37,7 @@ class HttpClient:
     :param address: the target; its name, if it is one, is left to the proxy to resolve.
     :param username: of Basic authentication (RFC 7617); without a colon.
     :param password: likewise.
-    :raises ProtocolError: the name is none that a URL could have.
+    :raises ProtocolError: it is no host name.
     """
 
     __slots__ = ("_connection", "_interim", "_outgoing")
@@ -106,15 +111,10 @@ class HttpClient:
 def _authority(address: Address) -> str:
     """Return ``host:port`` for a request-target.
 
-    A name is another's choice: what a proxy could read as the end of the host is refused, so that
-    it goes where our rules took it to go. IDNA makes such characters of others (U+FF0F, say).
+    A name is another's choice: in its one form there is nothing that a proxy could read as the
+    end of the host, so that it goes where our rules took it to go.
     """
-    if not address.is_name:
-        return str(address)
     try:
-        name = address.host if address.host.isascii() else address.host.encode("idna").decode()
-    except UnicodeError as error:
-        raise ProtocolError("HTTP cannot ask for a name that is none of IDNA") from error
-    if not (name.isprintable() and NOT_IN_A_NAME.isdisjoint(name.encode())):
-        raise ProtocolError("HTTP cannot ask for this name: no host has such characters")
-    return f"{name}:{address.port}"
+        return str(canonical(address))
+    except HostNameError as error:
+        raise ProtocolError(f"HTTP cannot ask for this name: {error}") from error

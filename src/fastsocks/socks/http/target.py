@@ -11,7 +11,7 @@ from .head import RequestError
 
 _HTTP_PORT = 80
 #: No name has them, but what leads a reader of URLs astray does.
-NOT_IN_A_NAME = frozenset(b' :/?#@\\%<>"[]')
+_NOT_IN_A_NAME = frozenset(b' :/?#@\\%<>"[]')
 
 
 class Target(NamedTuple):
@@ -34,7 +34,7 @@ def read_authority(text: bytes, default_port: int | None = None) -> Address:
     if not colon or text.endswith(b"]"):
         host, port = text, b""
     bracketed = host.startswith(b"[") and host.endswith(b"]")
-    if not host or not (bracketed or NOT_IN_A_NAME.isdisjoint(host)):
+    if not host or not (bracketed or _NOT_IN_A_NAME.isdisjoint(host)):
         raise RequestError("the request-target is not HOST:PORT")
     if not port and default_port is None:
         raise RequestError("there is no port in the request-target")
