@@ -7,14 +7,13 @@ python scripts/configuration_table.py --check    # exit with 1 if they are not u
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 import sys
 from pathlib import Path
 
 from fastsocks.config import LocalOptions, ProcessOptions, ProxyOptions, ServerOptions
-from fastsocks.config import options as options_module
 from fastsocks.config.keys import ALIASES, KEYS, Key, Meaning, Peer, Place, Side, Use
+from fastsocks.config.option_help import option_texts
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 
@@ -22,7 +21,6 @@ _OPTIONS = {Side.SERVER: ServerOptions, Side.LOCAL: LocalOptions, Side.PROXY: Pr
 _PEERS = {Peer.LIBEV: "libev", Peer.RUST: "rust", Peer.PYTHON: "python"}
 _PLACES = {Place.TOP: "top", Place.SERVERS: "`servers`", Place.LOCALS: "`locals`"}
 _PAGE = re.compile(r"\b(\w+)\.md\b")
-_FIELD = re.compile(r"((?:    #: .*\n)+)    (\w+):")
 
 #: Keys that set no single option of a service.
 _TEXTS = {
@@ -43,22 +41,14 @@ _TEXTS = {
 
 def _described() -> dict[tuple[type, str], tuple[str, str]]:
     """Return what the source says of each option, and its default, by class and name."""
-    texts: dict[tuple[str, str], str] = {}
-    source = inspect.getsource(options_module)
-    for part in re.split(r"^(?=class )", source, flags=re.MULTILINE):
-        owner = re.match(r"class (\w+)", part)
-        for comment, name in _FIELD.findall(part):
-            text = " ".join(line.strip().removeprefix("#:").strip() for line in comment.split("\n"))
-            texts[owner[1] if owner else "", name] = text.strip().replace("``", "`")
-    found = {}
-    for kind in (*_OPTIONS.values(), ProcessOptions):
-        for field in dataclasses.fields(kind):
-            owners = (base.__name__ for base in kind.__mro__)
-            text = next(
-                (texts[one, field.name] for one in owners if (one, field.name) in texts), ""
-            )
-            found[kind, field.name] = text, _default(kind, field)
-    return found
+    return {
+        (kind, field.name): (
+            option_texts(kind)[field.name].replace("``", "`"),
+            _default(kind, field),
+        )
+        for kind in (*_OPTIONS.values(), ProcessOptions)
+        for field in dataclasses.fields(kind)
+    }
 
 
 def _default(kind: type, field: dataclasses.Field[object]) -> str:

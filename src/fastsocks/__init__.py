@@ -6,22 +6,90 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from .config import LocalOptions, ProxyOptions, ServerOptions
-    from .service import Local, Proxy, Server, create_connection, open_connection
+    from . import errors
+    from .config import LocalOptions, ProxyOptions, ServerEntry, ServerOptions
+    from .errors import (
+        AddressError,
+        AddressTypeError,
+        AuthenticationError,
+        BrokenError,
+        CommandError,
+        ConfigError,
+        ContextError,
+        DialError,
+        DialTimeoutError,
+        FastsocksError,
+        HandshakeTimeoutError,
+        HeaderError,
+        HostNameError,
+        IdleTimeoutError,
+        ListenError,
+        MethodError,
+        PolicyError,
+        ProtectionError,
+        ProtocolError,
+        RefusedError,
+        ReplayError,
+        ReplyError,
+        ResetError,
+        ResolveError,
+        StoppedError,
+        TagError,
+        TimestampError,
+        TruncatedError,
+        UpstreamError,
+        UserError,
+        VersionError,
+    )
+    from .service import Local, Proxy, Server, SharedState, create_connection, open_connection
 
     #: Which implementation runs: ``cython`` or ``python``.
     __impl__: str
 
 __all__ = [
+    "AddressError",
+    "AddressTypeError",
+    "AuthenticationError",
+    "BrokenError",
+    "CommandError",
+    "ConfigError",
+    "ContextError",
+    "DialError",
+    "DialTimeoutError",
+    "FastsocksError",
+    "HandshakeTimeoutError",
+    "HeaderError",
+    "HostNameError",
+    "IdleTimeoutError",
+    "ListenError",
     "Local",
     "LocalOptions",
+    "MethodError",
+    "PolicyError",
+    "ProtectionError",
+    "ProtocolError",
     "Proxy",
     "ProxyOptions",
+    "RefusedError",
+    "ReplayError",
+    "ReplyError",
+    "ResetError",
+    "ResolveError",
     "Server",
+    "ServerEntry",
     "ServerOptions",
+    "SharedState",
+    "StoppedError",
+    "TagError",
+    "TimestampError",
+    "TruncatedError",
+    "UpstreamError",
+    "UserError",
+    "VersionError",
     "__impl__",
     "__version__",
     "create_connection",
+    "errors",
     "open_connection",
 ]
 
@@ -36,7 +104,9 @@ _HOMES = {
     "Proxy": "service",
     "ProxyOptions": "config",
     "Server": "service",
+    "ServerEntry": "config",
     "ServerOptions": "config",
+    "SharedState": "service",
     "create_connection": "service",
     "open_connection": "service",
 }
@@ -47,7 +117,14 @@ def __getattr__(name: str) -> object:
 
     if name == "__impl__":
         return importlib.import_module(".implementation", __name__).IMPLEMENTATION
-    home = _HOMES.get(name)
-    if home is None:
+    if name == "errors":
+        return importlib.import_module(".errors", __name__)
+    home = _HOMES.get(name, "errors" if name.endswith("Error") else None)
+    module = None if home is None else importlib.import_module(f".{home}", __name__)
+    if module is None or name.startswith("_") or not hasattr(module, name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{home}", __name__), name)
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

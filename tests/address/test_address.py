@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,14 @@ def test_of(host: str, port: int, wire: bytes, text: str) -> None:
 def test_ip_is_typed_and_unmapped() -> None:
     assert Address.of("::ffff:192.0.2.1", 1).ip == IPv4Address("192.0.2.1")
     assert Address.of("2001:db8::1", 1).ip == IPv6Address("2001:db8::1")
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [(b"a.example", 80), (None, 80), ("a.example", "80"), ("a.example", None)]
+)
+def test_of_refuses_other_types(host: Any, port: Any) -> None:
+    with pytest.raises(AddressError, match=type(port).__name__):
+        Address.of(host, port)
 
 
 @pytest.mark.parametrize(

@@ -274,18 +274,22 @@ def test_new_hashes_forget_what_was(run: Any) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "user"),
-    [(True, "alice"), ("Alice of accounting", "Alice of accounting"), (False, None), ("", None),
-     (None, None), (1, None)],
-)  # fmt: skip
-def test_a_hook_decides(run: Any, answer: Any, user: str | None) -> None:
+    [(True, "alice"), ("Alice of accounting", "Alice of accounting"), (False, None), ("", None)],
+)
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_hook_decides(run: Any, answer: Any, user: str | None, plain: bool) -> None:
     asked: list[tuple[str, str, Any]] = []
 
-    async def hook(username: str, password: str, peer: Any) -> Any:
+    def hook(username: str, password: str, peer: Any) -> Any:
         asked.append((username, password, peer))
         return answer
 
+    async def waiting_hook(username: str, password: str, peer: Any) -> Any:
+        await asyncio.sleep(0)
+        return hook(username, password, peer)
+
     async def scenario() -> None:
-        authenticator = Authenticator(hook=hook)
+        authenticator = Authenticator(hook=hook if plain else waiting_hook)
         for _ in range(3):
             verdict: Any = authenticator.check(b"alice", b"\xff", PEER)
             assert await verdict == user
@@ -304,7 +308,32 @@ def test_a_hook_that_fails_lets_nobody_in_and_blames_nobody(run: Any) -> None:
         for number in range(20):
             verdict: Any = authenticator.check(b"alice", b"hunter%d" % number, PEER)
             assert await verdict is None
-        assert set(notices) == {(PEER[0], "authenticate raised ValueError; nobody gets in by it")}
+        client, text = notices[0]
+        assert set(notices) == {(client, text)}
+        assert client == PEER[0]
+        line = hook.__code__.co_firstlineno + 1
+        assert text == (
+            "a fault of the program: authenticate raised ValueError in "
+            f"{__file__}, line {line}; nobody gets in by it"
+        )
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("answer", [None, 1, b"alice"])
+def test_a_hook_that_answers_nothing_of_use_is_a_fault_of_the_program(
+    run: Any, answer: Any
+) -> None:
+    async def scenario() -> None:
+        notices: list[tuple[str, str]] = []
+        authenticator = Authenticator(
+            hook=lambda *_: answer, notice=lambda *told: notices.append(told)
+        )
+        for number in range(20):
+            verdict: Any = authenticator.check(b"alice", b"%d" % number, PEER)
+            assert await verdict is None
+        assert f"authenticate returned {type(answer).__name__}" in notices[0][1]
+        assert len(set(notices)) == 1
 
     run(scenario())
 

@@ -203,6 +203,8 @@ def test_a_call_that_is_given_up_leaves_nothing_behind(
     ("url", "text"),
     [
         ("https://127.0.0.1:8080", "write ss://"),
+        (b"ss://CANARY", "it has to be a text, not bytes"),
+        (None, "it has to be a text, not NoneType"),
         ("socks5://user:CANARY@", "host is missing"),
         ("socks5://user:CANARY@host:port", "socks5://"),
         ("socks5://user:CANARY@host:0", "port 0"),
@@ -210,7 +212,7 @@ def test_a_call_that_is_given_up_leaves_nothing_behind(
         ("ss://YWVzLTEyOC1nY206dGVzdA@h:1?plugin=obfs-local", "plugin"),
     ],
 )
-def test_urls_that_cannot_be_used(run: Run[None], url: str, text: str) -> None:
+def test_urls_that_cannot_be_used(run: Run[None], url: Any, text: str) -> None:
     async def main() -> None:
         with pytest.raises(ConfigError, match=text) as raised:
             await open_connection(url, "127.0.0.1", 80)

@@ -80,8 +80,10 @@ class Address(Stored):
             bytes in UTF-8; bytes that are not UTF-8 stand as surrogate escapes, as in
             :attr:`host`.
         :param port: 0..65535.
-        :raises AddressError: if either is out of bounds, or the name contains NUL.
+        :raises AddressError: if either is out of bounds or of another type, or the name
+            contains NUL.
         """
+        _check_types(host, port)
         if not 0 <= port <= _HIGHEST_PORT:
             raise AddressError(f"port {port} is not in 0..65535")
         try:
@@ -163,3 +165,11 @@ class Address(Stored):
 
     def __reduce__(self) -> tuple[type[Address], tuple[bytes]]:
         return Address, (self.wire,)
+
+
+def _check_types(host: object, port: object) -> None:
+    if not isinstance(host, str) or not isinstance(port, int):
+        raise AddressError(
+            "a host is a text and a port a whole number, not "
+            f"{type(host).__name__} and {type(port).__name__}"
+        )

@@ -98,7 +98,7 @@ def _decisions(found: Given, target: Any, asked: Asked) -> list[list[str]]:
         if asked.user is not None:
             lines[0] += f" by user {asked.user}"
         guarded = _is_guarded(found, options)
-        if options.rules or guarded:
+        if options.read_rules or guarded:
             try:
                 named = canonical(target)
             except HostNameError as error:
@@ -125,7 +125,7 @@ def _decision(
 
     lines = []
     public = _public_targets(options)
-    rules = Rules(options.rules, public=public)
+    rules = Rules(options.read_rules, public=public)
     request = COMMANDS[asked.command], asked.client, asked.user, target
     verdict = rules.decide(*request, by_name=by_name)
     if verdict.pending:

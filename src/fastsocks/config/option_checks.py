@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from fastsocks.errors import ConfigError
@@ -66,7 +67,7 @@ def check_key(password: str, key: str) -> None:
         raise ConfigError("key: there is a password too; give one of the two")
 
 
-def check_outbound(addresses: tuple[str, ...], key: str = "outbound address") -> None:
+def check_outbound(addresses: Sequence[str], key: str = "outbound address") -> None:
     """Check that there is one IP address of each family at most."""
     versions = []
     for address in addresses:
@@ -98,7 +99,7 @@ def check_public_address(address: str) -> None:
         raise ConfigError(f"public_address: {error}") from None
 
 
-def check_protocols(protocols: tuple[str, ...], *, has_accounts: bool) -> None:
+def check_protocols(protocols: Sequence[str], *, has_accounts: bool) -> None:
     """Check what clients may speak."""
     if not protocols or not set(protocols) <= set(PROTOCOLS):
         raise ConfigError(f"protocols: one or more of {', '.join(PROTOCOLS)}")
@@ -106,7 +107,7 @@ def check_protocols(protocols: tuple[str, ...], *, has_accounts: bool) -> None:
         raise ConfigError("protocols: socks4 has no passwords; add socks5 or http")
 
 
-def check_gssapi(wanted: bool, keytab: str, protection: tuple[str, ...]) -> None:
+def check_gssapi(wanted: bool, keytab: str, protection: Sequence[str]) -> None:
     """Check what is said of Kerberos."""
     if keytab and not wanted:
         raise ConfigError("gssapi_keytab: it is not used: set gssapi too, or remove it")

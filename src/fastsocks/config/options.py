@@ -7,10 +7,10 @@ none repeats a secret.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from fastsocks.errors import ConfigError
 from fastsocks.request import PROTOCOLS, SOCKS5
@@ -29,12 +29,14 @@ from .option_checks import (
     check_udp_address,
     is_loopback,
 )
+from .option_help import with_help
+from .option_types import read_types
 from .rules import Rule, read_rules
 from .text import without_line_ends
 
 #: Tells of a user name, a password and a client's socket address whether that user may log in, or
-#: under which name.
-Hook: TypeAlias = Callable[[str, str, tuple[Any, ...]], Awaitable[bool | str]]
+#: under which name; a function, or a coroutine function where it has to wait.
+Hook: TypeAlias = Callable[[str, str, tuple[Any, ...]], "bool | str | Awaitable[bool | str]"]
 
 MODES = ("tcp_only", "tcp_and_udp", "udp_only")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -50,12 +52,13 @@ MOST_WORKERS = 1024
 _UNENCRYPTED = ("none", "plain")
 
 
+@with_help
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What every service has."""
 
     #: IP addresses or names to listen on; "" is every address of this host.
-    addresses: tuple[str, ...]
+    addresses: Sequence[str]
     #: Port to listen on, 0..65535; 0 lets the kernel choose.
     port: int
     #: Seconds for a client's handshake, and again for reaching its target.
@@ -93,7 +96,7 @@ class Options:
     access_log: bool = False
     #: Who may reach what: texts such as ``deny to 10.0.0.0/8 port 25``, of which the first that
     #: holds decides; what none holds for is allowed. See rules.md.
-    rules: tuple[Rule, ...] = ()
+    rules: Sequence[Rule | str] = ()
     #: Most connections at a time; 0 is as many as the limit of open files allows.
     max_connections: int = 0
     #: Most connections at a time from one client's address; 0 is no limit of its own.
@@ -112,6 +115,7 @@ class Options:
     max_lookups_per_client: int = 8
 
     def __post_init__(self) -> None:
+        read_types(self)
         if not self.addresses:
             raise ConfigError("address: none to listen on")
         try:
@@ -130,6 +134,11 @@ class Options:
         for key, lowest in LIMITS.items():
             if (count := getattr(self, key)) < lowest:
                 raise ConfigError(f"{key}: {count} is below {lowest}")
+
+    @property
+    def read_rules(self) -> tuple[Rule, ...]:
+        """:attr:`rules`, read."""
+        return cast("tuple[Rule, ...]", self.rules)
 
     @property
     def relays_tcp(self) -> bool:
@@ -170,11 +179,12 @@ LIMITS = {
 }
 
 
+@with_help
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions(Options):
     """Options of a Shadowsocks server."""
 
-    addresses: tuple[str, ...] = ("",)
+    addresses: Sequence[str] = ("",)
     port: int = 8388
     #: Encryption method; ``fastsocks genkey METHOD`` makes a key for it.
     method: str
@@ -187,9 +197,9 @@ class ServerOptions(Options):
     users: Accounts = field(default_factory=dict, repr=False)
     #: URLs of servers to connect through, in their order: ``ss://...``, or ``socks5://`` and
     #: ``http://`` with ``[user:password@]host[:port]``. See upstream.md.
-    upstream: tuple[str, ...] = field(default=(), repr=False)
+    upstream: Sequence[str] = field(default=(), repr=False)
     #: IP addresses to dial from, one of each family at most; none leaves it to the system.
-    outbound_addresses: tuple[str, ...] = ()
+    outbound_addresses: Sequence[str] = ()
     #: Whether clients may reach addresses that are not public: this host, its network.
     allow_private: bool = False
     #: Address or name under which clients reach this host, with or without a port: what is not
@@ -222,11 +232,12 @@ class ServerOptions(Options):
         return (self.public_address,) if self.public_address else ()
 
 
+@with_help
 @dataclass(frozen=True, kw_only=True)
 class SocksOptions(Options):
     """What services have whose clients speak SOCKS or HTTP."""
 
-    addresses: tuple[str, ...] = ("127.0.0.1",)
+    addresses: Sequence[str] = ("127.0.0.1",)
     port: int = 1080
     #: Who may use it; nobody named, no file of accounts and no `gssapi`: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)
@@ -238,7 +249,7 @@ class SocksOptions(Options):
     #: What clients may speak, told apart by their first byte: ``socks5``, ``socks4`` (4a too; it
     #: has no passwords, and is refused where there are accounts) and ``http`` (CONNECT, and plain
     #: requests for ``http://``).
-    protocols: tuple[str, ...] = PROTOCOLS
+    protocols: Sequence[str] = PROTOCOLS
     #: Whether those may use it, by SOCKS5, who have a Kerberos ticket for it (GSSAPI, RFC 1961).
     gssapi: bool = False
     #: File of the service's Kerberos keys, each of whose principals clients may ask for; "" is the
@@ -246,7 +257,7 @@ class SocksOptions(Options):
     gssapi_keytab: str = ""
     #: Levels of protection that a client may have: ``confidentiality``, ``integrity`` and ``none``,
     #: which is all that curl can do. A client that wants another gets the strongest of them.
-    gssapi_protection: tuple[str, ...] = ("integrity", "confidentiality")
+    gssapi_protection: Sequence[str] = ("integrity", "confidentiality")
     #: IP address that UDP clients are told to send to; "" is the one at which their TCP connection
     #: arrived. For a host that its clients reach by another address, as behind NAT.
     udp_address: str = ""
@@ -267,6 +278,9 @@ class SocksOptions(Options):
         check_udp_address(self.udp_address)
         if not 1024 <= self.max_request_head <= 1 << 20:
             raise ConfigError(f"max_request_head: {self.max_request_head} is not in 1024..1048576")
+        if self.authenticate is not None and not callable(self.authenticate):
+            kind = type(self.authenticate).__name__
+            raise ConfigError(f"authenticate: it has to be a function, not {kind}")
         if self.authenticate is not None and (self.accounts or self.accounts_file):
             raise ConfigError("authenticate: there are accounts, too; give one of the two")
 
@@ -276,6 +290,7 @@ class SocksOptions(Options):
         return bool(self.accounts or self.accounts_file or self.authenticate)
 
 
+@with_help
 @dataclass(frozen=True, kw_only=True)
 class ServerEntry:
     """One of several Shadowsocks servers; its fields are those of :class:`LocalOptions`."""
@@ -287,6 +302,7 @@ class ServerEntry:
     key: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        read_types(self)
         check_server(self.server)
         check_port("server port", self.server_port, lowest=1)
         check_method(self.method)
@@ -294,6 +310,7 @@ class ServerEntry:
         check_key(self.password, self.key)
 
 
+@with_help
 @dataclass(frozen=True, kw_only=True)
 class LocalOptions(SocksOptions):
     """Options of a SOCKS and HTTP proxy that leads to a Shadowsocks server."""
@@ -310,7 +327,7 @@ class LocalOptions(SocksOptions):
     key: str = field(default="", repr=False)
     #: Further servers: the one that takes least is used, and another one when it is not there.
     #: Each has a server, a server_port, a method and a password or key. See upstream.md.
-    servers: tuple[ServerEntry, ...] = ()
+    servers: Sequence[ServerEntry] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -321,12 +338,13 @@ class LocalOptions(SocksOptions):
         check_key(self.password, self.key)
 
 
+@with_help
 @dataclass(frozen=True, kw_only=True)
 class ProxyOptions(SocksOptions):
     """Options of a plain SOCKS and HTTP proxy."""
 
     #: As on the server.
-    upstream: tuple[str, ...] = field(default=(), repr=False)
+    upstream: Sequence[str] = field(default=(), repr=False)
     #: Where it listens beyond loopback, whether clients may reach addresses that are not
     #: public: this host, its network.
     allow_private: bool = False
@@ -334,7 +352,7 @@ class ProxyOptions(SocksOptions):
     public_address: str = ""
     #: IP addresses at which peers of clients connect (BIND), one of each family at most; none is
     #: the one that leads to the expected peer, or where the client reached us.
-    bind_addresses: tuple[str, ...] = ()
+    bind_addresses: Sequence[str] = ()
     #: First and last of the ports for that; where nothing is set the kernel chooses.
     bind_ports: tuple[int, int] | None = None
     #: Seconds to wait for such a peer.
@@ -359,6 +377,7 @@ class ProxyOptions(SocksOptions):
         return tuple(filter(None, (self.public_address, self.udp_address)))
 
 
+@with_help
 @dataclass(frozen=True, kw_only=True)
 class ProcessOptions:
     """What concerns the process, for the command line to act on."""
@@ -378,6 +397,7 @@ class ProcessOptions:
     public_address: str = ""
 
     def __post_init__(self) -> None:
+        read_types(self)
         for key, known in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
             if getattr(self, key) not in known:
                 raise ConfigError(f"{key}: it is one of {', '.join(known)}")

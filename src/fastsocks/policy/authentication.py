@@ -7,8 +7,10 @@ import hashlib
 import hmac
 import os
 import time
+import traceback
 from collections import Counter
 from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .failures import FailedLogins
@@ -17,6 +19,8 @@ from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+
+    from fastsocks.config.options import Hook
 
 #: A user's name; None refuses; or what is to be awaited for one of the two.
 Verdict: TypeAlias = "str | Awaitable[str | None] | None"
@@ -70,7 +74,7 @@ class Authenticator:
         self,
         accounts: Mapping[bytes, bytes] | None = None,
         *,
-        hook: Callable[[str, str, tuple[Any, ...]], Awaitable[bool | str]] | None = None,
+        hook: Hook | None = None,
         run: Callable[[Callable[[], bool]], asyncio.Future[bool]] | None = None,
         notice: Callable[[str, str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -188,7 +192,7 @@ class Authenticator:
 
     async def _ask(
         self,
-        hook: Callable[[str, str, tuple[Any, ...]], Awaitable[bool | str]],
+        hook: Hook,
         username: bytes,
         password: bytes,
         peer: tuple[Any, ...],
@@ -201,10 +205,23 @@ class Authenticator:
                 if self._failures.shut_out(client):
                     # Since it began to wait.
                     return None
-                answer = await hook(name, password.decode("utf-8", "surrogateescape"), peer)
+                answer = hook(name, password.decode("utf-8", "surrogateescape"), peer)
+                if isawaitable(answer):
+                    answer = await answer
         except Exception as error:  # noqa: BLE001
             # Not its text: the password may be in it.
-            self._tell(client, f"authenticate raised {type(error).__name__}; nobody gets in by it")
+            self._tell(
+                client,
+                f"a fault of the program: authenticate raised {type(error).__name__} "
+                f"{_place(error)}; nobody gets in by it",
+            )
+            return None
+        if not isinstance(answer, bool | str):
+            self._tell(
+                client,
+                f"a fault of the program: authenticate returned {type(answer).__name__}, which is "
+                "neither True nor False nor a user name; nobody gets in by it",
+            )
             return None
         if isinstance(answer, str) and answer:
             return answer
@@ -224,6 +241,12 @@ class Authenticator:
     def _tell(self, client: str, text: str) -> None:
         if self._notice is not None:
             self._notice(client, text)
+
+
+def _place(error: Exception) -> str:
+    """Say where in its program an error was raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"in {frame.filename}, line {frame.lineno}"
 
 
 class _Later:

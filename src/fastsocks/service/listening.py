@@ -42,7 +42,7 @@ def bind(options: Options, *, datagrams: bool) -> Listening:
     :param datagrams: whether UDP is served at the addresses of TCP.
     :raises ListenError: an address cannot be had.
     """
-    host, port, reuse = options.addresses, options.port, options.reuse_port
+    host, port, reuse = tuple(options.addresses), options.port, options.reuse_port
     if datagrams and options.relays_udp:
         if not options.relays_tcp:
             return Listening([], listen_datagrams(host, port, reuse_port=reuse))
@@ -75,7 +75,7 @@ def bind_for_workers(options: Options, workers: int, *, datagrams: bool) -> list
         try:
             for number in range(workers):
                 streams = listen(
-                    options.addresses, port, reuse_port=True, fast_open=options.fast_open
+                    tuple(options.addresses), port, reuse_port=True, fast_open=options.fast_open
                 )
                 if number:
                     found.append(Listening(streams, []))

@@ -123,7 +123,7 @@ class Local(SocksRunning):
     def __init__(self, options: LocalOptions, shared: SharedState | None = None) -> None:
         # A Shadowsocks request follows each connect, so that there is always a first byte.
         service = LocalService(options, shared)
-        service.use_rules(options.rules, by_name=True)
+        service.use_rules(options.read_rules, by_name=True)
         self._servers = service.servers
         super().__init__(service, options, dial_fast_open=options.fast_open, shared=shared)
         methods = (options.method, *(server.method for server in options.servers))

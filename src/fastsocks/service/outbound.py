@@ -68,7 +68,7 @@ def make_outbound(
 
     :raises ConfigError: an upstream is none.
     """
-    service.use_rules(options.rules, guard=guard, by_name=bool(options.upstream))
+    service.use_rules(options.read_rules, guard=guard, by_name=bool(options.upstream))
     chain = None
     if options.upstream:
         from .chain import Chain
@@ -84,7 +84,7 @@ def leads_datagrams_past_upstreams(options: ProxyOptions | ServerOptions) -> boo
     """Tell whether rules may have datagrams go directly."""
     return any(
         rule.action is Action.DIRECT and (not rule.commands or UDP_ASSOCIATE in rule.commands)
-        for rule in options.rules
+        for rule in options.read_rules
     )
 
 

@@ -66,7 +66,7 @@ class Running:
         options: Options,
         *,
         may_dial: Callable[[str], bool] | None = None,
-        local_addresses: tuple[str, ...] = (),
+        local_addresses: Sequence[str] = (),
         dial_fast_open: bool = False,
         shared: SharedState | None = None,
     ) -> None:

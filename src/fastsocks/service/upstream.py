@@ -83,6 +83,8 @@ def read_upstream(url: str) -> Upstream:
     :raises ConfigError: another scheme, a malformed URL, or one that asks for a plugin; never
         repeats a password.
     """
+    if not isinstance(url, str):
+        raise ConfigError(f"url: it has to be a text, not {type(url).__name__}")
     scheme = url.partition(":")[0].lower()
     if scheme == "ss":
         server = ServerURL.parse(url)
