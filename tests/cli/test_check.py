@@ -23,7 +23,7 @@ FILE = {
     "password": PSK,
     "users": [{"name": "alice", "password": OTHER_PSK}],
     "timeout": 20,
-    "nameserver": "192.0.2.53",
+    "use_syslog": True,
 }
 
 
@@ -65,7 +65,7 @@ def test_every_value_has_its_source(file: Path) -> None:
     assert found["password"] == ("hidden", f"{file}: password")
     assert found["users"] == ("'alice'", f"{file}: users")
     assert found["log_level"] == ("info", "default")
-    assert re.search(rf"\[warnings\]\n  {file}: nameserver: ignored", done.stdout)
+    assert re.search(rf"\[warnings\]\n  {file}: use_syslog: ignored", done.stdout)
     assert PSK not in done.stdout
     assert OTHER_PSK not in done.stdout
 

@@ -138,7 +138,7 @@ import socket, threading
 system = socket.getaddrinfo
 
 def getaddrinfo(host, *arguments, **options):
-    if host == b"endless.example":
+    if host == b"endless.example.":
         print("looking up", flush=True)
         threading.Event().wait()
     return system(host, *arguments, **options)
@@ -152,7 +152,7 @@ main()
 def test_a_look_up_without_an_end_does_not_hold_the_process_up() -> None:
     process = Process(
         "fastsocks proxy",
-        [sys.executable, "-c", ENDLESS_LOOK_UP, "proxy", "-l", "0"],
+        [sys.executable, "-c", ENDLESS_LOOK_UP, "proxy", "-l", "0", "-d", "system"],
         environment(FASTSOCKS_LOOP="asyncio"),
     )
     found = process.wait_for_line(r"listening on (\S+):(\d+)")

@@ -75,7 +75,8 @@ def test_libev_server(file: Path) -> None:
     assert (options.timeout, options.fast_open, options.reuse_port) == (60, True, True)
     assert options.outbound_addresses == ("10.0.0.2", "2620:129:35::33")
     assert (found.process.user, found.process.nofile) == ("nobody", 32768)
-    assert keys_warned_about(found) == ["nameserver"]
+    assert options.resolver == ("1.1.1.1",)
+    assert keys_warned_about(found) == []
 
 
 def test_libev_client(file: Path) -> None:

@@ -8,12 +8,11 @@ import pytest
 
 from fastsocks.config import ProxyOptions, ServerOptions
 from fastsocks.errors import ConfigError
-from fastsocks.net import Resolver
 from fastsocks.service import Proxy, Server
 from fastsocks.service.own_upstream import check_not_own_upstream
 from fastsocks.service.upstream import read_upstream
 from harness.listener import free_port
-from net.scripted import ScriptedLoop, tcp
+from net.hosts_file import resolver_of
 
 V4 = ("0.0.0.0", 1080)
 V6 = ("::", 1080)
@@ -39,17 +38,13 @@ V6 = ("::", 1080)
 )
 def test_addresses(run: Any, upstream: str, listening: tuple[str, int], same: bool) -> None:
     async def scenario() -> None:
-        loop = ScriptedLoop(
-            {
-                b"us.example": [tcp("192.0.2.1"), tcp("127.0.0.1")],
-                b"them.example": [tcp("192.0.2.1")],
-                b"nobody.example": OSError("no such name"),
-            }
+        resolver = resolver_of(
+            {"us.example": ["192.0.2.1", "127.0.0.1"], "them.example": ["192.0.2.1"]}
         )
         checked = check_not_own_upstream(
             read_upstream(f"socks5://{upstream}"),
             [("198.51.100.1", 1080), listening],
-            Resolver(loop),  # type: ignore[arg-type]
+            resolver,
         )
         if same:
             with pytest.raises(ConfigError, match=r"^upstream: socks5://.* is this service itself"):

@@ -83,6 +83,13 @@ common = _all(
         "one ends them at once.  [default: 10]",
     ),
     _flag("-6", "ipv6_first", text="Try the IPv6 addresses of a name before its IPv4 addresses."),
+    click.option(
+        "-d",
+        "--resolver",
+        metavar="IP,...|auto|system",
+        help="Name servers to ask, or system for getaddrinfo.  [default: auto, those of the "
+        "system]",
+    ),
     _flag(
         "--fast-open",
         text="Use TCP Fast Open: payload with the first packet of a connection saves a round trip.",
@@ -165,7 +172,8 @@ common = _all(
     click.option("--max-drains", type=int, hidden=True),
     click.option("--max-drains-per-client", type=int, hidden=True),
     _count(
-        "--max-lookups-per-client", "Most names looked up at a time for one client.  [default: 8]"
+        "--max-lookups-per-client",
+        "Most names looked up at a time for one client, a quarter of all at most.  [default: 1024]",
     ),
     click.option(
         "--access-log",

@@ -17,7 +17,14 @@ SECTIONS = {
         "allow_private",
         "allow_unencrypted",
     ),
-    "Ways to the target": ("upstream", "ipv6_first", "timeout", "fast_open", "no_delay"),
+    "Ways to the target": (
+        "upstream",
+        "ipv6_first",
+        "resolver",
+        "timeout",
+        "fast_open",
+        "no_delay",
+    ),
     "UDP": (
         "mode",
         "udp",

@@ -32,7 +32,6 @@ FLAGS = (
     PeersFlag(("-f",), "it stays in the foreground: let systemd run it, or add & to the command"),
     PeersFlag(("-i",), "choosing an interface is not supported yet; `server -b` is the address "
                        "that it connects from"),
-    PeersFlag(("-d",), "ignored: names are looked up by the system's resolver", refused=False),
     PeersFlag(("-L",), "tunnels are not supported yet: keep ss-tunnel for this one"),
     PeersFlag(("-T",), "transparent proxying is not supported yet: keep ss-redir for this one",
               takes_value=False),

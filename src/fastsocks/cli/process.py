@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from fastsocks.config import ProcessOptions
     from fastsocks.service import Running
 
-#: Threads in which libuv looks names up; its own choice, 4, lets a few slow ones hold up all.
-_RESOLVER_THREADS = 16
-
 #: What a service manager is told once connections may but finish.
 STOPPING = ("STOPPING=1", "STATUS=letting connections finish")
 
@@ -72,10 +69,6 @@ def run(start: Start) -> None:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         _log.info("%s", versions())
         runner.run(_serve(services, start, sockets))
-        if any(service.unfinished_lookups for service in services):
-            # Their threads end when the resolver gives up, which can take minutes.
-            logging.shutdown()
-            os._exit(0)
 
 
 def versions() -> str:
@@ -123,8 +116,6 @@ def open_standard_streams() -> None:
 
 def raise_limits(wanted: int | None) -> None:
     """Set the limit of open files, or raise it to the hard one."""
-    # Read when the first look-up starts the threads.
-    os.environ.setdefault("UV_THREADPOOL_SIZE", str(_RESOLVER_THREADS))
     try:
         import resource
     except ModuleNotFoundError:  # Windows has no such limit

@@ -175,7 +175,6 @@ def _not_yet(names: str, peers: Peer, places: Place, text: str) -> list[Key]:
 
 
 _KERNEL = "ignored: the system's own setting holds"
-_RESOLVER = "ignored: names are looked up by the system's resolver"
 
 _KEYS: tuple[Key, ...] = (
     # Both ends
@@ -254,6 +253,9 @@ _KEYS: tuple[Key, ...] = (
     _option("no_delay", _BOTH, values.read_flag),
     _option("ipv6_first", _BOTH, values.read_flag),
     _option("ipv6_only", _RUST, values.read_flag),
+    _option("resolver", _FASTSOCKS, values.read_resolver),
+    _everywhere("nameserver", _LIBEV, _sets("resolver"), values.read_resolver),
+    _everywhere("dns", _RUST, _sets("resolver"), values.read_resolver),
     _option("mtu", _LIBEV, values.read_mtu),
     _everywhere("udp_mtu", _RUST | _FASTSOCKS, _sets("mtu"), values.read_mtu, _TOP | _SERVERS),
     _option("udp_timeout", _RUST | _FASTSOCKS, values.read_seconds, _TOP | _SERVERS),
@@ -306,8 +308,7 @@ _KEYS: tuple[Key, ...] = (
     *_ignored("mptcp", _BOTH, _TOP, _KERNEL),
     *_ignored("dscp tcp_incoming_sndbuf tcp_incoming_rcvbuf tcp_outgoing_sndbuf "
               "tcp_outgoing_rcvbuf", _LIBEV, _TOP, _KERNEL),
-    *_ignored("nameserver", _LIBEV, _TOP, _RESOLVER),
-    *_ignored("dns dns_cache_size", _RUST, _TOP, _RESOLVER),
+    *_ignored("dns_cache_size", _RUST, _TOP, "ignored: 4096 names are remembered"),
     *_ignored("balancer", _RUST, _TOP, "ignored: servers are probed every 10 s, by connecting"),
     *_ignored("tcp_weight udp_weight", _RUST, _SERVERS, "ignored: servers are not weighed"),
     *_ignored("manager_address manager_port", _BOTH, _TOP,

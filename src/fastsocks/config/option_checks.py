@@ -38,6 +38,23 @@ def check_port(key: str, port: int, lowest: int) -> None:
         raise ConfigError(f"{key}: {port} is not in {lowest}..65535")
 
 
+def check_resolver(servers: tuple[str, ...]) -> None:
+    """Check who looks names up."""
+    if servers in {("auto",), ("system",)}:
+        return
+    from fastsocks.net.resolver import read_name_server
+
+    if not servers:
+        raise ConfigError("resolver: none; write auto, system, or the IP addresses of name servers")
+    for text in servers:
+        if text in {"auto", "system"}:
+            raise ConfigError(f"resolver: {text} stands by itself, without name servers")
+        try:
+            read_name_server(text)
+        except ConfigError as error:
+            raise ConfigError(f"resolver: {error}") from None
+
+
 def check_seconds(key: str, seconds: float) -> None:
     """Check a length of time."""
     if not (math.isfinite(seconds) and seconds > 0):

@@ -24,6 +24,7 @@ from .option_checks import (
     check_port,
     check_protocols,
     check_public_address,
+    check_resolver,
     check_seconds,
     check_server,
     check_udp_address,
@@ -88,6 +89,11 @@ class Options:
     no_delay: bool = True
     #: Try the IPv6 addresses of a name before its IPv4 addresses.
     ipv6_first: bool = False
+    #: Who looks names up: ``auto``, which is the name servers of resolv.conf, and the system for
+    #: names that it has from elsewhere (nsswitch.conf); ``system``, its getaddrinfo, for all names;
+    #: or name servers such as ``9.9.9.9``, ``[2620:fe::fe]:53`` or ``tcp://9.9.9.9``. The hosts
+    #: file comes first.
+    resolver: tuple[str, ...] = ("auto",)
     #: Largest IP packet in bytes, 576..65535, that the padding of 2022 methods may make of a
     #: datagram; 1500 where nothing is set. Without padding nothing is made smaller: the kernel
     #: fragments what is too large.
@@ -111,8 +117,8 @@ class Options:
     #: Without effect any more, like it; see `max_handshakes_per_client`.
     max_drains_per_client: int = 0
     #: Most names that are looked up at a time for one client's address; further ones wait for
-    #: their turn. 0 is no limit of its own.
-    max_lookups_per_client: int = 8
+    #: their turn. A quarter of all is the most, 1024 where the limit of open files allows it.
+    max_lookups_per_client: int = 1024
 
     def __post_init__(self) -> None:
         read_types(self)
@@ -123,6 +129,7 @@ class Options:
         except ConfigError as error:
             raise ConfigError(f"rules: {error}") from None
         check_port("port", self.port, lowest=0)
+        check_resolver(self.resolver)
         for key in ("timeout", "tcp_idle_timeout", "udp_timeout"):
             check_seconds(key, getattr(self, key))
         if not self.grace >= 0:

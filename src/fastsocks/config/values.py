@@ -113,6 +113,25 @@ def read_words(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(read_lowercase, words)))
 
 
+#: What names of shadowsocks-rust stand for.
+_PUBLIC_RESOLVERS = {
+    "google": ("8.8.8.8", "8.8.4.4"),
+    "cloudflare": ("1.1.1.1", "1.0.0.1"),
+    "quad9": ("9.9.9.9", "149.112.112.112"),
+}
+
+
+def read_resolver(value: object) -> tuple[str, ...]:
+    """Read who looks names up: name servers, with commas or blanks between several, or a word."""
+    texts = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        raise ConfigError("it has to be the IP address of a name server, or a list of such")
+    servers: list[str] = []
+    for text in map(read_lowercase, texts):
+        servers += _PUBLIC_RESOLVERS.get(text, (text,))
+    return tuple(servers)
+
+
 def read_flag(value: object) -> bool:
     """Read true or false."""
     if isinstance(value, bool):

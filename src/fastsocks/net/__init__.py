@@ -4,10 +4,11 @@ from .datagrams import has_route, open_datagram_socket, receive_with_arrival, wa
 from .dial import Dialer, check_local_addresses
 from .listen import adopt, is_name, listen, listen_datagrams, listen_together
 from .peer import listen_for_peer, outgoing_address
-from .resolve import Resolver
+from .resolver import MOST_LOOK_UPS, Resolver
 from .tcp import SOCKET_OPTIONS, configure, fast_open_obstacle
 
 __all__ = [
+    "MOST_LOOK_UPS",
     "SOCKET_OPTIONS",
     "Dialer",
     "Resolver",

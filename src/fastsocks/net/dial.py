@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastsocks.address import Address
 
-    from .resolve import AddrInfo, Resolver
+    from .resolver import AddrInfo, Resolver
 
 #: Is asked for each IP address about to be dialed, as text; raises PolicyError.
 Permit: TypeAlias = "Callable[[str], None]"

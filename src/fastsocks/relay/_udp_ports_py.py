@@ -15,7 +15,7 @@ from ..net import has_route, receive_with_arrival, watch_arrivals
 
 if TYPE_CHECKING:
     from ..net.datagrams import Arrival
-    from ..net.resolve import AddrInfo
+    from ..net.resolver import AddrInfo
     from ._udp_associations_py import Association
     from ._udp_py import DatagramEngine
 

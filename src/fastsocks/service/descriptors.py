@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fastsocks.net import MOST_LOOK_UPS
+
 #: A relay's client and its target.
 _PER_CONNECTION = 2
 
@@ -22,6 +24,21 @@ def possible_associations() -> int | None:
     """Return how many UDP associations leave half of the files to connections."""
     files = _files()
     return None if files is None else max((files - _OTHERS) // 2 // _PER_ASSOCIATION, 1)
+
+
+def possible_lookups() -> int:
+    """Return how many names may be looked up at a time, by a socket or two each."""
+    files = _files()
+    return MOST_LOOK_UPS if files is None else max(min(files // 4, MOST_LOOK_UPS), 16)
+
+
+def lookups_of_client(wanted: int) -> int:
+    """Return how many of them one client may have.
+
+    :param wanted: the most, where that is less than a quarter; 0 is a quarter.
+    """
+    part = possible_lookups() // 4
+    return min(wanted or part, part)
 
 
 def _files() -> int | None:

@@ -22,6 +22,7 @@ from .socks import SocksService
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
     from fastsocks.config import LocalOptions
     from fastsocks.errors import FastsocksError
@@ -56,6 +57,7 @@ class LocalService(SocksService):
         )
         self._mtu = {} if options.mtu is None else {"mtu": options.mtu}
         destinations = [_destination(one) for one in (first, *options.servers)]
+        self._destinations = tuple(destinations)
         self._first = destinations[0]
         #: Where there are several.
         self.servers: Servers | None = None
@@ -68,6 +70,11 @@ class LocalService(SocksService):
     def only_server(self) -> Destination | None:
         """Where everybody is led, if there is nothing to decide."""
         return self._first if self.ruling is None and self.servers is None else None
+
+    @property
+    def configured_hosts(self) -> Iterator[str]:
+        """Hosts of its servers; see :class:`.reporting.ReportingService`."""
+        return (one.address.host for one in self._destinations)
 
     def advice(self, error: FastsocksError, peer: Peer, target: Address | None) -> str | None:
         """Return what to do about an error; what fails to be dialed is our server as a rule."""

@@ -20,11 +20,11 @@ from fastsocks.errors import (
 )
 from fastsocks.policy import Cap, ClientLimits, PublicTargets, UserCounters
 
-from .descriptors import possible_associations, possible_connections
+from .descriptors import lookups_of_client, possible_associations, possible_connections
 from .line_limiter import LineLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from fastsocks.address import Address
     from fastsocks.config import Options
@@ -157,6 +157,7 @@ class ReportingService(ABC):
         self._files_rule = False
         if options is not None:
             self._caps = {cap: getattr(options, cap.value) for cap in Cap}
+            self._caps[Cap.LOOKUPS_PER_CLIENT] = lookups_of_client(options.max_lookups_per_client)
             self._fit_descriptors(1 if shared is None else shared.workers)
         #: How many connections there may be.
         self.limits = ClientLimits(
@@ -195,6 +196,12 @@ class ReportingService(ABC):
         except PolicyError as error:
             self.report(error, (client,), target)
             raise
+
+    @property
+    def configured_hosts(self) -> Iterator[str]:
+        """Hosts of servers that it dials in the place of targets: names, and IP addresses."""
+        if self.upstream is not None:
+            yield self.upstream.address.host
 
     @property
     def only_server(self) -> Destination | None:
@@ -280,6 +287,8 @@ class ReportingService(ABC):
             cap is Cap.UDP_ASSOCIATIONS and self._files_cap_associations()
         ):
             advice = _MORE_FILES
+        elif cap is Cap.LOOKUPS_PER_CLIENT and self._caps[cap] >= lookups_of_client(0):
+            advice = "nobody has more than a quarter of all look-ups"
         fields = _fields(peer=where, status="limit", limit=cap.value, advice=advice)
         prefix = f"{one_word(where)}: " if where else ""
         self._log.warning("%s%s (limit); %s", prefix, message, advice, extra={"fields": fields})

@@ -17,8 +17,10 @@ from fastsocks.net import (
     is_name,
 )
 from fastsocks.policy import Cap
+from fastsocks.policy.limits import client_of
 
 from .datagrams import Datagrams
+from .descriptors import possible_lookups
 from .listening import Listening, bind, bind_for_workers, take_over
 from .setup import Acceptor
 from .stopping import StopSignals, drain_all
@@ -86,8 +88,6 @@ class Running:
         self._publishing: asyncio.TimerHandle | None = None
         self._own_addresses: OwnAddresses | None = None
         self._addresses: list[tuple[str, int]] = []
-        #: Look-ups that did not end with :meth:`close`, and for which closing the loop waits.
-        self.unfinished_lookups = 0
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -164,17 +164,13 @@ class Running:
 
     def _begin(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         options = self._options
-        self._resolver = Resolver(
-            loop,
-            per_client=options.max_lookups_per_client,
-            queued=partial(self._service.limit_hit, Cap.LOOKUPS_PER_CLIENT),
-        )
+        resolver = self._resolver = self._make_resolver(loop)
         self._acceptor = Acceptor(
             loop,
             self._service,
             dialer=Dialer(
                 loop,
-                self._resolver,
+                resolver,
                 timeout=options.timeout,
                 may_dial=self._may_dial,
                 local_addresses=self._local_addresses,
@@ -190,7 +186,7 @@ class Running:
             watched = service.users is not None or service.access_log
             self._datagrams = Datagrams(
                 loop,
-                self._resolver,
+                resolver,
                 self._options_of_datagrams(),
                 may_reach=self._may_dial,
                 judge=None if service.ruling is None else service.judge,
@@ -201,9 +197,9 @@ class Running:
                 limit_hit=service.associations_capped,
             )
             self._relay_datagrams(self._datagrams, listening.datagrams)
-        self._prepare(loop, self._resolver)
+        self._prepare(loop, resolver)
         if self._service.decides_by_public:
-            self._follow_own_addresses(loop, self._resolver, listening)
+            self._follow_own_addresses(loop, resolver, listening)
         for sock in listening.streams:
             self._acceptor.listen(sock)
         if self.shared is not None:
@@ -225,6 +221,19 @@ class Running:
             resolver,
         )
 
+    def _make_resolver(self, loop: asyncio.AbstractEventLoop) -> Resolver:
+        resolver = Resolver(
+            loop,
+            self._options.resolver,
+            most=possible_lookups(),
+            per_client=self._options.max_lookups_per_client,
+            queued=partial(self._service.limit_hit, Cap.LOOKUPS_PER_CLIENT),
+            identify=client_of,
+        )
+        for host in self._service.configured_hosts:
+            resolver.keep(host)
+        return resolver
+
     async def _check_upstream(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         upstream = self._service.upstream
         if upstream is None:
@@ -233,13 +242,13 @@ class Running:
 
         from .own_upstream import check_not_own_upstream
 
-        resolver = Resolver(loop)
+        resolver = self._make_resolver(loop)
         try:
             await check_not_own_upstream(upstream, listening.addresses, resolver)
         except ConfigError as error:
             raise at_its_source(error, self.sources) from None
         finally:
-            self.unfinished_lookups += await resolver.close()
+            await resolver.close()
 
     def _publish(self) -> None:
         """Let the other processes know what users have used in this one, again and again."""
@@ -339,7 +348,7 @@ class Running:
             self._own_addresses.close()
         if self._datagrams is not None:
             self._datagrams.engine.close()
-        self.unfinished_lookups += await self._resolver.close()
+        await self._resolver.close()
         await self._acceptor.wait_idle()
         self._service.close()
         if self._publishing is not None:
