@@ -66,6 +66,30 @@ async def accepted(listener: BoundListener, *sources: str) -> Address:
         listener.close()
 
 
+class Noting(Resolver):
+    """Notes whose look-ups they are."""
+
+    def __init__(self) -> None:
+        super().__init__(asyncio.get_running_loop())
+        self.clients: list[str] = []
+
+    async def resolve(self, host: str, port: int, client: str = "") -> Any:
+        self.clients.append(client)
+        return await super().resolve(host, port, client)
+
+
+def test_look_ups_are_counted_by_client(run: Any) -> None:
+    async def scenario() -> None:
+        resolver = Noting()
+        binder = Binder(asyncio.get_running_loop(), resolver, ProxyOptions())
+        for source in ("192.0.2.1", "2001:db8::1", "2001:db8::2"):
+            request = Request(Address.of("localhost", 0), command=BIND)
+            (await binder.bind(request, (source, 1), "127.0.0.1")).close()
+        assert resolver.clients == ["192.0.2.1", "2001:db8::/64", "2001:db8::/64"]
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(("host", "unspecified"), [("127.0.0.1", "0.0.0.0"), ("::1", "::")])
 def test_anybody_may_come_where_nobody_is_named(run: Any, host: str, unspecified: str) -> None:
     require_loopback(host)

@@ -19,6 +19,7 @@ from fastsocks.errors import (
     dial_error,
 )
 from fastsocks.net import listen_for_peer, outgoing_address
+from fastsocks.policy.limits import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ class Binder:
         :raises DialError: its name has no address, or there is no way to it.
         """
         may_reach = may_reach or self._may_reach
-        expected = await self._expected(request.address, peer[0], may_reach)
+        expected = await self._expected(request.address, client_of(peer[0]), may_reach)
         if expected:
             host = self._towards(expected)
             hosts = {sockaddr[0] for _, sockaddr in expected}

@@ -17,7 +17,6 @@ from fastsocks.net import (
     is_name,
 )
 from fastsocks.policy import Cap
-from fastsocks.policy.limits import client_of
 
 from .datagrams import Datagrams
 from .descriptors import possible_lookups
@@ -228,7 +227,6 @@ class Running:
             most=possible_lookups(),
             per_client=self._options.max_lookups_per_client,
             queued=partial(self._service.limit_hit, Cap.LOOKUPS_PER_CLIENT),
-            identify=client_of,
         )
         for host in self._service.configured_hosts:
             resolver.keep(host)

@@ -62,7 +62,6 @@ class Resolver:
     :param most: how many look-ups there are at a time; further ones wait, ten seconds at most.
     :param per_client: how many one client has, a quarter of `most` at most; 0 is that.
     :param queued: is called with the client each time that a look-up waits for others of its own.
-    :param identify: returns what counts as one client, of what :meth:`resolve` is given.
     :param system: the files that say how this system looks names up.
     :raises ConfigError: one of the name servers is none.
     """
@@ -77,7 +76,6 @@ class Resolver:
         most: int = MOST_LOOK_UPS,
         per_client: int = 0,
         queued: Callable[[str], None] | None = None,
-        identify: Callable[[str], str] = str,
         system: System | None = None,
     ) -> None:
         self.loop = loop
@@ -85,7 +83,6 @@ class Resolver:
         self._families: Callable[[], tuple[int, ...]] = HostFamilies().get
         if families:
             self._families = lambda: families
-        self._identify = identify
         self._queued = queued
         self._cache = Cache(size)
         self._look_ups: dict[str, _Shared] = {}
@@ -131,7 +128,7 @@ class Resolver:
 
         :param host: a name, looked up in its one form (:func:`fastsocks.address.host_name`).
         :param port: goes into the addresses.
-        :param client: for whom, where clients are told apart.
+        :param client: what counts as one client, where these are told apart.
         :raises ResolveError: there is no such name, no answer, or too many look-ups.
         """
         literal = address_of(host)
@@ -178,7 +175,7 @@ class Resolver:
         waiter = self.loop.create_future()
         shared.waiters.add(waiter)
         try:
-            shared.begin_for(self._identify(client) if client else client)
+            shared.begin_for(client)
             stale = self._cache.stale(name, self.loop.time())
             if stale is not None:
                 await asyncio.wait((waiter,), timeout=STALE_WAIT)
