@@ -26,6 +26,8 @@ LINUX_MODULES = (
     "fastsocks.relay._udp",
     "fastsocks.relay._udp_associations",
     "fastsocks.relay._udp_ports",
+    "fastsocks.relay._udp_table",
+    "fastsocks.relay._udp_targets",
     "fastsocks.service._connection",
     "fastsocks.service._ending",
     "fastsocks.service._setup",

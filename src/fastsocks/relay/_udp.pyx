@@ -95,6 +95,7 @@ cdef class DatagramEngine(EngineBase):
         Py_ssize_t capacity_per_user=0,
         client_of=None,
         limit_hit=None,
+        dropped=None,
         double names_kept=60.0,
         double longest_wait=10.0,
         local_addresses=(),
@@ -113,6 +114,8 @@ cdef class DatagramEngine(EngineBase):
         self._interval = min(SWEEP_INTERVAL, timeout / 4)
         self._limit_hit = limit_hit
         self.client_of = client_of
+        self.dropped = dropped
+        self.untold = {}
         self.names_kept = names_kept
         self.longest_wait = longest_wait
         self.table = AssociationTable(capacity, capacity_per_client, capacity_per_user)
@@ -198,6 +201,9 @@ cdef class DatagramEngine(EngineBase):
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
+        if self.telling is not None:
+            self.telling.cancel()
+            self._tell()
         if self.epoll >= 0:
             self.loop.remove_reader(self.epoll)
             close(self.epoll)

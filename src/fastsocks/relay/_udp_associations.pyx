@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
-from fastsocks.address._header cimport header_size, take_address
+from fastsocks.address._header cimport INCOMPLETE, UNKNOWN_TYPE, header_size, take_address
 from fastsocks.address._host_name cimport canonical, is_plain
 from fastsocks.address._reader cimport Reader, reader_over
 from fastsocks.net._datagrams cimport (
@@ -61,11 +61,11 @@ cdef class ServingPort(Port):
         cdef Association association
         cdef PacketSession session = None
         if size == 0:
-            return engine.drop("truncated")
+            return engine.drop("truncated", source)
         packet.now = engine.time
         opened = self.packets.open_into(data, size, out, &packet)
         if opened < 0:
-            return engine.drop_fault(opened)
+            return engine.drop_fault(opened, source)
         engine.commit(headroom + size)
         if packet.session is not NULL:
             session = <PacketSession>packet.session
@@ -124,9 +124,9 @@ cdef class ClientPort(Port):
         cdef Py_ssize_t address_size
         cdef uint8_t* work
         if not self.comes_from_client(source):
-            return engine.drop("foreign-source")
+            return engine.drop("foreign-source", source)
         if size <= SOCKS_HEADER:
-            return engine.drop("truncated")
+            return engine.drop("truncated", source)
         if data[2] != 0:
             return self.take_fragment(source, data, size)
         if self.reassembler is not None:
@@ -135,7 +135,7 @@ cdef class ClientPort(Port):
         reader = reader_over(data + SOCKS_HEADER, size - SOCKS_HEADER)
         address_size = header_size(&reader)
         if address_size <= 0:
-            return engine.drop("bad-address")
+            return engine.drop(_reason(address_size), source)
         self.learn(source)
         size -= SOCKS_HEADER
         if association.tunnel is not None:
@@ -176,8 +176,9 @@ cdef class ClientPort(Port):
             whole = self.reassembler.add(
                 PyBytes_FromStringAndSize(<const char*>data, size), engine.loop.time()
             )
-        except ProtocolError:
-            return engine.drop("fragment")
+        except ProtocolError as error:
+            reason = "fragment" if error.status == ProtocolError.status else error.status
+            return engine.drop(reason, source)
         self.learn(source)
         if whole is None:
             return 0
@@ -185,7 +186,7 @@ cdef class ClientPort(Port):
         address_size = len(wire)
         size = len(payload)
         if size > LARGEST_PAYLOAD:
-            return engine.drop("oversize")
+            return engine.drop("oversize", source)
         work = engine.room(SLOT_HEADROOM + address_size + size) + SLOT_HEADROOM
         memcpy(work, PyBytes_AS_STRING(wire), address_size)
         memcpy(work + address_size, PyBytes_AS_STRING(payload), size)
@@ -248,13 +249,13 @@ cdef class Association(AssociationBase):
         if address[0] == NAME and self.engine.decides and not is_plain(address + 2, address[1]):
             canonical = self.canonical(address, address_size)
             if canonical is None:
-                return self.engine.drop("host-name")
+                return self.drop("host-name")
             address = <const uint8_t*>PyBytes_AS_STRING(canonical)
             address_size = len(canonical)
         if self.tunnel is not None:
             way = self.way_to(address, address_size)
             if way == FORBIDDEN:
-                return self.engine.drop("not-allowed")
+                return self.refuse()
             if way == BY_TUNNEL:
                 return self.tunnel.send(address, address_size, payload, size)
         return self.targets.send(address, address_size, payload, size)
@@ -282,12 +283,14 @@ cdef class Association(AssociationBase):
             return known
         reader = reader_over(wire, wire_size)
         address = take_address(&reader)
+        engine.guarded = False
         if engine.judge is not None:
             way = self.judged(address, None)
         if way == BY_TUNNEL and not address.is_name and engine.permit is not None:
             try:
                 engine.permit(address)
             except FastsocksError:
+                engine.guarded = True
                 way = FORBIDDEN
         if len(self.ways) >= JUDGED:
             self.ways.clear()
@@ -318,7 +321,7 @@ cdef class Association(AssociationBase):
         self.answered = self.touched
         if self.serving is not None:
             if self.serving.fd < 0:
-                return engine.drop("closed")
+                return self.drop("closed")
             out = engine.room(size + SEALING_ROOM)
             packet = packet_of(address, address_size, payload, size, engine.time)
             if self.session is not None:
@@ -326,15 +329,15 @@ cdef class Association(AssociationBase):
             sealed = self.serving.packets.seal_into(&packet, out)
             engine.commit(sealed)
             if sealed > LARGEST_PAYLOAD:
-                return engine.drop("oversize")
+                return self.drop("oversize")
             queue_datagram(
                 engine.outbox, self.serving.fd, &self.client, &self.arrival, out, <int>sealed
             )
         else:
             if not self.client_port.learned:
-                return engine.drop("no-client")
+                return self.drop("no-client")
             if SOCKS_HEADER + address_size + size > LARGEST_PAYLOAD:
-                return engine.drop("oversize")
+                return self.drop("oversize")
             memset(address - SOCKS_HEADER, 0, SOCKS_HEADER)
             queue_datagram(
                 engine.outbox,
@@ -348,6 +351,13 @@ cdef class Association(AssociationBase):
         engine.counters.bytes_down += size
         self.bytes_down += size
         return 0
+
+
+cdef str _reason(Py_ssize_t fault):
+    """Return why an address header, whose size is `fault`, is none."""
+    if fault == INCOMPLETE:
+        return "truncated"
+    return "address-type" if fault == UNKNOWN_TYPE else "bad-address"
 
 
 cdef TunnelPort new_tunnel_port(AssociationBase association):

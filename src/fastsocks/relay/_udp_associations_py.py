@@ -106,13 +106,15 @@ class Association:
             try:
                 address = canonical(address)
             except HostNameError as error:
-                self.engine.drop(error.status)
+                self.drop(error.status)
                 return
         way = Way.DIRECT if self.tunnel is None else self.way_to(address)
         if way is Way.DIRECT or self.tunnel is None:
             self._direct.send(address, payload)
-        elif way is Way.FORBIDDEN or not self._is_permitted(address):
-            self.engine.drop("not-allowed")
+        elif way is Way.FORBIDDEN:
+            self.refuse()
+        elif not self._is_permitted(address):
+            self.drop("not-allowed")
         else:
             self.tunnel.send(address, payload)
 
@@ -160,8 +162,16 @@ class Association:
             return True
         if isinstance(outcome, OSError):
             outcome = "oversize" if outcome.errno == errno.EMSGSIZE else "not-sent"
-        self.engine.drop(outcome)
+        self.drop(outcome)
         return False
+
+    def drop(self, reason: str) -> None:
+        """Count a datagram of the client, or to it, that is not carried."""
+        self.engine.drop(reason, self.client_host)
+
+    def refuse(self) -> None:
+        """Count a datagram that a rule refuses, of which its judge tells."""
+        self.engine.drop("not-allowed", self.client_host, told=False)
 
     def close(self) -> None:
         """End it, with all of its descriptors; again does nothing."""
@@ -197,7 +207,7 @@ class ServingPort(ListeningPort):
         try:
             session, address, payload = self.packets.open(data, time())
         except ProtocolError as error:
-            self.engine.drop(error.status)
+            self.engine.drop(error.status, _host_of(addr))
             return
         found = self.by_source.get(addr) if session is None else session.association
         if isinstance(found, _ShadowsocksAssociation):
@@ -232,7 +242,7 @@ class _ShadowsocksAssociation(Association):
 
     @property
     def client_host(self) -> str:
-        return cast("str", self._source[0])
+        return _host_of(self._source)
 
     def answer_to(self, port: ServingPort, source: SockAddr) -> None:
         """Note where the client's last packet came from."""
@@ -288,12 +298,13 @@ class SocksAssociation(Association):
         """Handle a datagram that came to the client's socket."""
         port = self._port or source[1]
         if source[0].partition("%")[0] != self._client or source[1] != port:
-            self.engine.drop("foreign-source")
+            self.engine.drop("foreign-source", _host_of(source))
             return
         try:
             found = self._reassembler.add(data, self.engine.loop.time())
         except ProtocolError as error:
-            self.engine.drop(error.status)
+            reason = "fragment" if error.status == ProtocolError.status else error.status
+            self.engine.drop(reason, _host_of(source))
             return
         self._port = port
         self._source = source
@@ -320,3 +331,7 @@ class _ClientPort(Port):
     def datagram_received(self, data: bytes, addr: SockAddr) -> None:
         if not self.closed:
             self._association.received(data, addr)
+
+
+def _host_of(source: SockAddr) -> str:
+    return cast("str", source[0]).partition("%")[0]

@@ -41,6 +41,14 @@ cdef class EngineBase:
     cdef bint decides
     # Whether every association has a way through servers, and how that is found.
     cdef object find_tunnel
+    # What is told of drops, and what it was not told yet: how many by reason and client.
+    cdef object dropped
+    cdef dict untold
+    cdef object telling
+    # Not before then, by the clock of now().
+    cdef double tells_after
+    # Whether the guard refused, since that was last set to False.
+    cdef bint guarded
     cdef set tasks
     cdef AssociationTable table
     # Returns what counts as one client, of an IP address.
@@ -75,9 +83,10 @@ cdef class EngineBase:
     cdef int flush(self) noexcept
     cdef int send_queued(self) noexcept
     cdef int not_sent(self, uint64_t count) noexcept
-    cdef int drop(self, str reason) except -1
-    cdef int drop_many(self, str reason, Py_ssize_t count) except -1
-    cdef int drop_fault(self, Py_ssize_t fault) except -1
+    cdef int drop(self, str reason, const Name* client) except -1
+    cdef int drop_fault(self, Py_ssize_t fault, const Name* client) except -1
+    cdef int count_drop(self, str reason) except -1
+    cdef int tell_of(self, str reason, const Name* client, uint64_t count) except -1
     cdef bytes check(self, AssociationBase association, address, resolved)
     cdef bytes choose(self, AssociationBase association, name, infos, bint* routed)
     cdef int admit(self, AssociationBase association) except -1
@@ -114,6 +123,8 @@ cdef class AssociationBase(Entry):
     cdef bint closed
 
     cdef int sent(self, Py_ssize_t size) noexcept
+    cdef int drop(self, str reason) except -1
+    cdef int refuse(self) except -1
     cdef int end_by_itself(self) except -1
     cdef int judged(self, address, resolved) except -1
     cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1

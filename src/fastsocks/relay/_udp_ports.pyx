@@ -42,6 +42,13 @@ from fastsocks.errors import FastsocksError
 from fastsocks.net import has_route, open_datagram_socket
 from fastsocks.shadowsocks.packet_faults import packet_error
 
+cdef enum:
+    # Reasons and clients that are told apart within a TELLING_INTERVAL.
+    UNTOLD = 256
+
+# Seconds between two times at which drops are told.
+cdef double TELLING_INTERVAL = 1.0
+
 # Seconds for which an association whose tunnel cannot be had looks for none.
 cdef double REST = 1.0
 
@@ -90,21 +97,42 @@ cdef class EngineBase:
 
     cdef int not_sent(self, uint64_t count) noexcept:
         self.counters.dropped["not-sent"] += count
-        return 0
+        return self.tell_of("not-sent", NULL, count)
 
-    cdef int drop(self, str reason) except -1:
+    cdef int drop(self, str reason, const Name* client) except -1:
+        """Count a datagram of a client that is not carried, and tell of it."""
         self.counters.dropped[reason] += 1
-        return 0
+        return self.tell_of(reason, client, 1)
 
-    cdef int drop_many(self, str reason, Py_ssize_t count) except -1:
-        self.counters.dropped[reason] += count
-        return 0
-
-    cdef int drop_fault(self, Py_ssize_t fault) except -1:
+    cdef int drop_fault(self, Py_ssize_t fault, const Name* client) except -1:
         reason = self.faults.get(fault)
         if reason is None:
             reason = self.faults[fault] = packet_error(fault).status
-        return self.drop(reason)
+        return self.drop(reason, client)
+
+    cdef int count_drop(self, str reason) except -1:
+        """Count a datagram of which somebody else tells."""
+        self.counters.dropped[reason] += 1
+        return 0
+
+    cdef int tell_of(self, str reason, const Name* client, uint64_t count) except -1:
+        """Tell of drops, soon, and together with others that are alike."""
+        if self.dropped is None:
+            return 0
+        key = (reason, None if client is NULL else _host_key(client))
+        if len(self.untold) >= UNTOLD and key not in self.untold:
+            key = (reason, None)
+        self.untold[key] = self.untold.get(key, 0) + count
+        if self.telling is None:
+            self.telling = self.loop.call_later(max(0.0, self.tells_after - now()), self._tell)
+        return 0
+
+    def _tell(self):
+        self.telling = None
+        self.tells_after = now() + TELLING_INTERVAL
+        untold, self.untold = self.untold, {}
+        for (reason, wire), count in untold.items():
+            self.dropped(reason, None if wire is None else Address(wire + bytes(2)).host, count)
 
     cdef bytes check(self, AssociationBase association, address, resolved):
         """Return the wire form of what is to be dialed if it may be, else None.
@@ -117,6 +145,7 @@ cdef class EngineBase:
             try:
                 self.permit(dialed)
             except FastsocksError:
+                self.guarded = True
                 return None
         if self.judge is not None and FORBIDDEN == association.judged(
             address, None if resolved is None else resolved.host
@@ -194,7 +223,7 @@ cdef class Port:
         for i in range(count):
             size = message_size(inbox, i)
             if size < 0:
-                self.engine.drop("oversize")
+                self.engine.drop("oversize", NULL)
                 continue
             if self.everywhere:
                 arrival_of(inbox, i, &self.engine.arrival)
@@ -225,6 +254,16 @@ cdef class AssociationBase:
         self.engine.counters.bytes_up += size
         self.bytes_up += size
         return 0
+
+    cdef int drop(self, str reason) except -1:
+        """Count a datagram of the client, or to it, that is not carried."""
+        return self.engine.drop(reason, &self.client)
+
+    cdef int refuse(self) except -1:
+        """Count a datagram that may not be sent; of what a rule refuses, its judge tells."""
+        cdef bint guarded = self.engine.guarded
+        self.engine.guarded = False
+        return self.drop("not-allowed") if guarded else self.engine.count_drop("not-allowed")
 
     cdef int end_by_itself(self) except -1:
         """End it, and tell so."""
@@ -295,7 +334,7 @@ cdef class TunnelPort(Port):
         sealed = self.packets.seal_into(&packet, out)
         engine.commit(sealed)
         if sealed > LARGEST_PAYLOAD:
-            return engine.drop("oversize")
+            return self.association.drop("oversize")
         queue_datagram(engine.outbox, self.fd, NULL, NULL, out, <int>sealed)
         return self.association.sent(size)
 
@@ -309,13 +348,13 @@ cdef class TunnelPort(Port):
         cdef EngineBase engine = self.association.engine
         if self.finding is None:
             if now() < self.rests_until:
-                return engine.drop("upstream")
+                return self.association.drop("upstream")
             self.waiting = []
             self.finding = engine.loop.create_task(_find_tunnel(self))
             engine.tasks.add(self.finding)
             self.finding.add_done_callback(engine.tasks.discard)
         if not engine.table.let_wait(self.association, size):
-            return engine.drop("waiting")
+            return self.association.drop("waiting")
         self.waiting.append(
             (
                 PyBytes_FromStringAndSize(<const char*>address, address_size),
@@ -355,7 +394,8 @@ cdef class TunnelPort(Port):
         self.rests_until = now() + REST
         for _, payload in waiting:
             self.association.engine.table.release(self.association, len(payload))
-        return self.association.engine.drop_many("upstream", len(waiting))
+            self.association.drop("upstream")
+        return 0
 
     def _lost(self):
         self.association.engine.flush()
@@ -380,13 +420,13 @@ cdef class TunnelPort(Port):
         cdef uint8_t* out
         cdef Py_ssize_t opened
         if size == 0:
-            return engine.drop("truncated")
+            return self.association.drop("truncated")
         # The answer's headers go in front of it; what is queued lies before that.
         out = engine.room(SLOT_HEADROOM + size) + SLOT_HEADROOM
         packet.now = engine.time
         opened = self.packets.open_into(data, size, out, &packet)
         if opened < 0:
-            return engine.drop_fault(opened)
+            return engine.drop_fault(opened, &self.association.client)
         engine.commit(SLOT_HEADROOM + size)
         return self.association.backward(
             <uint8_t*>packet.address, packet.address_size, packet.payload, opened
@@ -403,6 +443,14 @@ async def _find_tunnel(TunnelPort port):
 
 
 cdef bytes key_of(const Name* name):
+    """Return the wire form of a socket's address."""
     cdef uint8_t wire[19]
     cdef int size = wire_before(name, wire + 19)
     return PyBytes_FromStringAndSize(<char*>wire + 19 - size, size)
+
+
+cdef bytes _host_key(const Name* name):
+    """The same without the port."""
+    cdef uint8_t wire[19]
+    cdef int size = wire_before(name, wire + 19)
+    return PyBytes_FromStringAndSize(<char*>wire + 19 - size, size - 2)

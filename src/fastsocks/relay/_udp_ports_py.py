@@ -183,16 +183,17 @@ class Targets:
     def send(self, address: Address, payload: bytes) -> None:
         """Send a payload to `address`, or let it wait for its name."""
         if not address.port:
-            self._engine.drop("bad-address")
+            self._association.drop("bad-address")
         elif not address.is_name:
-            allowed = self._association.may_reach(address)
-            outcome = self._send(address, payload) if allowed else "not-allowed"
-            self._finish(payload, outcome)
+            if self._association.may_reach(address):
+                self._finish(payload, self._send(address, payload))
+            else:
+                self._association.refuse()
         elif (chosen := self._recall(address)) is not None:
             self._finish(payload, self._send(chosen, payload))
         elif not self._association.may_reach(address):
             # What a rule refuses is not even asked for.
-            self._engine.drop("not-allowed")
+            self._association.refuse()
         elif (
             address.host not in self._waiting
             and (known := self._engine.resolver.cached(address.host)) is not None
@@ -201,7 +202,7 @@ class Targets:
         elif self._engine.table.let_wait(self._association, len(payload)):
             self._look_up(address, payload)
         else:
-            self._engine.drop("waiting")
+            self._association.drop("waiting")
 
     def decide_anew(self) -> None:
         """Forget which addresses of names were allowed."""
@@ -237,7 +238,7 @@ class Targets:
 
     def _send_to_one(self, infos: Iterable[AddrInfo], name: Address, payload: bytes) -> None:
         """Send to the first address of a name that is permitted and has a route."""
-        outcome: OSError | str | None = "not-allowed"
+        outcome: OSError | str | None = None
         for info in infos:
             address = _address_of(info[4][0], name.port)
             if not self._association.may_reach(name, address.host):
@@ -245,12 +246,16 @@ class Targets:
             found = self._send(address, payload)
             if found is None:
                 self._remember(name, address)
-            if found is None or (isinstance(found, OSError) and found.errno in _NOT_ABOUT_THE_WAY):
+                self._finish(payload, None)
+                return
+            if outcome is None or isinstance(found, OSError):
                 outcome = found
+            if isinstance(found, OSError) and found.errno in _NOT_ABOUT_THE_WAY:
                 break
-            if found != "not-allowed":
-                outcome = found
-        self._finish(payload, outcome)
+        if outcome is None:
+            self._association.refuse()
+        else:
+            self._finish(payload, outcome)
 
     def _remember(self, name: Address, address: Address) -> None:
         if len(self._chosen) >= _NAMES:
@@ -330,7 +335,7 @@ class Targets:
                 continue
             self._engine.table.release(self._association, len(payload))
             if reason:
-                self._engine.drop(reason)
+                self._association.drop(reason)
             else:
                 self._send_to_one(infos, address, payload)
 

@@ -7,7 +7,6 @@ What is done for one client is in ``_udp_associations_py.py``.
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -24,9 +23,12 @@ if TYPE_CHECKING:
     from ..shadowsocks.packets import PacketCodec
     from .tunnel import Tunnel
 
-# Seconds between two looks for idle associations, and between two lines of the log, at most.
+# Seconds between two looks for idle associations, at most.
 _SWEEP_INTERVAL = 15.0
-_LOG_INTERVAL = 10.0
+
+# Seconds between two times at which drops are told, and reasons and clients that are told apart.
+_TELLING_INTERVAL = 1.0
+_UNTOLD = 256
 
 _EVERYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 
@@ -34,8 +36,6 @@ _EVERYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 Judge: TypeAlias = "Callable[[str, str | None, Address, str | None], bool]"
 #: Likewise.
 FindTunnel: TypeAlias = "Callable[[str], Awaitable[Tunnel]]"
-
-_log = logging.getLogger("fastsocks")
 
 
 class DatagramCounters:
@@ -101,6 +101,9 @@ class DatagramEngine:
     :param client_of: returns what counts as one client, of an IP address; None: each counts.
     :param limit_hit: called each time that a cap ends an association, with the name of its option
         and the client or user that it is about.
+    :param dropped: called soon after datagrams were dropped, and once a second at most for those
+        that are alike: with the reason, the IP address of the client, None where that is not known
+        or there are too many, and how many. Of what a rule refuses the judge is to tell.
     :param names_kept: seconds for which the address of a name is kept without answers, from
         whomever. Then the name is asked for again, and the address kept if it is still one of it:
         QUIC must not move because an answer of the DNS did.
@@ -124,6 +127,7 @@ class DatagramEngine:
         capacity_per_user: int = 0,
         client_of: Callable[[str], str] | None = None,
         limit_hit: Callable[[str, str], None] | None = None,
+        dropped: Callable[[str, str | None, int], None] | None = None,
         names_kept: float = 60.0,
         longest_wait: float = 10.0,
         local_addresses: Iterable[str] = (),
@@ -147,13 +151,17 @@ class DatagramEngine:
         self.counters = DatagramCounters(self.table)
         self._client_of = client_of
         self._limit_hit = limit_hit
+        self._dropped = dropped
+        # What that was not told yet: how many by reason and client.
+        self._untold: dict[tuple[str, str | None], int] = {}
+        self._telling: asyncio.TimerHandle | None = None
+        self._tells_after = 0.0
         self._local = dict(_EVERYWHERE)
         for host in local_addresses:
             self._local[socket.AF_INET6 if ":" in host else socket.AF_INET] = host
         self._interval = min(_SWEEP_INTERVAL, timeout / 4)
         self._sweeping: asyncio.TimerHandle | None = None
         self._serving: list[ServingPort] = []
-        self._log_after = 0.0
 
     def serve(self, sock: socket.socket, packets: PacketCodec) -> None:
         """Serve Shadowsocks clients.
@@ -205,19 +213,39 @@ class DatagramEngine:
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
+        if self._telling is not None:
+            self._telling.cancel()
+            self._tell()
 
     def decide_anew(self) -> None:
         """Ask about all targets again: what may be reached has changed."""
         for association in self.table.entries:
             association.decide_anew()
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count datagrams that are not carried."""
-        self.counters.dropped[reason] += count
-        if _log.isEnabledFor(logging.DEBUG) and (now := monotonic()) >= self._log_after:
-            self._log_after = now + _LOG_INTERVAL
-            dropped = ", ".join(f"{key} {n}" for key, n in self.counters.dropped.most_common())
-            _log.debug("datagrams dropped so far: %s", dropped)
+    def drop(self, reason: str, client: str | None, *, told: bool = True) -> None:
+        """Count a datagram that is not carried.
+
+        :param client: the IP address of whom it is from, or to.
+        :param told: False where somebody else tells of it.
+        """
+        self.counters.dropped[reason] += 1
+        if self._dropped is None or not told:
+            return
+        key = (reason, client)
+        if len(self._untold) >= _UNTOLD and key not in self._untold:
+            key = (reason, None)
+        self._untold[key] = self._untold.get(key, 0) + 1
+        if self._telling is None:
+            delay = max(0.0, self._tells_after - monotonic())
+            self._telling = self.loop.call_later(delay, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self._tells_after = monotonic() + _TELLING_INTERVAL
+        untold, self._untold = self._untold, {}
+        if self._dropped is not None:
+            for (reason, client), count in untold.items():
+                self._dropped(reason, client, count)
 
     def admit(self, association: Association) -> None:
         """Take in a new association, and end others where it is one too many."""

@@ -93,7 +93,7 @@ cdef class Targets:
                 self.outgoing_v6 = self.open_outgoing(AF_INET6)
             port = self.outgoing_v6
         if port is None:
-            return engine.drop("not-sent")
+            return self.association.drop("not-sent")
         queue_datagram(engine.outbox, port.fd, &self.latest_target, NULL, payload, <int>size)
         return self.association.sent(size)
 
@@ -128,7 +128,7 @@ cdef class Targets:
         self.latest_size = 0
         address = take_address(&reader)
         if address.port == 0:
-            engine.drop("bad-address")
+            self.association.drop("bad-address")
             return False
         if not address.is_name:
             return self.find_ip(key, address)
@@ -138,7 +138,7 @@ cdef class Targets:
             return True
         # What a rule refuses is not even asked for.
         if engine.judge is not None and self.association.way_to(wire, wire_size) == FORBIDDEN:
-            engine.drop("not-allowed")
+            self.association.refuse()
             return False
         if self.waiting is None or address.host not in self.waiting:
             infos = engine.resolver.cached(address.host)
@@ -157,6 +157,7 @@ cdef class Targets:
                 self.targets = {}
             targets, most = self.targets, JUDGED
         allowed = targets.get(key)
+        engine.guarded = False
         if allowed is None:
             allowed = engine.check(self.association, address, None)
             if allowed is not None or engine.judge is not None:
@@ -164,7 +165,7 @@ cdef class Targets:
                     targets.clear()
                 targets[key] = allowed or b""
         if not allowed:
-            engine.drop("not-allowed")
+            self.association.refuse()
             return False
         self.lead_to(key, allowed, None)
         return True
@@ -196,10 +197,12 @@ cdef class Targets:
         """Choose an address of a name, and lead there; False if none may be reached."""
         cdef EngineBase engine = self.association.engine
         cdef bint routed = False
-        cdef bytes allowed = engine.choose(self.association, address, infos, &routed)
+        cdef bytes allowed
         cdef Chosen chosen
+        engine.guarded = False
+        allowed = engine.choose(self.association, address, infos, &routed)
         if allowed is None:
-            engine.drop("not-allowed")
+            self.association.refuse()
             return False
         if routed:
             chosen = Chosen.__new__(Chosen)
@@ -237,7 +240,7 @@ cdef class Targets:
     cdef int hold(self, object address, const uint8_t* payload, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.association.engine
         if not engine.table.let_wait(self.association, size):
-            return engine.drop("waiting")
+            return self.association.drop("waiting")
         return self.look_up(address, PyBytes_FromStringAndSize(<const char*>payload, size))
 
     cdef int look_up(self, object address, bytes payload) except -1:
@@ -270,7 +273,7 @@ cdef class Targets:
                 continue
             engine.table.release(self.association, len(payload))
             if reason:
-                engine.drop(reason)
+                self.association.drop(reason)
             elif self.choose(address.wire, address, infos):
                 self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), len(payload))
         return engine.flush()

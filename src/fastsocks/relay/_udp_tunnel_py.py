@@ -57,7 +57,7 @@ class _TunnelPort(Port):
         try:
             _, address, payload = self._packets.open(data, time())
         except ProtocolError as error:
-            self.engine.drop(error.status)
+            self._association.drop(error.status)
             return
         self._association.backward(address, payload)
 
@@ -101,13 +101,13 @@ class TunnelSide:
             return
         if self._finding is None:
             if monotonic() < self._rests_until:
-                self._engine.drop("upstream")
+                self._association.drop("upstream")
                 return
             self._finding = self._engine.loop.create_task(self._find())
             self._engine.tasks.add(self._finding)
             self._finding.add_done_callback(self._engine.tasks.discard)
         if not self._engine.table.let_wait(self._association, len(payload)):
-            self._engine.drop("waiting")
+            self._association.drop("waiting")
             return
         self._waiting.append((address, payload))
 
@@ -121,8 +121,8 @@ class TunnelSide:
             if tunnel is not None and tunnel.control is not None:
                 tunnel.control.close()
             self._rests_until = monotonic() + _REST
-            self._engine.drop("upstream", len(self._waiting))
-            self._release()
+            for _ in self._release():
+                self._association.drop("upstream")
         self._finding = None
         for address, payload in self._release():
             self.send(address, payload)

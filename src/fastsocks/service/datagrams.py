@@ -78,6 +78,7 @@ class Datagrams:
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
         limit_hit: Callable[[str, str], None] | None = None,
+        dropped: Callable[[str, str | None, int], None] | None = None,
     ) -> None:
         self._loop = loop
         self._resolver = resolver
@@ -98,6 +99,7 @@ class Datagrams:
             capacity_per_user=options.udp_max_associations_per_user,
             client_of=client_of,
             limit_hit=limit_hit,
+            dropped=dropped,
             local_addresses=local_addresses,
             began=began,
             over=over,

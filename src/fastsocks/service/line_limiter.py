@@ -55,19 +55,21 @@ class LineLimiter:
         self._passed = 0
         self._left_out = 0
 
-    def passes(self, key: Hashable) -> bool:
+    def passes(self, key: Hashable, times: int = 1) -> bool:
         """Tell whether a line may be written.
 
         :param key: equal for lines that are alike.
+        :param times: how often that has happened of which the line tells; all of them count among
+            the lines that were left out, if it does not pass.
         """
         now = self._clock()
         self._end_windows(now)
         count = self._counts.get(key)
         if count is not None and count.lines >= self._burst:
-            count.lines += 1
+            count.lines += times
             return False
         if self._passed >= self._most:
-            self._left_out += 1
+            self._left_out += times
             return False
         self._passed += 1
         if count is None:

@@ -21,6 +21,8 @@ from fastsocks.errors import (
 from fastsocks.policy import Cap, ClientLimits, PublicTargets, UserCounters
 
 from .descriptors import lookups_of_client, possible_associations, possible_connections
+from .dropped_datagrams import ADVICE as DROP_ADVICE
+from .dropped_datagrams import DROPS
 from .line_limiter import LineLimiter
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class ReportingService(ABC):
 
     Each record carries what its line says as ``fields`` too, a dict for logs in JSON: of
     ``status``, ``advice``, ``peer``, ``target``, ``user``, ``times``, ``limit``, ``bytes_up``,
-    ``bytes_down``, ``seconds``, ``end`` and ``network`` (``udp``) those that apply.
+    ``bytes_down``, ``seconds``, ``end``, ``datagrams`` and ``network`` (``udp``) those that apply.
 
     :param log: takes the lines, at WARNING; at DEBUG what is no problem: resets, idle and
         stopped connections, and clients that leave before they ask for anything.
@@ -366,6 +368,34 @@ class ReportingService(ABC):
         :param option: the name of the option.
         """
         self.limit_hit(Cap(option), whose)
+
+    def datagrams_dropped(self, reason: str, client: str | None, count: int) -> None:
+        """Log that datagrams were dropped.
+
+        :param reason: see :class:`fastsocks.relay.udp.DatagramEngine`.
+        :param client: whose they are; None where that is not known.
+        :param count: how many.
+        """
+        text = DROPS.get(reason)
+        key = _Key(f"datagrams dropped: {text}", reason, client or "", None)
+        if text is None:
+            if not self._log.isEnabledFor(logging.DEBUG):
+                return
+        elif not self._limiter.passes(key, count):
+            return
+        advice = self.ADVICE.get(reason) or DROP_ADVICE.get(reason)
+        fields = _fields(peer=client, status=reason, advice=advice, datagrams=count, network="udp")
+        self._log.log(
+            logging.DEBUG if text is None else logging.WARNING,
+            "%s%d datagram%s dropped%s (%s)%s",
+            f"{client}: " if client else "",
+            count,
+            "" if count == 1 else "s",
+            f": {text}" if text else "",
+            reason,
+            f"; {advice}" if advice else "",
+            extra={"fields": fields},
+        )
 
     def notice(self, client: str, text: str, status: str, advice: str) -> None:
         """Log what is to be known of a client, rather than of one connection of it."""

@@ -194,6 +194,7 @@ class Running:
                 began=service.association_began if watched else None,
                 over=service.association_over if watched else None,
                 limit_hit=service.associations_capped,
+                dropped=service.datagrams_dropped,
             )
             self._relay_datagrams(self._datagrams, listening.datagrams)
         self._prepare(loop, resolver)
