@@ -131,6 +131,7 @@ FILES: list[tuple[str, object, str, str]] = [
     ("config.json", {"listen": "socks://", "proxy": f"https://u:{CANARY}@h"}, "NaiveProxy", ""),
     ("config.json", {"ServeNodes": ["socks5://:1080"]}, "gost", "fastsocks proxy"),
     ("key.json", {"apiUrl": f"https://h/{CANARY}", "certSha256": "00"}, "management", "ss://"),
+    ("key", {"server": "h", "server_port": 1, "prefix": "POST "}, "Outline", "remove `prefix`"),
     ("config.json", {"accessKeys": [{"password": CANARY}]}, "Outline's server", "`servers`"),
     ("config.yml", OUTLINE_SERVER, "Outline's server", "`servers`"),
     ("config", OUTLINE_SERVER, "Outline's server", "`servers`"),

@@ -43,6 +43,7 @@ def document(*servers: object, **more: object) -> dict[str, object]:
         document({**SERVER, "plugin": None, "plugin_opts": None, "plugin_args": ""}),
         document({**SERVER, "server_port": "8388", "timeout": 5}),
         {"servers": [SERVER], "bytes_used": 0},
+        {"servers": [SERVER]},
         [SERVER],
         document({"name": "A", "address": "a.example", "port": 8388, **CREDENTIALS}),
     ],
@@ -102,7 +103,7 @@ def test_servers_that_cannot_be_had_are_left_out_and_told(
 
 def test_our_own_files_stay_strict(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"servers\[0\]\.group: there is no such key"):
-        local(tmp_path, {"servers": [{**SERVER, "group": "g"}]})
+        local(tmp_path, {"servers": [{"server": "a.example", "group": "g", **CREDENTIALS}]})
     file = tmp_path / "server.json"
     file.write_text(json.dumps(document({**SERVER, "server": "::", "group": "g"})), "utf-8")
     with pytest.raises(ConfigError, match=r"servers\[0\]\.group: there is no such key"):

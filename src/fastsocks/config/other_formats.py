@@ -100,6 +100,13 @@ _CONTENTS = (
         ),
         _has("apiUrl"),
     ),
+    _Content(
+        _Format(
+            "an access key of Outline with a prefix",
+            "remove `prefix`; that text is not sent here, and the server does without it",
+        ),
+        _has("server", "server_port", "prefix"),
+    ),
     _Content(_OUTLINE_SERVER, _has("accessKeys")),
     _Content(_OUTLINE_SERVER, _has_entries("keys", "cipher", "secret")),
     _Content(_OUTLINE_SERVER, _has_entries("services", "listeners")),

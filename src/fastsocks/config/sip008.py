@@ -7,6 +7,9 @@ from collections.abc import Mapping
 #: Keys of the document that files of ours have no use for.
 _OF_DOCUMENT = frozenset(("version", "bytes_used", "bytes_remaining"))
 
+#: Keys that each entry of such a document has.
+_OF_ENTRY = frozenset(("id", "remarks"))
+
 #: Keys of an entry that ask for more than Shadowsocks by TCP and UDP, with the values that ask for
 #: nothing. Others that are not known describe the server to its users, and are left alone.
 _DECIDING: dict[str, frozenset[object]] = {
@@ -23,7 +26,12 @@ _DECIDING: dict[str, frozenset[object]] = {
 
 def is_export(content: Mapping[str, object]) -> bool:
     """Tell whether a file is such a document, in which unknown keys mean nothing (SIP008)."""
-    return isinstance(content.get("servers"), list) and not _OF_DOCUMENT.isdisjoint(content)
+    servers = content.get("servers")
+    if not isinstance(servers, list) or not servers:
+        return False
+    return not _OF_DOCUMENT.isdisjoint(content) or all(
+        isinstance(entry, Mapping) and entry.keys() >= _OF_ENTRY for entry in servers
+    )
 
 
 def deciding_key(entry: Mapping[str, object]) -> str | None:
