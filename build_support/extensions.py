@@ -58,6 +58,12 @@ C_FLAGS = [
 ]
 
 
+def say(text: str) -> None:
+    """Tell whoever waits what goes on: the compiler takes minutes, and says nothing."""
+    sys.stderr.write(f"fastsocks: {text}\n")
+    sys.stderr.flush()
+
+
 def find_extensions() -> list[Extension]:
     """Return one unbuilt extension module for every .pyx file below src/."""
     paths = {
@@ -107,6 +113,14 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
             target = Path(self.get_ext_fullpath(LIBCRYPTO_MODULE)).parent
             self.copy_file(str(libcrypto.licence), str(target / libcrypto.licence.name))
 
+    def build_extension(self, ext: Extension) -> None:
+        path = Path(self.get_ext_fullpath(ext.name))
+        before = path.stat().st_mtime_ns if path.exists() else None
+        super().build_extension(ext)
+        if path.stat().st_mtime_ns != before:
+            # Several at a time, and so in no order.
+            say(f"compiled {ext.name}")
+
     def _configuration_stamp(self, configuration: str) -> str:
         """Return a file that is newer than the built modules if `configuration` changed."""
         stamp = Path(self.build_temp) / "configuration.txt"
@@ -120,11 +134,17 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
         from Cython.Compiler import Errors, Options
 
         Options.warning_errors = variant.strict
+        generated = Path(self.build_temp) / "cython"
+        if not generated.exists():
+            say(
+                f"translating {len(self.extensions)} modules with Cython; compiling them takes a "
+                f"minute or some, {self.parallel or 1} at a time"
+            )
         try:
             translated = cythonize(
                 self.extensions,
                 include_path=[str(SOURCE)],
-                build_dir=None if variant.c_beside_pyx else str(Path(self.build_temp) / "cython"),
+                build_dir=None if variant.c_beside_pyx else str(generated),
                 compiler_directives=DIRECTIVES | variant.directives,
                 force=self.force,
                 quiet=True,

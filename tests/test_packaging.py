@@ -159,6 +159,23 @@ def test_build_stops_and_names_the_remedy(
     assert "Traceback" not in result.stdout
 
 
+def test_build_says_what_it_does(copy: Path) -> None:
+    if not twins.is_built("fastsocks.address._stored"):
+        twins.missing_extension("fastsocks.address._stored")
+    package = copy / "src" / "fastsocks"
+    for path in package.rglob("*.pyx"):
+        if path != package / "address" / "_stored.pyx":
+            path.unlink()
+    build = ("setup.py", "--quiet", "build_ext", "--inplace")
+    first = run(copy, *build, CFLAGS="-O0")
+    assert first.returncode == 0, first.stdout
+    told = [line for line in first.stdout.splitlines() if line.startswith("fastsocks: ")]
+    assert told[0].startswith("fastsocks: translating 1 modules with Cython; compiling them")
+    assert told[1:] == ["fastsocks: compiled fastsocks.address._stored"]
+    again = run(copy, *build, CFLAGS="-O0")
+    assert (again.returncode, again.stdout) == (0, "")
+
+
 def test_readme_names_the_commands_and_flags_that_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"fastsocks ([a-z]+)(?= -|`| [A-Z]| 2022)", text))
