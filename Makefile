@@ -146,7 +146,7 @@ coverage: setup ## Print which lines tests run, of Python and Cython together (A
 
 # Distributions
 
-.PHONY: sdist wheel pure-wheel wheels prove-wheels sbom clean
+.PHONY: sdist wheel pure-wheel wheels prove-wheels prove-systems sbom clean
 sdist: setup ## Make the source distribution in dist/
 	$(python) -m build --sdist
 
@@ -165,6 +165,11 @@ PYTHONS ?= $(PYTHON)
 prove-wheels: ## Build wheels for PYTHONS without Docker, and try them where no compiler is found
 	test -f "$(OPENSSL_PREFIX)/version" || $(MAKE) openssl
 	FASTSOCKS_OPENSSL_DIR="$(OPENSSL_PREFIX)" scripts/prove_wheels.sh $(PYTHONS)
+
+# SYSTEMS of scripts/prove_systems.sh; empty is all.
+SYSTEMS ?=
+prove-systems: ## Run what the README says on new Debian 12 and 13 and Ubuntu 24.04, as root and not (ARGS: of pytest)
+	ARGS="$(ARGS)" scripts/prove_systems.sh $(SYSTEMS)
 
 sbom: setup ## Write what a wheel brings along to dist/sbom.cdx.json (CycloneDX)
 	scripts/sbom.sh $(PYTHON) dist/sbom.cdx.json
