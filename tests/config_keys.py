@@ -161,6 +161,7 @@ ROWS: dict[Place, dict[str, Row]] = {
         "user": same("nobody", "user"),
         "workers": same("auto", "workers", 0),
         "nofile": same("32768", "nofile", 32768),
+        "no_core_dumps": same(True, "no_core_dumps"),
         "log_level": same("DEBUG", "log_level", "debug"),
         "log_format": same("json", "log_format"),
         "public_address": same("vpn.example.com", "public_address"),

@@ -70,6 +70,7 @@ ROWS = (
     Row(ALL, "--workers", "auto", "workers", 0),
     Row(ALL, "-n", "512", "nofile", 512),
     Row(ALL, "--nofile", "512", "nofile", 512),
+    Row(ALL, "--no-core-dumps", "", "no_core_dumps", True),
     Row(ALL, "-a", "nobody", "user", "nobody"),
     Row(ALL, "--max-connections", "7", "max_connections", 7),
     Row(ALL, "--max-connections-per-client", "7", "max_connections_per_client", 7),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from fastsocks.cli.commands import fastsocks
 from fastsocks.cli.title import without_secrets
 from harness.services import start_fastsocks
 
@@ -36,6 +38,60 @@ URL = f"ss://aes-256-gcm:{CANARY}@192.0.2.1:8388"
 )
 def test_what_is_shown(given: str, shown: str) -> None:
     assert " ".join(without_secrets(given.split())) == shown
+
+
+@pytest.mark.parametrize("odd", [")", "'", '"', " ", "\t", "\n", "@", "://", "(", "]", "\u00a0"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "ss://aes-256-gcm:",
+        "SS://",
+        "ss:aes-256-gcm:",
+        "socks4a://user:",
+        "socks5://user:",
+        "https://user:",
+        "sss://aes-256-gcm:",
+        "--frobnicate=ss://m:",
+        "-kx",
+        "--password=",
+        "--user=name:",
+        "--upstream=socks5://",
+        "aes-256-gcm:",
+        "--plugin-opts=password=",
+    ],
+)
+def test_what_a_password_has_in_it_does_not_end_it(before: str, odd: str) -> None:
+    argument = f"{before}start{odd}{CANARY}@192.0.2.1:8388"
+    assert CANARY not in " ".join(without_secrets(["local", argument, "-v"]))
+    assert CANARY not in " ".join(without_secrets(["local", "--", argument]))
+
+
+#: Options that take what is nobody else's business, by their names in click.
+SECRETS = {"password", "key", "names", "upstream", "plugin_opts_of_peers"}
+
+
+def test_every_option_that_takes_a_secret_is_known() -> None:
+    found = set()
+    for command in fastsocks.commands.values():
+        for option in command.params:
+            if not isinstance(option, click.Option) or option.is_flag:
+                continue
+            for name in (*option.opts, *option.secondary_opts):
+                shown = " ".join(without_secrets([command.name or "", name, CANARY, "-v"]))
+                if option.name in SECRETS:
+                    found.add(option.name)
+                    assert CANARY not in shown, name
+                looks_like_one = (option.metavar or "").endswith(("KEY", "PASSWORD", "BASE64"))
+                assert not looks_like_one or option.name in SECRETS, name
+    assert found == SECRETS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_system_shows_no_end_of_a_password() -> None:
+    url = f"ss://aes-256-gcm:a ) ' {CANARY}@192.0.2.1:8388"
+    with start_fastsocks("local", url, "-l", "0") as service:
+        shown = Path(f"/proc/{service.process.pid}/cmdline").read_bytes()
+    assert CANARY.encode() not in shown
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -153,6 +153,11 @@ common = _all(
         metavar="NUMBER",
         help="Limit of open files to set.  [default: as high as it may be]",
     ),
+    _flag(
+        "--no-core-dumps",
+        text="Leave no core dump, which would have keys in it, and on Linux let no program of the "
+        "same user look into the memory.",
+    ),
     click.option("-a", "user", metavar="USER", help="Become this user once the ports are open."),
     _count(
         "--max-connections",

@@ -44,7 +44,7 @@ SECTIONS = {
         "max_handshakes_per_client",
         "max_lookups_per_client",
     ),
-    "Process": ("workers", "reuse_port", "user", "nofile", "grace"),
+    "Process": ("workers", "reuse_port", "user", "nofile", "no_core_dumps", "grace"),
     "Log": ("access_log", "log_format", "log_level", "verbose"),
 }
 

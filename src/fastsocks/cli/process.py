@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import fastsocks
 from fastsocks.errors import ConfigError
 
+from .core_dumps import forbid_core_dumps
 from .log import LogOptions, set_up_log
 from .loop import loop_factory, loop_name
 from .service_manager import notify, passed_sockets
@@ -59,6 +60,8 @@ def run(start: Start) -> None:
     for warning in start.warnings:
         _log.warning("%s", warning)
     raise_limits(options.nofile)
+    if options.no_core_dumps:
+        forbid_core_dumps()
     sockets = passed_sockets()
     if workers > 1:
         from .supervisor import supervise
@@ -152,8 +155,7 @@ async def _serve(services: list[Running], start: Start, sockets: Sequence[socket
         with ServiceSignals() as signals:
             for service in services:
                 await service.start(service.bind(1, sockets)[0] if sockets else None)
-            if start.options.user:
-                become(start.options.user)
+            give_up_rights(start.options)
             announce(services, start)
             await signals.stop.wait()
             notify(*STOPPING)
@@ -161,6 +163,17 @@ async def _serve(services: list[Running], start: Start, sockets: Sequence[socket
     finally:
         for service in services:
             await service.close()
+
+
+def give_up_rights(options: ProcessOptions) -> None:
+    """Do what is due once the ports are open.
+
+    :raises ConfigError: there is no such user, or this process may not become it.
+    """
+    if options.user:
+        become(options.user)
+        if options.no_core_dumps:
+            forbid_core_dumps()
 
 
 def find_user(user: str) -> pwd.struct_passwd:

@@ -17,7 +17,7 @@ import click
 from fastsocks.errors import ConfigError, ListenError
 
 from .early_signals import early_signals
-from .process import STOPPING, Start, announce, become, versions
+from .process import STOPPING, Start, announce, give_up_rights, versions
 from .service_manager import notify
 from .service_signals import nothing_to_reload
 from .worker import BAD_CONFIGURATION, CANNOT_LISTEN, READY, Place, run_worker
@@ -59,8 +59,7 @@ def supervise(start: Start, count: int, sockets: Sequence[socket.socket] = ()) -
     _log.info("%s, %d workers", versions(), count)
     # Each service's sockets by worker, turned into each worker's by service.
     listening = list(zip(*(service.bind(count, sockets) for service in services), strict=True))
-    if start.options.user:
-        become(start.options.user)
+    give_up_rights(start.options)
     with _Signals() as signals:
         _Supervisor(start, services, listening, signals).run()
 

@@ -9,10 +9,17 @@ from collections.abc import Iterator, Sequence
 #: What stands in the place of a secret.
 HIDDEN = "..."
 
-_SECRET_FLAGS = ("--password", "--key", "--user", "--upstream")
+_SECRET_FLAGS = ("--password", "--key", "--user", "--upstream", "--plugin-opts")
 #: ``-k`` by itself or behind others: ``-vk``.
 _SHORT = re.compile(r"-[A-Za-z0-9]*?k")
-_URL = re.compile(r"\b(ss|socks5h?|http)://[^\s)'\"]*", re.IGNORECASE)
+#: Whatever its scheme is, and as far as it goes: a password may have blanks, quotes, brackets. Of
+#: schemes that are ours the slashes may be missing.
+_URL = re.compile(
+    r"\b((?:[a-z][a-z0-9+.-]*:(?=//))|(?:ss|socks[45][ah]?|https?):)(//)?.*",
+    re.IGNORECASE | re.DOTALL,
+)
+#: What is left of a URL whose scheme is missing.
+_CREDENTIALS = re.compile(r"[^/]*:.*@", re.DOTALL)
 
 
 def hide_secrets() -> None:
@@ -59,10 +66,12 @@ def without_secrets(arguments: Sequence[str]) -> Iterator[str]:
             yield argument
         elif short:
             yield short[0] + HIDDEN
+        elif _CREDENTIALS.match(argument) and not _URL.search(argument):
+            yield HIDDEN
         else:
             yield without_urls(argument)
 
 
 def without_urls(text: str) -> str:
     """Return `text` with HIDDEN for whatever follows ``ss://``, or the like of an upstream."""
-    return _URL.sub(lambda found: f"{found[1].lower()}://{HIDDEN}", text)
+    return _URL.sub(lambda found: f"{found[1].lower()}{found[2] or ''}{HIDDEN}", text)

@@ -283,6 +283,7 @@ _KEYS: tuple[Key, ...] = (
     _process("user", _LIBEV | _PYTHON, values.read_text),
     _process("workers", _PYTHON | _FASTSOCKS, values.read_workers),
     _process("nofile", _BOTH, values.read_integer),
+    _process("no_core_dumps", _FASTSOCKS, values.read_flag),
     _process("log_level", _FASTSOCKS, values.read_lowercase),
     _process("log_format", _FASTSOCKS, values.read_lowercase),
     _process("public_address", _FASTSOCKS, values.read_text),

@@ -396,6 +396,9 @@ class ProcessOptions:
     workers: int = 1
     #: Limit of open files to set, for each worker; the hard limit where nothing is set.
     nofile: int | None = None
+    #: Whether to leave no core dump, and on Linux to keep other programs of the same user out of
+    #: the memory (PR_SET_DUMPABLE): debuggers, tracers, profilers.
+    no_core_dumps: bool = False
     #: The least that is logged: ``debug``, ``info``, ``warning`` or ``error``.
     log_level: str = "info"
     #: ``text`` or ``json``.
