@@ -24,7 +24,7 @@ def trace(codec: Any, pieces: list[bytes]) -> list[object]:
         try:
             plaintext = bytes(codec.open(piece))
         except ProtocolError as error:
-            return [*seen, type(error)]
+            return [*seen, (type(error), str(error))]
         opener = codec.opener
         seen.append((plaintext, codec.incomplete, opener.inside, opener.wanted, opener.counter))
     return seen

@@ -228,3 +228,15 @@ class TestReassembler:
     def test_the_timer_is_not_too_short(self) -> None:
         with pytest.raises(ValueError, match="5 seconds"):
             Reassembler(4.9)
+
+
+@given(st.binary(max_size=40) | st.builds(lambda rest: bytes(3) + rest, st.binary(max_size=30)))
+def test_both_twins_say_the_same(data: bytes) -> None:
+    told: list[object] = []
+    for implementation in IMPLEMENTATIONS:
+        twin = import_twin("fastsocks.socks", "_datagrams", implementation)
+        try:
+            told.append(twin.read_datagram(data))
+        except ProtocolError as error:
+            told.append((type(error), str(error)))
+    assert told[0] == told[1]

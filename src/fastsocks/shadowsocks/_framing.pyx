@@ -13,6 +13,7 @@ from libc.string cimport memcpy
 
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher
 
+from fastsocks.crypto._messages import TAG_MISMATCH
 from fastsocks.errors import HeaderError, TagError
 
 cdef enum:
@@ -290,7 +291,7 @@ cdef class RecordOpener(Opener):
             raise TypeError("an opener without a cipher")
         opened = self._open_records(source, size, target, used)
         if opened == _BAD_TAG:
-            raise TagError("a record does not open: wrong password or method, or tampering")
+            raise TagError(TAG_MISMATCH)
         if opened == _TOO_LONG:
             raise HeaderError(
                 f"a record of {self._length} bytes, where {self._limit} is the most"

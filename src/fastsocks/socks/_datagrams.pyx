@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t
 from fastsocks.address._header cimport take_address
 from fastsocks.address._reader cimport Reader, reader_over
 
-from fastsocks.errors import AddressError, AddressTypeError, TruncatedError
+from fastsocks.errors import TruncatedError
 
 
 def read_datagram(data):
@@ -18,12 +18,12 @@ def read_datagram(data):
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
         size = read_header(<const uint8_t*>view.buf, view.len, &info)
-        if size == TRUNCATED:
-            raise TruncatedError("a datagram shorter than its header")
-        if size == UNKNOWN_ADDRESS_TYPE:
-            raise AddressTypeError("a datagram with an unknown address type")
         if size < 0:
-            raise AddressError("a datagram to a host name that is empty or contains NUL")
+            if size != TRUNCATED:
+                # Reading its address again says what is wrong with it.
+                reader = reader_over(<const uint8_t*>view.buf + 3, view.len - 3)
+                take_address(&reader)
+            raise TruncatedError("a datagram shorter than its header")
         reader = reader_over(info.address, info.address_size)
         return info.fragment, take_address(&reader), info.payload[:size]
     finally:
