@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from socket import getaddrinfo
+from typing import Any
 
 import pytest
 
 from fastsocks.errors import ListenError
-from fastsocks.net import is_name, listen
+from fastsocks.net import is_name, listen, listen_datagrams, listen_together
 from harness.deadline import DEADLINE
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="TCP_DEFER_ACCEPT is of Linux")
@@ -69,6 +72,60 @@ def test_a_name_is_all_its_addresses(stack: ExitStack) -> None:
     expected = {info[4][0] for info in socket.getaddrinfo("localhost", 0)}
     assert hosts == expected
     assert len({sock.getsockname()[1] for sock in sockets}) == 1
+
+
+#: No host has it (RFC 5737).
+ABSENT = "192.0.2.77"
+
+
+@pytest.mark.parametrize("hosts", [(ABSENT, "127.0.0.1"), ("127.0.0.1", ABSENT), (ABSENT, "::1")])
+@pytest.mark.parametrize("reuse_port", [False, True])
+def test_an_absent_address_is_not_forgotten(
+    stack: ExitStack, hosts: tuple[str, ...], reuse_port: bool
+) -> None:
+    with pytest.raises(ListenError, match=ABSENT):
+        listen(hosts, 0)
+    with pytest.raises(ListenError, match=ABSENT):
+        listen_datagrams(hosts, 0)
+    told: list[ListenError] = []
+    streams, datagrams = listen_together(hosts, 0, reuse_port=reuse_port, missing=told.append)
+    for sock in (*streams, *datagrams):
+        stack.enter_context(sock)
+        assert sock.getsockname()[0] in hosts
+    assert (len(streams), len(datagrams)) == (1, 1)
+    assert [(error.errno, ABSENT in str(error)) for error in told] == [(errno.EADDRNOTAVAIL, True)]
+    stack.enter_context(listen_datagrams(hosts, 0, missing=told.append)[0])
+    assert len(told) == 2
+
+
+def test_a_name_without_an_address_here_is_not_forgotten(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", named(getaddrinfo, "away.test", ABSENT))
+    told: list[ListenError] = []
+    (sock,) = listen(("away.test", "127.0.0.1"), 0, missing=told.append)
+    stack.enter_context(sock)
+    assert [ABSENT in str(error) for error in told] == [True]
+    told.clear()
+    monkeypatch.setattr(socket, "getaddrinfo", named(getaddrinfo, "here.test", ABSENT, "127.0.0.1"))
+    (sock,) = listen(("here.test",), 0)
+    stack.enter_context(sock)
+    assert sock.getsockname()[0] == "127.0.0.1"
+
+
+def test_nothing_but_absent_addresses() -> None:
+    with pytest.raises(ListenError, match=r"192\.0\.2\.7"):
+        listen((ABSENT, "192.0.2.78"), 0, missing=lambda _: None)
+
+
+def named(real: Any, name: str, *hosts: str) -> Any:
+    """Make a getaddrinfo that knows a name."""
+
+    def look_up(host: Any, *rest: Any, **more: Any) -> list[Any]:
+        found = hosts if host == name.encode() else (host,)
+        return [info for one in found for info in real(one, *rest, **more)]
+
+    return look_up
 
 
 @pytest.mark.parametrize("host", ["localhost", "host.invalid", "münchen.invalid", "1.2.3.4.5"])

@@ -257,6 +257,25 @@ def test_serve_forever_takes_signals_where_it_is_told_to(run: Any, number: signa
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_address_that_is_missing_is_a_line(
+    run: Any, caplog: pytest.LogCaptureFixture, workers: int
+) -> None:
+    async def scenario() -> None:
+        service = local_proxy(addresses=("192.0.2.77", "127.0.0.1"))
+        listening = service.bind(workers)
+        await service.start(listening[0])
+        for other in listening[1:]:
+            other.close()
+        assert [host for host, _ in service.addresses] == ["127.0.0.1"]
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "192.0.2.77" in caplog.text
+        assert "other addresses only" in caplog.text
+        await service.close()
+
+    run(scenario())
+
+
 def test_sockets_and_counts_can_be_handed_in(run: Any) -> None:
     """As a program with processes of its own does it; here two places are in one process."""
     options = ProxyOptions(port=0, max_connections_per_client=3)

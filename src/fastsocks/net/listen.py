@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 
 from fastsocks.errors import ListenError
 
@@ -32,6 +34,10 @@ _REMEDIES = {
 _LACKING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 _SockAddr = tuple[Any, ...]
+_Target = tuple[int, _SockAddr]
+
+#: What is told of addresses that this host lacks.
+Missing: TypeAlias = Callable[[ListenError], None]
 
 
 class _Manner(NamedTuple):
@@ -48,6 +54,7 @@ def listen(
     backlog: int = BACKLOG,
     reuse_port: bool = False,
     fast_open: bool = False,
+    missing: Missing | None = None,
 ) -> list[socket.socket]:
     """Open listening sockets, non-blocking, set up for what they accept to inherit.
 
@@ -60,24 +67,32 @@ def listen(
     :param reuse_port: let other processes of this user listen there too, if they also ask for
         it; the kernel shares connections out among them (SO_REUSEPORT).
     :param fast_open: let clients send with their SYN (RFC 7413), where the system has that.
+    :param missing: is told of each entry of `host` of which this host has no address, where it has
+        others; None makes that an error. Of what a name or "" stands for, some may be missing.
     :return: one socket or more.
     :raises ListenError: names the address and the cause.
     """
-    return _listen(host, port, _Manner(backlog, reuse_port, fast_open))
+    return _listen(host, port, _Manner(backlog, reuse_port, fast_open), missing)
 
 
 def listen_datagrams(
-    host: str | tuple[str, ...], port: int, *, reuse_port: bool = False
+    host: str | tuple[str, ...],
+    port: int,
+    *,
+    reuse_port: bool = False,
+    missing: Missing | None = None,
 ) -> list[socket.socket]:
     """Open UDP sockets for many clients, non-blocking.
 
     :param host: as for :func:`listen`.
     :param port: likewise.
     :param reuse_port: likewise; the kernel shares clients out by their addresses.
+    :param missing: likewise.
     :return: one socket or more.
     :raises ListenError: names the address and the cause.
     """
-    return _listen(host, port, _Manner(0, reuse_port, fast_open=False, kind=socket.SOCK_DGRAM))
+    manner = _Manner(0, reuse_port, fast_open=False, kind=socket.SOCK_DGRAM)
+    return _listen(host, port, manner, missing)
 
 
 def listen_together(
@@ -87,6 +102,7 @@ def listen_together(
     backlog: int = BACKLOG,
     reuse_port: bool = False,
     fast_open: bool = False,
+    missing: Missing | None = None,
 ) -> tuple[list[socket.socket], list[socket.socket]]:
     """Open TCP and UDP sockets at the same addresses and port.
 
@@ -99,10 +115,12 @@ def listen_together(
     attempts = 1 if port else _ATTEMPTS_AT_ONE_PORT
     while True:
         attempts -= 1
-        streams = _listen(host, port, manner)
+        streams = _listen(host, port, manner, missing)
         try:
             number = streams[0].getsockname()[1]
-            return streams, listen_datagrams(host, number, reuse_port=reuse_port)
+            return streams, listen_datagrams(
+                host, number, reuse_port=reuse_port, missing=missing and _told_before
+            )
         except BaseException as error:
             for sock in streams:
                 sock.close()
@@ -150,34 +168,52 @@ def is_name(host: str) -> bool:
     return False
 
 
-def _listen(host: str | tuple[str, ...], port: int, manner: _Manner) -> list[socket.socket]:
+def _told_before(_: ListenError) -> None:
+    """Say nothing of an address that another listener has missed, too."""
+
+
+def _listen(
+    host: str | tuple[str, ...], port: int, manner: _Manner, missing: Missing | None
+) -> list[socket.socket]:
     targets = _targets((host,) if isinstance(host, str) else host, port)
     if manner.reuse_port and not hasattr(socket, "SO_REUSEPORT"):
         raise ListenError("this system cannot share a port (SO_REUSEPORT): leave out reuse_port")
-    attempts = 1 if port or len(targets) == 1 else _ATTEMPTS_AT_ONE_PORT
+    alone = sum(map(len, targets.values())) == 1
+    attempts = 1 if port or alone else _ATTEMPTS_AT_ONE_PORT
     while True:
         attempts -= 1
         try:
-            return _listen_all(targets, port, manner)
+            sockets, lacking = _listen_all(targets, port, manner)
         except ListenError as error:
             # The port that the kernel chose for the first may be taken at the second.
             if error.errno != errno.EADDRINUSE or attempts == 0:
                 raise
+            continue
+        if lacking and (missing is None or not sockets):
+            for sock in sockets:
+                sock.close()
+            raise lacking[-1]
+        for lack in lacking:
+            if missing is not None:
+                missing(lack)
+        return sockets
 
 
-def _targets(hosts: tuple[str, ...], port: int) -> list[tuple[int, _SockAddr]]:
-    targets: dict[tuple[int, _SockAddr], None] = {}
+def _targets(hosts: tuple[str, ...], port: int) -> dict[str, list[_Target]]:
+    """Return where to listen, by what each host of the caller stands for."""
+    targets: dict[str, list[_Target]] = {}
     for host in hosts:
+        found = targets[host] = []
         for one in (host,) if host else _EVERYWHERE:
             try:
-                found = _look_up(one, port, socket.AI_PASSIVE)
+                infos = _look_up(one, port, socket.AI_PASSIVE)
             except (OSError, UnicodeError) as cause:
                 reason = getattr(cause, "strerror", None) or str(cause)
                 raise _listen_error((one, port), reason, getattr(cause, "errno", None)) from cause
-            for family, _, _, _, sockaddr in found:
+            for family, _, _, _, sockaddr in infos:
                 if family in (socket.AF_INET, socket.AF_INET6):
-                    targets[family, sockaddr] = None
-    return list(targets)
+                    found.append((family, sockaddr))
+    return targets
 
 
 def _look_up(host: str, port: int, flags: int) -> list[Any]:
@@ -187,12 +223,14 @@ def _look_up(host: str, port: int, flags: int) -> list[Any]:
 
 
 def _listen_all(
-    targets: list[tuple[int, _SockAddr]], port: int, manner: _Manner
-) -> list[socket.socket]:
+    targets: dict[str, list[_Target]], port: int, manner: _Manner
+) -> tuple[list[socket.socket], list[ListenError]]:
+    """Return the sockets, and what is wrong with each host of which no address is here."""
     sockets: list[socket.socket] = []
-    lacking: ListenError | None = None
+    lacking: dict[_Target, ListenError] = {}
     try:
-        for family, sockaddr in targets:
+        for target in dict.fromkeys(chain.from_iterable(targets.values())):
+            family, sockaddr = target
             address = (sockaddr[0], port, *sockaddr[2:])
             try:
                 sock = _listen_one(family, address, manner)
@@ -201,7 +239,7 @@ def _listen_all(
                 error.__cause__ = cause
                 if cause.errno not in _LACKING:
                     raise error from cause
-                lacking = error
+                lacking[target] = error
                 continue
             sockets.append(sock)
             port = sock.getsockname()[1]
@@ -209,9 +247,8 @@ def _listen_all(
         for sock in sockets:
             sock.close()
         raise
-    if not sockets and lacking is not None:
-        raise lacking
-    return sockets
+    absent = [found for found in targets.values() if found and lacking.keys() >= set(found)]
+    return sockets, [lacking[found[-1]] for found in absent]
 
 
 def _listen_one(family: int, sockaddr: _SockAddr, manner: _Manner) -> socket.socket:

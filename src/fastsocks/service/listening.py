@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from fastsocks.config import Options
 
 _ATTEMPTS_AT_ONE_PORT = 16
+
+_log = logging.getLogger("fastsocks")
 
 
 class Listening(NamedTuple):
@@ -45,11 +48,19 @@ def bind(options: Options, *, datagrams: bool) -> Listening:
     host, port, reuse = tuple(options.addresses), options.port, options.reuse_port
     if datagrams and options.relays_udp:
         if not options.relays_tcp:
-            return Listening([], listen_datagrams(host, port, reuse_port=reuse))
+            return Listening([], listen_datagrams(host, port, reuse_port=reuse, missing=_missing))
         return Listening(
-            *listen_together(host, port, reuse_port=reuse, fast_open=options.fast_open)
+            *listen_together(
+                host, port, reuse_port=reuse, fast_open=options.fast_open, missing=_missing
+            )
         )
-    return Listening(listen(host, port, reuse_port=reuse, fast_open=options.fast_open), [])
+    return Listening(
+        listen(host, port, reuse_port=reuse, fast_open=options.fast_open, missing=_missing), []
+    )
+
+
+def _missing(error: ListenError) -> None:
+    _log.warning("%s; it listens at its other addresses only", error)
 
 
 def bind_for_workers(options: Options, workers: int, *, datagrams: bool) -> list[Listening]:
@@ -68,15 +79,14 @@ def bind_for_workers(options: Options, workers: int, *, datagrams: bool) -> list
         found = [bind(options, datagrams=datagrams)]
         if workers == 1 or not found[0].streams:
             return found + [Listening([], []) for _ in range(1, workers)]
+        hosts = tuple(sock.getsockname()[0] for sock in found[0].streams)
         port = found[0].addresses[0][1]
         for sock in found[0].streams:
             sock.close()
         found[0].streams.clear()
         try:
             for number in range(workers):
-                streams = listen(
-                    tuple(options.addresses), port, reuse_port=True, fast_open=options.fast_open
-                )
+                streams = listen(hosts, port, reuse_port=True, fast_open=options.fast_open)
                 if number:
                     found.append(Listening(streams, []))
                 else:
