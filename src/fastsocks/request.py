@@ -28,3 +28,5 @@ class Request(NamedTuple):
     user: str | None = None
     #: RFC 1928 CMD.
     command: int = CONNECT
+    #: Whether the client can be told IPv4 addresses only, as that of a BIND of SOCKS4.
+    short_reply: bool = False

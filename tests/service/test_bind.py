@@ -23,13 +23,43 @@ PEER = ("127.0.0.1", 50000)
 ANYBODY = Address.of("0.0.0.0", 0)
 
 
-def binder(may_reach: Callable[[str], bool] | None = None, **options: Any) -> Binder:
+class Names:
+    """A resolver that knows one name.
+
+    :param hosts: its addresses, in their order.
+    """
+
+    def __init__(self, *hosts: str) -> None:
+        self._hosts = hosts
+
+    async def resolve(self, host: str, port: int, client: str) -> list[Any]:
+        return [
+            (socket.AF_INET6 if ":" in one else socket.AF_INET, None, None, "", (one, port))
+            for one in self._hosts
+        ]
+
+
+def binder(
+    may_reach: Callable[[str], bool] | None = None,
+    *,
+    resolver: Any = None,
+    most: int | None = None,
+    **options: Any,
+) -> Binder:
     loop = asyncio.get_running_loop()
-    return Binder(loop, Resolver(loop), ProxyOptions(**options), may_reach)
+    return Binder(loop, resolver or Resolver(loop), ProxyOptions(**options), may_reach, most)
 
 
-async def bind(binder: Binder, expected: Address, local_host: str = "127.0.0.1") -> BoundListener:
-    return await binder.bind(Request(expected, command=BIND), PEER, local_host)
+async def bind(
+    binder: Binder,
+    expected: Address,
+    local_host: str = "127.0.0.1",
+    *,
+    short_reply: bool = False,
+    client: str = PEER[0],
+) -> BoundListener:
+    request = Request(expected, command=BIND, short_reply=short_reply)
+    return await binder.bind(request, (client, 50000), local_host)
 
 
 async def come(listener: BoundListener, source: str) -> socket.socket:
@@ -37,7 +67,8 @@ async def come(listener: BoundListener, source: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
     sock.setblocking(False)
     sock.bind((source, 0))
-    bound = (listener.bound.host, listener.bound.port)
+    host = listener.bound.host if (":" in source) == (":" in listener.bound.host) else source
+    bound = (host, listener.bound.port)
     try:
         await asyncio.get_running_loop().sock_connect(sock, bound)
     except BaseException:
@@ -174,6 +205,102 @@ def test_a_peer_that_clients_may_not_reach(run: Any) -> None:
             await bind(guarded, Address.of("127.0.0.1", 21))
         listener = await bind(guarded, ANYBODY)
         assert (await accepted(listener, "127.0.0.1", "127.0.0.2")).host == "127.0.0.2"
+
+    run(scenario())
+
+
+NAME = Address.of("both.test", 21)
+
+
+@pytest.mark.parametrize("hosts", [("::1", "127.0.0.1"), ("127.0.0.1", "::1")])
+@pytest.mark.parametrize("source", ["::1", "127.0.0.1"])
+def test_a_peer_of_both_families_may_come_by_either(
+    run: Any, hosts: tuple[str, str], source: str
+) -> None:
+    require_loopback("::1")
+
+    async def scenario() -> None:
+        listener = await bind(binder(resolver=Names(*hosts)), NAME)
+        assert listener.bound.host == hosts[0]
+        assert (await accepted(listener, source)).host == source
+        # Nothing listens any more, in either family.
+        for gone in hosts:
+            with pytest.raises(ConnectionRefusedError):
+                await come(listener, gone)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("options", [{}, {"bind_addresses": ("::1", "127.0.0.1")}])
+@pytest.mark.parametrize("by_option", [False, True])
+def test_it_listens_where_the_client_can_be_told(
+    run: Any, options: dict[str, Any], by_option: bool
+) -> None:
+    """Clients of SOCKS4, and those that read 10 bytes of a reply, know no IPv6."""
+    require_loopback("::1")
+
+    async def scenario() -> None:
+        names = Names("::1", "127.0.0.1")
+        one = binder(resolver=names, short_replies=by_option, **options)
+        for expected, local_host in ((NAME, "127.0.0.1"), (ANYBODY, "127.0.0.1"), (ANYBODY, "::1")):
+            listener = await bind(one, expected, local_host, short_reply=not by_option)
+            assert listener.bound.host == "127.0.0.1"
+            assert (await accepted(listener, "127.0.0.1")).host == "127.0.0.1"
+        with pytest.raises(ListenError, match="has no IPv4 address") as caught:
+            await bind(one, Address.of("::1", 21), short_reply=not by_option)
+        assert caught.value.reply == 8
+
+    run(scenario())
+
+
+def test_an_address_that_the_client_cannot_be_told(run: Any) -> None:
+    async def scenario() -> None:
+        with pytest.raises(ListenError, match="told IPv4 addresses only") as caught:
+            await bind(binder(bind_addresses=("::1",)), ANYBODY, short_reply=True)
+        assert caught.value.reply == 8
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("limited", ["files", "ports"])
+def test_who_waits_at_many_ports_makes_room(run: Any, limited: str) -> None:
+    """While others wait nobody has more than a quarter; alone one may have all."""
+
+    async def scenario() -> None:
+        most = 4
+        one = binder(most=most)
+        if limited == "ports":
+            first = free_port()
+            one = binder(bind_ports=(first, first + 3))
+            found = []
+            # Others may have some of them.
+            with contextlib.suppress(ListenError):
+                while True:
+                    found.append(await bind(one, ANYBODY))
+            most = len(found)
+            for listener in found:
+                listener.close()
+            if most < 2:
+                pytest.skip("others have these ports")
+        loop = asyncio.get_running_loop()
+        greedy = [await bind(one, ANYBODY, client="2001:db8::1") for _ in range(most - 1)]
+        greedy.append(await bind(one, ANYBODY, client="2001:db8::2"))
+        waits = [loop.create_task(listener.accept()) for listener in greedy]
+        with pytest.raises(ListenError):
+            await bind(one, ANYBODY, client="2001:db8::3")
+        others = [await bind(one, ANYBODY, client=f"192.0.2.{n}") for n in range(most - 1)]
+        for wait in waits[: most - 1]:
+            with pytest.raises(DialError, match="given to another client"):
+                await wait
+        # Each has one now.
+        for client in ("2001:db8::1", "192.0.2.0", "192.0.2.77"):
+            with pytest.raises(ListenError):
+                await bind(one, ANYBODY, client=client)
+        assert not waits[-1].done()
+        waits[-1].cancel()
+        for listener in (greedy[-1], *others):
+            listener.close()
+        (await bind(one, ANYBODY)).close()
 
     run(scenario())
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsocks.address import Address
-from fastsocks.errors import DialError, HandshakeTimeoutError, TruncatedError
+from fastsocks.errors import AddressError, DialError, HandshakeTimeoutError, TruncatedError
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE, Request
 from fastsocks.socks.socks4 import Socks4Server, build_reply
 from socks_playbook import Outcome, cut, feed, input_of, perform
@@ -122,10 +122,20 @@ def test_texts_have_255_bytes_at_most(head: str) -> None:
     assert feed(server(), cut(too_long, *range(len(too_long)))) == refused
 
 
+def test_bind_for_anybody() -> None:
+    """0.0.0.0 is no target, but it is a peer."""
+    one = Socks4Server(commands=(CONNECT, BIND))
+    request = one.receive(bytes.fromhex("04020000" + "00000000" + "00"))
+    assert request is not None
+    assert request.address == Address.of("0.0.0.0", 0)
+    with pytest.raises(AddressError, match="no target"):
+        Socks4Server().receive(bytes.fromhex("04010050" + "00000000" + "00"))
+
+
 def test_bind_where_it_is_offered() -> None:
     one = Socks4Server(commands=(CONNECT, BIND))
     request = one.receive(bytes.fromhex("04020050c000020100"))
-    assert request == Request(Address.of("192.0.2.1", 80), b"", None, BIND)
+    assert request == Request(Address.of("192.0.2.1", 80), b"", None, BIND, short_reply=True)
     assert one.connected(Address.of("198.51.100.7", 40001)) == bytes.fromhex("005a9c41c6336407")
     assert one.connected(Address.of("192.0.2.1", 20)) == bytes.fromhex("005a0014c0000201")
     with pytest.raises(RuntimeError):

@@ -36,7 +36,7 @@ def listen_for_peer(host: str, ports: tuple[int, int] | None = None) -> socket.s
     :param host: an IP address of this host, with its scope if it has one.
     :param ports: the first and the last of those to choose from, by chance; None leaves it to the
         kernel.
-    :raises ListenError: none can be had.
+    :raises ListenError: none can be had; its errno is EADDRINUSE where all are in use.
     """
     ((family, kind, protocol, _, sockaddr), *_) = socket.getaddrinfo(
         host, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
@@ -66,7 +66,9 @@ def listen_for_peer(host: str, ports: tuple[int, int] | None = None) -> socket.s
             raise
         else:
             return sock
-    raise ListenError(
+    error = ListenError(
         f"cannot listen on {host}: "
         + (f"all ports of {first}-{last} are in use" if ports else "no port can be had")
     )
+    error.errno = errno.EADDRINUSE
+    raise error

@@ -72,7 +72,7 @@ class Socks4Server:
         :return: the request once it is complete, with what followed it as early data;
             until then None. Nothing can be received after it.
         :raises VersionError: not SOCKS4.
-        :raises AddressError: 0.0.0.0, or a name that is empty.
+        :raises AddressError: 0.0.0.0 to connect to, or a name that is empty.
         :raises CommandError: the command is not offered here.
         :raises AuthenticationError: clients have to log in.
         :raises ProtocolError: USERID or the name is too long. (All are ProtocolErrors.)
@@ -97,7 +97,7 @@ class Socks4Server:
         self._ended = True
         self._owed = 2 if command == BIND else 1
         self._kept = b""
-        return Request(address, data[end:], None, command)
+        return Request(address, data[end:], None, command, short_reply=command == BIND)
 
     def take_outgoing(self) -> bytes:
         """Return nothing: a server of SOCKS4 only answers requests."""
@@ -134,7 +134,7 @@ def read_request(data: bytes) -> tuple[int, Address, int] | None:
 
     :return: CD, the address, and the offset behind the request; None while it is incomplete.
     :raises VersionError: VN is not 4.
-    :raises AddressError: DSTIP is 0.0.0.0, or the name is empty.
+    :raises AddressError: DSTIP is 0.0.0.0 and CD not that of BIND, or the name is empty.
     :raises ProtocolError: USERID or the name has more than 255 bytes.
     """
     if data and data[0] != _VERSION:
@@ -146,7 +146,8 @@ def read_request(data: bytes) -> tuple[int, Address, int] | None:
         return None
     command, port, ip = data[1], data[2:4], data[4:8]
     if any(ip[:3]) or not ip[3]:
-        if not any(ip):
+        # As a peer it stands for anybody, as in SOCKS5.
+        if not any(ip) and command != BIND:
             raise AddressError("SOCKS4 names 0.0.0.0, which is no target")
         return command, Address(b"\x01" + ip + port), end
     start, end = end, _end_of_text(data, end, "host name")
