@@ -46,7 +46,7 @@ make_system() { # make_system SYSTEM: put it into the cache, unless it is there
   esac
   [ -f "$keyring" ] || { why="$keyring is missing"; return 1; }
   rm -rf "$work/new"
-  if ! debootstrap --variant=minbase ${2:+"$2"} --keyring="$keyring" "$1" "$work/new" "$mirror" \
+  if ! debootstrap --variant=minbase --keyring="$keyring" "$1" "$work/new" "$mirror" \
     "/usr/share/debootstrap/scripts/$script" >"$cache/$1.log" 2>&1; then
     why="debootstrap: $(tail -1 "$cache/$1.log")"
     return 1

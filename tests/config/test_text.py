@@ -17,6 +17,7 @@ from fastsocks.config.accounts_file import read_accounts_file
 from fastsocks.config.text import as_utf8, has_strange_edge, lines_of, without_line_ends
 from fastsocks.crypto.passwords import ScryptHash
 from fastsocks.errors import ConfigError
+from fastsocks.service.upstream import read_upstream
 
 MARK = "\ufeff"
 AROUND = ["{}", "{}\n", "{}\r\n", "{}\r", MARK + "{}", MARK + "{}\r\n", "\r\n{}\n\n"]
@@ -71,6 +72,15 @@ def test_it_is_no_part_of_a_password_in_a_url(around: str) -> None:
         found = ServerURL.parse(url)
         assert (found.method, found.password, found.host) == (METHOD, "secret", "h")
     assert ServerURL(method=METHOD, password=around.format("x"), host="h", port=1).password == "x"
+
+
+@pytest.mark.parametrize("around", AROUND, ids=repr)
+def test_it_is_no_part_of_an_upstream(around: str) -> None:
+    for url in (f"ss://{METHOD}:secret@h:1", "socks5://user:secret@h:1", "http://user:secret@h:1"):
+        assert repr(read_upstream(around.format(url)).address) == "<Address h:1>"
+    urls = [around.format("socks5://h:1"), around.format("http://h:2")]
+    found = configure_proxy({"upstream": urls}, environ={})
+    assert found.services[0].options.upstream == ("socks5://h:1", "http://h:2")
 
 
 @pytest.mark.parametrize("around", AROUND, ids=repr)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from ..address import Address, canonical
+from ..config.text import without_line_ends
 from ..config.url import ServerURL
 from ..errors import AddressError, ConfigError, HostNameError
 from ..request import CONNECT
@@ -85,6 +86,7 @@ def read_upstream(url: str) -> Upstream:
     """
     if not isinstance(url, str):
         raise ConfigError(f"url: it has to be a text, not {type(url).__name__}")
+    url = without_line_ends(url.strip())
     scheme = url.partition(":")[0].lower()
     if scheme == "ss":
         server = ServerURL.parse(url)
