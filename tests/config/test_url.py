@@ -109,6 +109,7 @@ WRAPPED = coded("chacha20-ietf-poly1305:a-password-that-is-long-enough-to-be-wra
         ),
         (f"\ufeffss://{USERINFO}@a.example:1", "a.example", "pw", None),
         ("ss://aes-256-gcm:pw%0A@a.example:1", "a.example", "pw", None),
+        (f"ss://{USERINFO}@a.example:1 #t", "a.example", "pw", "t"),
         # Outline, its prefix too.
         (f"ss://{USERINFO}@a.example:1/?outline=1#Alias", "a.example", "pw", "Alias"),
         (f"ss://{USERINFO}@a.example:1/?outline=1&prefix=POST%20", "a.example", "pw", None),

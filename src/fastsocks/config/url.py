@@ -99,7 +99,7 @@ class ServerURL:
             location, _, path = location.partition("/")
             if path:
                 raise ConfigError("URL: only ?plugin= and #NAME may follow the port")
-            host, port = _read_location(location, encoded=True)
+            host, port = _read_location(location.strip(), encoded=True)
         else:
             method, password, host, port = _read_legacy(rest)
         found = read_query(query)
