@@ -30,7 +30,7 @@ def test_a_file_from_the_beginning(tmp_path: Path) -> None:
     steps = [
         (["alice"], b"one\n", "alice is added"),
         (["bobby"], b"\xff\r\nnot this\n", "bobby is added"),
-        (["alice"], b"three", "alice is changed"),
+        (["alice"], b"\xef\xbb\xbfthree\r\n", "alice is changed"),
     ]
     for arguments, password, said in steps:
         done = passwd(*arguments[:-1], str(path), arguments[-1], password=password)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import secrets
@@ -55,9 +56,9 @@ def _read_password() -> bytes:
         text = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         password = text.encode("utf-8", "surrogateescape")
     else:
-        # One byte more than there may be, and the end of the line.
-        line = sys.stdin.buffer.readline(LONGEST_CREDENTIAL + 3)
-        password = line.removesuffix(b"\n").removesuffix(b"\r")
+        # One byte more than there may be, a byte order mark and the end of the line.
+        line = sys.stdin.buffer.readline(LONGEST_CREDENTIAL + 6)
+        password = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").removesuffix(b"\r")
     if not 1 <= len(password) <= LONGEST_CREDENTIAL:
         raise ConfigError("the password: it has 1 to 255 bytes (RFC 1929)")
     if password.endswith(b"\0"):
