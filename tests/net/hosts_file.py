@@ -15,7 +15,9 @@ FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 def resolver_of(
-    names: Mapping[str, Iterable[str]], loop: asyncio.AbstractEventLoop | None = None
+    names: Mapping[str, Iterable[str]],
+    loop: asyncio.AbstractEventLoop | None = None,
+    first: int = 0,
 ) -> Resolver:
     """Make one that has these addresses for these names; addresses of one family keep their order.
 
@@ -30,7 +32,9 @@ def resolver_of(
         system.in_hosts("")
     system._hosts._look_after = float("inf")
     servers = (f"127.0.0.1:{_nobody()}",)
-    return Resolver(loop or asyncio.get_running_loop(), servers, families=FAMILIES, system=system)
+    return Resolver(
+        loop or asyncio.get_running_loop(), servers, families=FAMILIES, first=first, system=system
+    )
 
 
 def _nobody() -> int:

@@ -338,3 +338,60 @@ def test_cancelling_closes_the_sockets(run: Any) -> None:
 
     with listening(full=True) as port, listening("127.0.0.2", port, full=True):
         run(scenario(port))
+
+
+def test_an_address_that_was_not_there_is_tried_last(run: Any) -> None:
+    async def scenario(port: int) -> None:
+        dialing = dialer(["127.0.0.2", "127.0.0.1"], timeout=5)
+        address = Address.of(NAME, port)
+        tried: list[str] = []
+        for _ in range(2):
+            with await dialing.dial(address) as sock:
+                tried.append(sock.getpeername()[0])
+            infos = dialing._resolver.cached(NAME)
+            assert infos is not None
+            assert [info[4][0] for info in infos] == ["127.0.0.1", "127.0.0.2"]
+            found = await dialing._resolver.resolve(NAME, 1)
+            assert found[0][4][0] == tried[0]
+        assert tried == ["127.0.0.1"] * 2
+
+    with listening("127.0.0.1") as port, listening("127.0.0.2", port, full=True):
+        run(scenario(port))
+
+
+@pytest.mark.parametrize("addresses", ["127.0.0.2", "127.0.0.2 127.0.0.3"])
+def test_a_name_none_of_whose_addresses_is_there_is_looked_up_again(
+    run: Any, addresses: str
+) -> None:
+    async def scenario(port: int) -> None:
+        loop = asyncio.get_running_loop()
+        with NameServer({NAME: addresses}) as server:
+            resolver = Resolver(loop, (server.address,))
+            dialing = Dialer(loop, resolver, timeout=5)
+            for _ in range(2):
+                with pytest.raises(DialError, match="refused"):
+                    await dialing.dial(Address.of(NAME, port))
+            assert server.names == [NAME] * 2
+            server.answers[NAME] = "127.0.0.1"
+            with await dialing.dial(Address.of(NAME, port)) as sock:
+                assert sock.getpeername() == ("127.0.0.1", port)
+            # What is known has nothing to be looked up again for.
+            (await dialing.dial(Address.of(NAME, port))).close()
+            assert server.names == [NAME] * 3
+            await resolver.close()
+
+    with listening("127.0.0.1") as port:
+        run(scenario(port))
+
+
+@pytest.mark.parametrize(("code", "again"), [(errno.ECONNREFUSED, True), (errno.EMFILE, False)])
+def test_what_this_host_lacks_says_nothing_of_a_name(run: Any, code: int, again: bool) -> None:
+    async def scenario() -> None:
+        dialing = dialer(["127.0.0.2"])
+        await dialing._resolver.resolve(NAME, 1)
+        error = DialError(os.strerror(code))
+        error.errno = code
+        dialing.not_there(NAME, error)
+        assert (dialing._resolver.cached(NAME) is None) == again
+
+    run(scenario())

@@ -64,10 +64,14 @@ def test_an_address_that_is_not_here_is_told_at_once() -> None:
         check_local_addresses(["192.0.2.1"])
 
 
-@pytest.mark.parametrize(("ipv6_first", "host"), [(True, "::1")])
-def test_the_family_that_is_tried_first(run: Any, ipv6_first: bool, host: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "host"),
+    [(0, "::1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")],
+)
+def test_the_family_that_is_tried_first(run: Any, first: int, host: str) -> None:
     async def scenario(port: int) -> None:
-        dialing = dialer(["127.0.0.1", "::1"], ipv6_first=ipv6_first)
+        resolver = resolver_of({NAME: ["127.0.0.1", "::1"]}, first=first)
+        dialing = Dialer(asyncio.get_running_loop(), resolver, timeout=10)
         for _ in range(2):  # by look-up, then from memory
             with await dialing.dial(Address.of(NAME, port)) as sock:
                 assert sock.getpeername()[0] == host

@@ -83,6 +83,9 @@ common = _all(
         "one ends them at once.  [default: 10]",
     ),
     _flag("-6", "ipv6_first", text="Try the IPv6 addresses of a name before its IPv4 addresses."),
+    _flag("--ipv4-first", text="Try the IPv4 addresses of a name before its IPv6 addresses."),
+    _flag("--ipv4-only", text="Use the IPv4 addresses of names alone."),
+    _flag("--ipv6-only", "target_ipv6_only", text="Use the IPv6 addresses of names alone."),
     click.option(
         "-d",
         "--resolver",

@@ -20,6 +20,9 @@ SECTIONS = {
     "Ways to the target": (
         "upstream",
         "ipv6_first",
+        "ipv4_first",
+        "ipv4_only",
+        "target_ipv6_only",
         "resolver",
         "timeout",
         "fast_open",

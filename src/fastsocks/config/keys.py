@@ -252,7 +252,11 @@ _KEYS: tuple[Key, ...] = (
     _option("reuse_port", _LIBEV, values.read_flag),
     _option("no_delay", _BOTH, values.read_flag),
     _option("ipv6_first", _BOTH, values.read_flag),
-    _option("ipv6_only", _RUST, values.read_flag),
+    _option("ipv4_first", _FASTSOCKS, values.read_flag),
+    _option("ipv4_only", _FASTSOCKS, values.read_flag),
+    # shadowsocks-rust has the name of the option for what it listens on.
+    _everywhere("target_ipv6_only", _FASTSOCKS, _sets("ipv6_only"), values.read_flag),
+    _everywhere("ipv6_only", _RUST, _sets("listening_on_ipv6_only"), values.read_flag),
     _option("resolver", _FASTSOCKS, values.read_resolver),
     _everywhere("nameserver", _LIBEV, _sets("resolver"), values.read_resolver),
     _everywhere("dns", _RUST, _sets("resolver"), values.read_resolver),

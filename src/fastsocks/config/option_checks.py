@@ -55,6 +55,13 @@ def check_resolver(servers: tuple[str, ...]) -> None:
             raise ConfigError(f"resolver: {error}") from None
 
 
+def check_families(wanted: dict[str, bool]) -> None:
+    """Check that one thing at most is said of the addresses of names."""
+    chosen = [key for key, value in wanted.items() if value]
+    if len(chosen) > 1:
+        raise ConfigError(f"{chosen[1]}: there is {chosen[0]} too; set one of them")
+
+
 def check_seconds(key: str, seconds: float) -> None:
     """Check a length of time."""
     if not (math.isfinite(seconds) and seconds > 0):

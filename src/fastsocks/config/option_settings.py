@@ -33,7 +33,7 @@ def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[
             value = value.listening(ipv6_only=ipv6_only)
         elif option == "server":
             value = value.names[0]
-        elif option in {"outbound_addresses", "ipv6_only", "rules"}:
+        elif option in {"outbound_addresses", "listening_on_ipv6_only", "rules"}:
             continue
         elif option in _WITHOUT_EFFECT and value:
             warnings.append(

@@ -17,6 +17,7 @@ from fastsocks.request import PROTOCOLS, SOCKS5
 
 from .accounts import Accounts, check_accounts
 from .option_checks import (
+    check_families,
     check_gssapi,
     check_key,
     check_method,
@@ -87,8 +88,15 @@ class Options:
     reuse_port: bool = False
     #: TCP_NODELAY on every connection.
     no_delay: bool = True
-    #: Try the IPv6 addresses of a name before its IPv4 addresses.
+    #: Try the IPv6 addresses of a name before its IPv4 addresses, but for those that were not there
+    #: of late. Of this one and the next three one can be set; IP addresses they do not concern.
     ipv6_first: bool = False
+    #: Try the IPv4 addresses of a name before its IPv6 addresses.
+    ipv4_first: bool = False
+    #: Use the IPv4 addresses of names alone.
+    ipv4_only: bool = False
+    #: Use the IPv6 addresses of names alone.
+    ipv6_only: bool = False
     #: Who looks names up: ``auto``, which is the name servers of resolv.conf, and the system for
     #: names that it has from elsewhere (nsswitch.conf); ``system``, its getaddrinfo, for all names;
     #: or name servers such as ``9.9.9.9``, ``[2620:fe::fe]:53`` or ``tcp://9.9.9.9``. The hosts
@@ -130,6 +138,12 @@ class Options:
             raise ConfigError(f"rules: {error}") from None
         check_port("port", self.port, lowest=0)
         check_resolver(self.resolver)
+        check_families(
+            {
+                key: getattr(self, key)
+                for key in ("ipv6_first", "ipv4_first", "ipv4_only", "ipv6_only")
+            }
+        )
         for key in ("timeout", "tcp_idle_timeout", "udp_timeout"):
             check_seconds(key, getattr(self, key))
         if not self.grace >= 0:

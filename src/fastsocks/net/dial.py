@@ -48,6 +48,7 @@ _HARDLY_TELLING = (
     errno.EADDRNOTAVAIL,
     errno.EAFNOSUPPORT,
 )
+_OF_THIS_HOST = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _RANKS = {code: rank for rank, code in enumerate(_TELLING)} | {
     code: 100 + rank for rank, code in enumerate(_HARDLY_TELLING)
 }
@@ -82,7 +83,7 @@ def _family(host: str) -> int:
 
 
 class _ConnectLoop:
-    """The part of a loop that aiohappyeyeballs uses; notes why each attempt failed.
+    """The part of a loop that aiohappyeyeballs uses; notes each attempt, and why it failed.
 
     It needs noting because several causes reach the caller as one error with their texts
     joined and no errno, which says nothing to a SOCKS client.
@@ -91,8 +92,11 @@ class _ConnectLoop:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.causes: list[OSError] = []
+        #: The addresses that were tried, in that order.
+        self.tried: list[str] = []
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        self.tried.append(address[0])
         try:
             await self._loop.sock_connect(sock, address)
         except OSError as cause:
@@ -138,7 +142,6 @@ class Dialer:
         name from changing its address after it passed.
     :param local_addresses: IP addresses to dial from, one of a family at most. A family that
         has none is dialed from where the system chooses, as other servers do it.
-    :param ipv6_first: try the IPv6 addresses of a name first, whatever the system's order.
     :param fast_open: send the first bytes with the SYN (RFC 7413), where there is one address
         to dial. Only for who has first bytes to send: without them nothing is ever sent.
     """
@@ -152,7 +155,6 @@ class Dialer:
         attempt_delay: float = ATTEMPT_DELAY,
         may_dial: Callable[[str], bool] | None = None,
         local_addresses: Iterable[str] = (),
-        ipv6_first: bool = False,
         fast_open: bool = False,
     ) -> None:
         self._loop = loop
@@ -160,7 +162,6 @@ class Dialer:
         self._timeout = timeout
         self._attempt_delay = attempt_delay
         self._local = {_family(host): host for host in local_addresses}
-        self._ipv6_first = ipv6_first
         self._fast_open = fast_open
         #: The parameter.
         self.may_dial = may_dial
@@ -215,6 +216,9 @@ class Dialer:
         :param client: for whom; see :meth:`fastsocks.net.Resolver.resolve`.
         :param permit: see :meth:`literal`.
 
+        What it finds out of the addresses of a name is for those who dial it next: one that was
+        not there comes last, and where none was the name is looked up again.
+
         Of several causes of failure the most telling one is reported: refused or reset by
         the target, forbidden, timed out, host unreachable, any other, network
         unreachable, family not available.
@@ -233,7 +237,7 @@ class Dialer:
                 infos = await self._addresses(address, client, permit)
                 attempting = True
                 fast_open = self._fast_open and len(infos) == 1
-                return await start_connection(
+                sock = await start_connection(
                     infos,
                     happy_eyeballs_delay=self._attempt_delay,
                     loop=cast("asyncio.AbstractEventLoop", connect_loop),
@@ -245,11 +249,30 @@ class Dialer:
             # A connection that the kernel gave up is one too, and has an errno.
             if not attempting:
                 raise ResolveError("name look-up timed out") from timeout
-            error = dial_error(min([*connect_loop.causes, timeout], key=_rank))
+            error = self._failed(address, [*connect_loop.causes, timeout])
             raise error from error.__cause__
         except OSError as cause:
-            error = dial_error(min(connect_loop.causes or [cause], key=_rank))
+            error = self._failed(address, connect_loop.causes or [cause])
             raise error from error.__cause__
+        if len(infos) > 1:
+            won = sock.getpeername()[0].partition("%")[0]
+            tried = (host for host in connect_loop.tried if host != won)
+            self._resolver.learn(address.host, won, tried)
+        return sock
+
+    def _failed(self, address: Address, causes: list[OSError]) -> DialError:
+        error = dial_error(min(causes, key=_rank))
+        if address.is_name:
+            self.not_there(address.host, error)
+        return error
+
+    def not_there(self, host: str, error: DialError) -> None:
+        """Have a name looked up again that :meth:`literal` gave an address of: it was not there.
+
+        :param error: why not; what this host lacks says nothing of the name.
+        """
+        if error.errno not in _OF_THIS_HOST:
+            self._resolver.drop(host)
 
     async def _addresses(
         self, address: Address, client: str, permit: Permit | None
@@ -259,8 +282,6 @@ class Dialer:
             family, sockaddr = ready
             return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
         found = await self._resolver.resolve(address.host, address.port, client)
-        if self._ipv6_first:
-            found.sort(key=lambda info: info[0] != socket.AF_INET6)
         if self.may_dial is None and permit is None:
             return found
         allowed: list[AddrInfo] = []

@@ -338,6 +338,7 @@ cdef class Connection(Ending):
             if known.is_name:
                 ready = None
             else:
+                self.named = address.host
                 address = known
         if ready is None:
             self.state = State.DIALING
@@ -581,6 +582,9 @@ cdef class Connection(Ending):
     cdef int not_reached(self, object error) except -1:
         """Go another way, if the route has one, else give up."""
         route = None
+        if self.named is not None:
+            self.acceptor.dialer.not_there(self.named, error)
+            self.named = None
         if self.route is not None and self.route.retry is not None:
             route = self.route.retry(error)
         if route is None:

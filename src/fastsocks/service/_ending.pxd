@@ -82,6 +82,8 @@ cdef class Ending:
     cdef object address
     cdef object user
     cdef object route
+    # The name whose one address is being dialed, which is to be looked up again if it is not there.
+    cdef str named
     cdef object peer
     cdef object task
     # What it takes up of the caps on connections.

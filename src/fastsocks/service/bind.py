@@ -213,8 +213,6 @@ class Binder:
             except TimeoutError as cause:
                 raise ResolveError("name look-up timed out") from cause
             found = [(family, sockaddr) for family, _, _, _, sockaddr in infos]
-            if self._options.ipv6_first:
-                found.sort(key=lambda one: one[0] != socket.AF_INET6)
         # PySocks writes the name "0" for nobody in particular.
         if any(ip_address(sockaddr[0].partition("%")[0]).is_unspecified for _, sockaddr in found):
             return []

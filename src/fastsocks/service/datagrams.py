@@ -9,18 +9,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastsocks.address import Address
-from fastsocks.errors import ListenError, PolicyError, ResolveError, dial_error
+from fastsocks.errors import DialError, ListenError, PolicyError, ResolveError, dial_error
 from fastsocks.net import Dialer
+from fastsocks.net.resolver.ways import REMEMBERED
 from fastsocks.policy.limits import client_of
 from fastsocks.relay.udp import DatagramEngine
 
 from .descriptors import possible_associations
+from .limits import FAILOVER_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from fastsocks.config import Options
     from fastsocks.net import Resolver
+    from fastsocks.net.resolver import AddrInfo
     from fastsocks.relay._udp_py import Judge
     from fastsocks.relay.tunnel import Tunnel
     from fastsocks.relay.udp import Association
@@ -84,6 +87,8 @@ class Datagrams:
         self._resolver = resolver
         self._options = options
         self._may_reach = may_reach
+        #: Servers that connections did not get to, by name, and until when none is tried again.
+        self._tried_in_vain: dict[str, float] = {}
         possible, wanted = possible_associations(), options.udp_max_associations
         if possible is not None and not 0 < wanted <= possible:
             wanted = possible
@@ -140,7 +145,10 @@ class Datagrams:
         return Dialer(self._loop, self._resolver, timeout=self._options.timeout)
 
     async def find_server(self, server: Address, client: str) -> tuple[int, tuple[Any, ...]]:
-        """Return family and socket address of a server, of those of its name one with a route.
+        """Return family and socket address of a server, of those of its name the best one.
+
+        That is the one that connections go to, where several have been tried; a datagram would not
+        tell that nobody is there.
 
         :param client: what counts as the client, see :meth:`fastsocks.net.Resolver.resolve`.
         :raises ResolveError: the name has no address.
@@ -149,13 +157,10 @@ class Datagrams:
         if not server.is_name:
             version = socket.AF_INET if len(server.wire) == 7 else socket.AF_INET6
             return version, (server.host, server.port)
-        try:
-            async with asyncio.timeout(self._options.timeout):
-                infos = await self._resolver.resolve(server.host, server.port, client)
-        except TimeoutError as cause:
-            raise ResolveError("name look-up timed out") from cause
-        if self._options.ipv6_first:
-            infos.sort(key=lambda info: info[0] != socket.AF_INET6)
+        infos = await self._look_up(server, client)
+        if len(infos) > 1 and not self._resolver.knows_way(infos):
+            await self._try_ways(server, client)
+            infos = await self._look_up(server, client)
         failure: OSError | None = None
         for family, _, _, _, sockaddr in infos:
             try:
@@ -167,6 +172,25 @@ class Datagrams:
             else:
                 return family, sockaddr
         raise dial_error(failure or OSError("the name has no address"))
+
+    async def _try_ways(self, server: Address, client: str) -> None:
+        """Find out by a connection which addresses of a server are there."""
+        now = self._loop.time()
+        if self._tried_in_vain.get(server.host, now) > now:
+            return
+        dialer = Dialer(self._loop, self._resolver, timeout=FAILOVER_WAIT)
+        try:
+            (await dialer.dial(server, client)).close()
+        except DialError:
+            # It may have UDP only.
+            self._tried_in_vain[server.host] = now + REMEMBERED
+
+    async def _look_up(self, server: Address, client: str) -> list[AddrInfo]:
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                return await self._resolver.resolve(server.host, server.port, client)
+        except TimeoutError as cause:
+            raise ResolveError("name look-up timed out") from cause
 
     def _permit(self, address: Address) -> None:
         if self._may_reach is not None and not self._may_reach(address.host):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from functools import partial
+import socket
 from typing import TYPE_CHECKING, Self
 
 from fastsocks.errors import ConfigError
@@ -16,16 +16,14 @@ from fastsocks.net import (
     fast_open_obstacle,
     is_name,
 )
-from fastsocks.policy import Cap
 
 from .datagrams import Datagrams
-from .descriptors import possible_lookups
 from .listening import Listening, bind, bind_for_workers, take_over
+from .resolving import make_resolver
 from .setup import Acceptor
 from .stopping import StopSignals, drain_all
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
@@ -163,7 +161,7 @@ class Running:
 
     def _begin(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         options = self._options
-        resolver = self._resolver = self._make_resolver(loop)
+        resolver = self._resolver = make_resolver(loop, self._options, self._service)
         self._acceptor = Acceptor(
             loop,
             self._service,
@@ -173,7 +171,6 @@ class Running:
                 timeout=options.timeout,
                 may_dial=self._may_dial,
                 local_addresses=self._local_addresses,
-                ipv6_first=options.ipv6_first,
                 fast_open=self._dial_fast_open,
             ),
             timeout=options.timeout,
@@ -221,18 +218,6 @@ class Running:
             resolver,
         )
 
-    def _make_resolver(self, loop: asyncio.AbstractEventLoop) -> Resolver:
-        resolver = Resolver(
-            loop,
-            self._options.resolver,
-            most=possible_lookups(),
-            per_client=self._options.max_lookups_per_client,
-            queued=partial(self._service.limit_hit, Cap.LOOKUPS_PER_CLIENT),
-        )
-        for host in self._service.configured_hosts:
-            resolver.keep(host)
-        return resolver
-
     async def _check_upstream(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         upstream = self._service.upstream
         if upstream is None:
@@ -241,7 +226,7 @@ class Running:
 
         from .own_upstream import check_not_own_upstream
 
-        resolver = self._make_resolver(loop)
+        resolver = make_resolver(loop, self._options, self._service)
         try:
             await check_not_own_upstream(upstream, listening.addresses, resolver)
         except ConfigError as error:

@@ -181,6 +181,11 @@ def test_changes_are_noticed(run: Any, tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_variable_adds_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:2")
+    assert system(tmp_path, resolv_conf="options attempts:4").name_servers().waits == (1.0, 1.0)
+
+
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     found = System(missing, missing, missing)

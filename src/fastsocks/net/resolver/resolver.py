@@ -18,6 +18,7 @@ from .literal import address_of
 from .name_servers import NameServers, read_name_server
 from .order import HostFamilies, in_order, info_of
 from .system import System
+from .ways import Ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,6 +59,7 @@ class Resolver:
         file comes first in any case.
     :param families: of addresses, AF_INET and AF_INET6 or one of them; by default both, or IPv4
         alone where this host could not use IPv6.
+    :param first: the family to try first, AF_INET or AF_INET6; 0 goes by RFC 6724.
     :param size: how many names are kept at most; the oldest goes first.
     :param most: how many look-ups there are at a time; further ones wait, ten seconds at most.
     :param per_client: how many one client has, a quarter of `most` at most; 0 is that.
@@ -72,6 +74,7 @@ class Resolver:
         servers: Iterable[str] = (AUTO,),
         *,
         families: tuple[int, ...] = (),
+        first: int = 0,
         size: int = 4096,
         most: int = MOST_LOOK_UPS,
         per_client: int = 0,
@@ -85,6 +88,7 @@ class Resolver:
             self._families = lambda: families
         self._queued = queued
         self._cache = Cache(size)
+        self._ways = Ways(first)
         self._look_ups: dict[str, _Shared] = {}
         self._most, self._per_client = most, per_client
         self._sources: dict[str, tuple[Source, FairShare]] = {}
@@ -123,8 +127,25 @@ class Resolver:
         """
         self._cache.drop(host_name(host), self.loop.time())
 
+    def learn(self, host: str, won: str, lost: Iterable[str]) -> None:
+        """Note which address of a name a connection has got to.
+
+        :param host: the name, as :meth:`resolve` has taken it.
+        :param won: the address; `lost`: those that were tried before it, in vain or for too long.
+        """
+        self._ways.learn(won, lost)
+        entry = self._cache.fresh(host_name(host), self.loop.time())
+        if entry is not None:
+            entry.addresses = self._ways.in_order(entry.addresses)
+
+    def knows_way(self, infos: Iterable[AddrInfo]) -> bool:
+        """Tell whether a connection has got to one of these addresses of late."""
+        return self._ways.is_known(infos)
+
     async def resolve(self, host: str, port: int, client: str = "") -> list[AddrInfo]:
-        """Look up the addresses of `host`, in the order in which to try them (RFC 6724).
+        """Look up the addresses of `host`, in the order in which to try them.
+
+        That is by RFC 6724, and by what :meth:`learn` was told.
 
         :param host: a name, looked up in its one form (:func:`fastsocks.address.host_name`).
         :param port: goes into the addresses.
@@ -133,6 +154,7 @@ class Resolver:
         """
         literal = address_of(host)
         addresses = (literal,) if literal is not None else await self._addresses(host, client)
+        addresses = self._ways.in_order(addresses)
         return [
             (family, kind, proto, canonical, (sockaddr[0], port, *sockaddr[2:]))
             for family, kind, proto, canonical, sockaddr in addresses
@@ -212,6 +234,7 @@ class Resolver:
 
     def take(self, name: str, found: Finding) -> Entry:
         """Remember what a look-up has found, and return what to say of the name."""
+        found = found._replace(addresses=self._ways.in_order(found.addresses))
         return self._cache.put(name, found, self.loop.time())
 
     def forget(self, shared: _Shared) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -35,6 +36,11 @@ _OF_LOCAL = frozenset(
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
+def _read_resolv_conf(text: str) -> ResolvConf:
+    """Read what is in resolv.conf, and what a variable adds (resolv.conf(5))."""
+    return read_resolv_conf(f"{text}\noptions {os.environ.get('RES_OPTIONS', '')}\n")
+
+
 class System:
     """The files by which a system says how names are looked up, as they are now.
 
@@ -47,7 +53,7 @@ class System:
         nsswitch_conf: str = NSSWITCH_CONF,
         hosts: str = HOSTS,
     ) -> None:
-        self._resolv_conf = WatchedFile(resolv_conf, read_resolv_conf)
+        self._resolv_conf = WatchedFile(resolv_conf, _read_resolv_conf)
         self._nsswitch_conf = WatchedFile(nsswitch_conf, read_nsswitch_conf)
         self._hosts = WatchedFile(hosts, read_hosts)
         self._servers: tuple[ResolvConf, NameServers] | None = None

@@ -1,0 +1,39 @@
+"""How a service looks names up, by its options."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fastsocks.net import Resolver
+from fastsocks.policy import Cap
+
+from .descriptors import possible_lookups
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from fastsocks.config import Options
+
+    from .reporting import ReportingService
+
+
+def make_resolver(
+    loop: asyncio.AbstractEventLoop, options: Options, service: ReportingService
+) -> Resolver:
+    """Make the resolver of a service, which keeps the addresses of its servers."""
+    only = {options.ipv4_only: socket.AF_INET, options.ipv6_only: socket.AF_INET6}
+    first = {options.ipv4_first: socket.AF_INET, options.ipv6_first: socket.AF_INET6}
+    resolver = Resolver(
+        loop,
+        options.resolver,
+        families=(only[True],) if True in only else (),
+        first=first.get(True, 0),
+        most=possible_lookups(),
+        per_client=options.max_lookups_per_client,
+        queued=partial(service.limit_hit, Cap.LOOKUPS_PER_CLIENT),
+    )
+    for host in service.configured_hosts:
+        resolver.keep(host)
+    return resolver
