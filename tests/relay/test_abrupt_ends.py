@@ -35,8 +35,24 @@ async def assert_both_reset(relayed: Relayed) -> None:
         assert await end.end_error() is RESET
 
 
+async def assert_both_told(relayed: Relayed, at_fault: str) -> None:
+    """A client of a server whose own bytes are at fault sees an end, and not one byte more."""
+    if at_fault == "client":
+        assert await relayed.client.receive_raw() == b""
+    else:
+        assert await relayed.client.end_error() is RESET
+    assert await relayed.target.end_error() is RESET
+
+
+async def assert_cut(client: End) -> None:
+    """The answer ends, but inside a record: who has the key does not take it for whole."""
+    while data := await client.receive_raw():
+        assert client.codec.open(data) == b""
+    assert client.codec.incomplete
+
+
 @pytest.mark.parametrize("breaking", ["client", "target"])
-@pytest.mark.parametrize("method", [None, "aes-256-gcm"])
+@pytest.mark.parametrize("method", [None, "aes-256-gcm", "aes-256-cfb", "none"])
 def test_a_reset_is_passed_on(run: Any, twin: Twin, breaking: str, method: str | None) -> None:
     async def scenario() -> None:
         engine = twin.tcp.Engine(asyncio.get_running_loop())
@@ -45,9 +61,65 @@ def test_a_reset_is_passed_on(run: Any, twin: Twin, breaking: str, method: str |
             await one.send(b"half of it")
             assert await other.read(10) == b"half of it"
             one.reset()
-            assert await other.end_error() is RESET
+            if method == "aes-256-gcm" and breaking == "target":
+                await assert_cut(relayed.client)
+            else:
+                assert await other.end_error() is RESET
             assert isinstance(await relayed.error(), ResetError)
         assert engine.counters.active == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("method", ["aes-256-gcm", "2022-blake3-aes-128-gcm"])
+@pytest.mark.parametrize("sent", [b"", b"half of it", bytes(200_000)])
+def test_a_client_of_a_server_is_told_of_a_break_by_a_cut(
+    run: Any, twin: Twin, method: str, sent: bytes
+) -> None:
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        async with Relayed(engine, codec_pair(twin.shadowsocks, method)) as relayed:
+            await relayed.target.send(sent)
+            assert await relayed.client.read(len(sent)) == sent
+            relayed.target.reset()
+            await assert_cut(relayed.client)
+            assert isinstance(await relayed.error(), ResetError)
+        assert engine.counters.active == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("method", ["aes-256-gcm", "2022-blake3-aes-128-gcm"])
+def test_an_answer_that_has_ended_is_whole(run: Any, twin: Twin, method: str) -> None:
+    """Whatever becomes of the other direction."""
+
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        async with Relayed(engine, codec_pair(twin.shadowsocks, method)) as relayed:
+            await relayed.target.send(b"all of it")
+            relayed.target.finish()
+            assert await relayed.client.read_to_end() == b"all of it"
+            relayed.target.reset()
+            with contextlib.suppress(ConnectionError):
+                await relayed.client.send_pattern(5_000_000)
+            assert isinstance(await relayed.error(), ResetError)
+
+    run(scenario())
+
+
+def test_a_client_that_does_not_take_the_rest(run: Any, twin: Twin) -> None:
+    """Its end is queued behind what it does not read: that is kept for a while only."""
+
+    async def scenario() -> None:
+        engine = twin.tcp.Engine(asyncio.get_running_loop(), half_open_timeout=0.4)
+        async with Relayed(
+            engine, codec_pair(twin.shadowsocks, "aes-256-gcm"), buffer=8192
+        ) as relayed:
+            await relayed.target.fill()
+            relayed.client.codec = None
+            await relayed.client.send(bytes(100))
+            assert type(await relayed.error()) is TagError
+            assert await relayed.client.end_error() is RESET
 
     run(scenario())
 
@@ -133,7 +205,7 @@ def test_a_tag_that_fails_after_data(run: Any, twin: Twin, side: str, method: st
             forged[-1] ^= 1
             one.codec = None
             await one.send(bytes(forged))
-            await assert_both_reset(relayed)
+            await assert_both_told(relayed, side)
             assert type(await relayed.error()) is TagError
 
     run(scenario())
@@ -154,7 +226,7 @@ def test_a_stream_that_ends_inside_a_record(run: Any, twin: Twin, side: str, mis
             one.codec = None
             await one.send(record[:-missing])
             one.finish()
-            await assert_both_reset(relayed)
+            await assert_both_told(relayed, side)
             assert type(await relayed.error()) is TruncatedError
 
     run(scenario())

@@ -199,6 +199,18 @@ def test_remembered_from_the_first_record_on(shadowsocks: Any, method: str) -> N
 
 
 @pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("answer", [b"", b"an answer"])
+def test_an_answer_that_is_cut(shadowsocks: Any, method: str, answer: bytes) -> None:
+    server, client = new_server(shadowsocks, method), new_client(shadowsocks, method)
+    assert server.cut_answer() == b""
+    server.receive(client.request(TARGET, b"x"))
+    sealed = bytes(server.seal(answer))
+    assert server.cuts_answers is (method in AUTHENTICATED)
+    assert client.open(sealed + server.cut_answer()) == answer
+    assert client.incomplete is server.cuts_answers
+
+
+@pytest.mark.parametrize("method", NAMES)
 def test_silent_until_the_target_speaks(shadowsocks: Any, method: str) -> None:
     server = new_server(shadowsocks, method)
     assert server.silent

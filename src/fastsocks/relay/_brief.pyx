@@ -14,12 +14,13 @@ import asyncio
 import os
 import socket
 
+from cpython.bytes cimport PyBytes_AS_STRING
 from libc.errno cimport EAGAIN, ECONNRESET
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastsocks.net._epoll cimport ARRIVALS, EPOLLERR, EPOLLHUP, EPOLLRDHUP, close, pending_error
 from fastsocks.net._poller cimport Poller
-from fastsocks.net._sockets cimport receive, reset_on_close
+from fastsocks.net._sockets cimport receive, reset_on_close, send
 from fastsocks.relay._adapted cimport adapted
 from fastsocks.relay._splice cimport PipeStock, begin_splice
 from fastsocks.relay._tcp cimport Codec, Counters, End, Relay, broken
@@ -240,11 +241,15 @@ cdef class BriefRelay(Relay):
         engine._poller.remove(self._token)
         return AttachingEngine._attach(engine, self, one, other)
 
-    cdef int _fail(self, object error) except -1:
+    cdef int _fail(self, object error, bint cut=True) except -1:
+        cdef bytes last
         if not self._brief:
-            return Relay._fail(self, error)
+            return Relay._fail(self, error, cut)
         self._over = True
         self.error = error
+        if self.client.quiet:
+            last = self.client.last_words(cut)
+            send(self.client.fd, <const uint8_t*>PyBytes_AS_STRING(last), len(last))
         return self._close(True)
 
     cdef int _finish(self) except -1:
@@ -260,7 +265,7 @@ cdef class BriefRelay(Relay):
             self._splice.close()
             self._splice = None
         for end in (self.client, self.target):
-            if reset:
+            if reset and not end.quiet:
                 reset_on_close(end.fd)
             close(end.fd)
             end.fd = -1

@@ -24,6 +24,7 @@ if sys.platform == "linux":
     import termios
 
 if TYPE_CHECKING:
+    from ..shadowsocks import ServerCodec
     from ._tcp_py import Relay
 
 READ_SIZE = 256 * 1024
@@ -60,6 +61,7 @@ class Endpoint(asyncio.BufferedProtocol):
         "ended",
         "lost",
         "peer",
+        "quiet",
         "transport",
     )
 
@@ -71,6 +73,8 @@ class Endpoint(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.ended = False
         self.lost = False
+        #: It is told of no break but by an end, which no prober can tell from other servers'.
+        self.quiet = False
         self._relay = relay
         self._socket = sock
         # `none` puts plaintext on the wire: then no codec is the shorter way.
@@ -121,7 +125,7 @@ class Endpoint(asyncio.BufferedProtocol):
         # uvloop's transports are asyncio's in all but name.
         self.transport = transport = cast("asyncio.Transport", transport)
         if self._relay.over:
-            self.reset()
+            self.leave(cut=True)
             return
         # pause_writing must mean that the transport holds bytes, however few.
         transport.set_write_buffer_limits(0)
@@ -142,7 +146,7 @@ class Endpoint(asyncio.BufferedProtocol):
                 relay.count(self, len(plaintext))
                 self.peer.deliver(plaintext)
         except FastsocksError as error:
-            relay.fail(error)
+            relay.fail(error, cut=self is not relay.client)
         self._plan(nbytes)
 
     def _plan(self, size: int) -> None:
@@ -202,7 +206,7 @@ class Endpoint(asyncio.BufferedProtocol):
 
     def resume(self) -> None:
         """Read again; but never after the end of the stream."""
-        if self._paused and not (self.ended or self.transport is None):
+        if self._paused and not (self.ended or self.transport is None or self._relay.over):
             self._read_size = self.peer._room()
             self.transport.resume_reading()
         self._paused = False
@@ -220,7 +224,9 @@ class Endpoint(asyncio.BufferedProtocol):
             return True
         relay.touched = monotonic()
         if self._codec is not None and self._codec.incomplete:
-            relay.fail(TruncatedError("the stream ended inside a record"))
+            relay.fail(
+                TruncatedError("the stream ended inside a record"), cut=self is not relay.client
+            )
             return True
         self.ended = True
         if self.peer.ended:
@@ -234,6 +240,18 @@ class Endpoint(asyncio.BufferedProtocol):
         if self.transport is not None:
             self._reset_on_close()
             self.transport.abort()
+
+    def leave(self, *, cut: bool) -> None:
+        """Close because the relay failed.
+
+        :param cut: whether the answer may be cut short; one that has ended is whole.
+        """
+        if not self.quiet:
+            self.reset()
+        elif self.transport is not None:
+            if cut and self._codec is not None and not self.peer.ended:
+                self.transport.write(cast("ServerCodec", self._codec).cut_answer())
+            self.transport.close()
 
     def _reset_on_close(self) -> None:
         if self._socket.fileno() >= 0:
@@ -257,7 +275,8 @@ class Endpoint(asyncio.BufferedProtocol):
         self.transport = None
         if exc is not None or not (self.ended and self.peer.ended):
             # The loop closes the socket behind this call.
-            self._reset_on_close()
+            if not self.quiet:
+                self._reset_on_close()
             self._relay.fail(_broken(exc))
         self._relay.lost()
 

@@ -45,6 +45,8 @@ cdef class End:
     cdef Py_ssize_t at_one_go
     # What is sent goes at once (TCP_NODELAY).
     cdef bint prompt
+    # It is told of no break but by an end, which no prober can tell from that of other servers.
+    cdef bint quiet
 
     cdef int settle(self) except -1
     cdef int received(self, Py_ssize_t size) except -1
@@ -57,6 +59,10 @@ cdef class End:
     cdef int plan(self, Py_ssize_t size) except -1
     cdef void limit_send_buffer(self) noexcept
     cdef int reset(self) except -1
+    # Close because the relay failed; `cut` where the answer may be cut short.
+    cdef int leave(self, bint cut) except -1
+    # What it has to be sent for that, if it is quiet.
+    cdef bytes last_words(self, bint cut)
     cdef bint draining(self) except -1
     cdef int vanish(self, object error) except -1
 
@@ -112,7 +118,8 @@ cdef class Relay:
     # Gives both ends transports, where they have none yet.
     cdef int _attach(self) except -1
     cdef int _end_of_stream(self, End end) except -1
-    cdef int _fail(self, object error) except -1
+    # `cut` says whether the answer is cut short by it.
+    cdef int _fail(self, object error, bint cut=*) except -1
     cdef int _finish(self) except -1
     cdef int _lost(self) except -1
     cdef int _check_idle(self, double time, double half_open, double idle) except -1

@@ -115,7 +115,7 @@ cdef class End:
                     engine.counters.bytes_down += size
                 peer.deliver(data, size)
         except FastsocksError as error:
-            relay._fail(error)
+            relay._fail(error, self is not relay.client)
         return 0
 
     cdef int deliver(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -164,7 +164,7 @@ cdef class End:
 
     cdef int resume(self) except -1:
         # After the end of its stream a transport must not read again.
-        if self.paused and not (self.ended or self.transport is None):
+        if self.paused and not (self.ended or self.transport is None or self.relay._over):
             self.read_size = self.peer.room()
             self.transport.resume_reading()
         self.paused = False
@@ -212,6 +212,22 @@ cdef class End:
             self.transport.abort()
         return 0
 
+    cdef int leave(self, bint cut) except -1:
+        if not self.quiet:
+            return self.reset()
+        if self.transport is not None:
+            last = self.last_words(cut)
+            if last:
+                self.transport.write(last)
+            self.transport.close()
+        return 0
+
+    cdef bytes last_words(self, bint cut):
+        # An answer that has ended is whole.
+        if not cut or self.codec is None or self.peer.ended:
+            return b""
+        return self.codec.cut_answer()
+
     cdef bint draining(self) except -1:
         """Whether what this end has yet to get has become less since the last call."""
         cdef size_t before = self.backlog
@@ -231,7 +247,7 @@ cdef class End:
         self.transport = None
         if relay is not None and (error is not None or not (self.ended and self.peer.ended)):
             # The loop closes the socket behind this call.
-            if self.fd >= 0:
+            if self.fd >= 0 and not self.quiet:
                 reset_on_close(self.fd)
             relay._fail(broken(error))
         self.fd = -1
@@ -254,7 +270,7 @@ cdef class Endpoint(End, asyncio.BufferedProtocol):
     def connection_made(self, transport):
         self.transport = transport
         if self.relay._over:
-            self.reset()
+            self.leave(True)
             return
         # pause_writing must mean that the transport holds bytes, however few.
         transport.set_write_buffer_limits(0)
@@ -371,6 +387,7 @@ cdef class Engine:
         relay._touched = now()
         relay.client = _endpoint(relay, client, client_codec)
         relay.target = _endpoint(relay, target, target_codec)
+        relay.client.quiet = getattr(client_codec, "cuts_answers", False)
         relay.client.peer = relay.target
         relay.target.peer = relay.client
         self._link(relay)
@@ -385,6 +402,7 @@ cdef class Engine:
         cdef Relay relay = self._first, following
         while relay is not None:
             following = relay._next
+            relay.client.quiet = False
             relay._fail(StoppedError("the service is ending"))
             relay = following
 
@@ -457,19 +475,22 @@ cdef class Relay:
     cdef int _end_of_stream(self, End end) except -1:
         self._touched = now()
         if end.codec is not None and end.codec.cut_now():
-            return self._fail(TruncatedError("the stream ended inside a record"))
+            return self._fail(
+                TruncatedError("the stream ended inside a record"), end is not self.client
+            )
         end.ended = True
         if end.peer.ended:
             return self._finish()
         return end.peer.finish_sending()
 
-    cdef int _fail(self, object error) except -1:
+    cdef int _fail(self, object error, bint cut=True) except -1:
         """End both directions abruptly, so that neither side takes a cut for an end."""
         if self._over:
             return 0
         self._over = True
         self.error = error
-        self.client.reset()
+        self._touched = now()
+        self.client.leave(cut)
         self.target.reset()
         return 0
 
@@ -504,13 +525,18 @@ cdef class Relay:
             # socket has it from the listening one.
             keep_alive(self.target.fd, _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES)
             self._kept_alive = True
-        if self.client.ended or self.target.ended:
+        if self.client.ended or self.target.ended or self._over:
             limit = half_open
         # Both are asked, since asking takes note of the queue.
         cdef bint up = self.target.draining(), down = self.client.draining()
         if up or down:
             self._touched = time
-        elif time - self._touched > limit and not self._over:
+        elif time - self._touched <= limit:
+            return 0
+        elif self._over:
+            # A client that does not take what was kept for it.
+            self.client.reset()
+        else:
             self._fail(IdleTimeoutError(f"no byte for {limit:g} s"))
         return 0
 

@@ -85,6 +85,7 @@ class Engine:
             Endpoint(relay, target, target_codec, to_target),
         )
         relay.client, relay.target = ends
+        relay.client.quiet = getattr(client_codec, "cuts_answers", False)
         relay.client.peer, relay.target.peer = relay.target, relay.client
         self._relays.add(relay)
         self.counters.relays += 1
@@ -101,6 +102,7 @@ class Engine:
     def abort(self) -> None:
         """End every relay at once: both of its ends see a reset."""
         for relay in list(self._relays):
+            relay.client.quiet = False
             relay.fail(StoppedError("the service is ending"))
 
     def forget(self, relay: Relay) -> None:
@@ -157,13 +159,17 @@ class Relay:
             self.bytes_down += size
             counters.bytes_down += size
 
-    def fail(self, error: FastsocksError) -> None:
-        """End both directions abruptly, so that neither side takes a cut for an end."""
+    def fail(self, error: FastsocksError, *, cut: bool = True) -> None:
+        """End both directions abruptly, so that neither side takes a cut for an end.
+
+        :param cut: whether the answer is cut short by it.
+        """
         if self.over:
             return
         self.over = True
         self.error = error
-        self.client.reset()
+        self.touched = monotonic()
+        self.client.leave(cut=cut)
         self.target.reset()
 
     def finish(self) -> None:
@@ -194,12 +200,17 @@ class Relay:
         :param half_open: the limit in seconds once one side has finished sending.
         :param idle: the limit in seconds before that.
         """
-        limit = half_open if self.client.ended or self.target.ended else idle
+        limit = half_open if self.client.ended or self.target.ended or self.over else idle
         # Both are asked, since asking takes note of the queue.
         draining = [self.client.draining(), self.target.draining()]
         if any(draining):
             self.touched = now
-        elif now - self.touched > limit:
+        elif now - self.touched <= limit:
+            return
+        elif self.over:
+            # A client that does not take what was kept for it.
+            self.client.reset()
+        else:
             self.fail(IdleTimeoutError(f"no byte for {limit:g} s"))
 
 

@@ -467,8 +467,7 @@ cdef class Connection(Ending):
         try:
             return codec.open(data)
         except ProtocolError as error:
-            self.tell(error)
-            self.close(reset=True)
+            self.refuse(error)
             return None
 
     cdef int send_request(self, bytes payload) except -1:

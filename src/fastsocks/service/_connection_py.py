@@ -383,13 +383,13 @@ class Connection:
         return data if codec is None else bytes(codec.open(data))
 
     async def _refuse(self, error: FastsocksError) -> None:
-        if not self._inbound.silent:
+        if self._inbound.silent and isinstance(error, ProtocolError):
+            await self._drain()
+        elif self._inbound.silent and not getattr(self._inbound, "cuts_answers", False):
+            _reset(self._client)
+        else:
             self._deadline = self._loop.time() + LINGER
             await self._drain(self._inbound.failed(error))
-        elif isinstance(error, ProtocolError):
-            await self._drain()
-        else:
-            _reset(self._client)
 
     async def _drain(self, reply: bytes | None = None) -> None:
         """Discard what the client sends until it ends or the deadline comes.

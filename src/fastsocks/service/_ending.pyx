@@ -87,7 +87,10 @@ cdef class Ending:
     cdef int refuse(self, object error) except -1:
         """End because of `error`, as the inbound wants it."""
         self.tell(error)
-        if not self.silent:
+        if not self.silent or (
+            not isinstance(error, ProtocolError)
+            and getattr(self.inbound, "cuts_answers", False)
+        ):
             reply = self.inbound.failed(error)
             if reply:
                 send(self.client, PyBytes_AS_STRING(reply), len(reply))
@@ -96,6 +99,8 @@ cdef class Ending:
         elif not isinstance(error, ProtocolError):
             return self.close(reset=True)
         if self.target >= 0:
+            # It may have got early data, which must not look complete.
+            reset_on_close(self.target)
             close(self.target)
             self.target = -1
         # Closing with bytes unread would send a reset: that would take the reply with it,

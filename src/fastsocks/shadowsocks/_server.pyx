@@ -44,6 +44,8 @@ cdef class ServerCodec(Codec):
     cdef bytes _salt
 
     silent = True
+    #: See the twin.
+    cuts_answers = True
     #: It waits for nobody but its client.
     pending = None
 
@@ -75,8 +77,16 @@ cdef class ServerCodec(Codec):
         return b""
 
     def failed(self, error):
-        """Nothing; see the twin."""
-        return b""
+        """Nothing but a cut; see the twin."""
+        return self.cut_answer()
+
+    def cut_answer(self):
+        """Return bytes with which the answer ends inside a record; see the twin."""
+        cdef bytes record
+        if self.sealer is None:
+            return b""
+        record = self.sealer.seal(b"\0")
+        return record[:len(record) - 1]
 
     cdef bytes gathered(self, object data):
         """Return `data` behind what was received before."""

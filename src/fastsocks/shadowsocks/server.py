@@ -43,6 +43,9 @@ class ServerCodec(Codec):
     __slots__ = ("_answer_salt", "_guard", "_key", "_received")
 
     silent = True
+    #: Whether an answer can end inside a record: then its client, who alone can tell, is told of
+    #: no break but by an end, as other servers do.
+    cuts_answers = False
     #: It waits for nobody but its client.
     pending = None
 
@@ -69,8 +72,17 @@ class ServerCodec(Codec):
         return b""
 
     def failed(self, error: FastsocksError) -> bytes:
-        """Nothing: Shadowsocks has no reply to a request."""
-        return b""
+        """Nothing but a cut: Shadowsocks has no reply to a request."""
+        return self.cut_answer()
+
+    def cut_answer(self) -> bytes:
+        """Return bytes with which the answer ends inside a record, so that it does not look whole.
+
+        None where the method has no records, or there can be no answer yet.
+        """
+        if self.sealer is None or not self.cuts_answers:
+            return b""
+        return bytes(self.seal(b"\0")[:-1])
 
     def receive(self, data: Buffer) -> Request | None:
         """Take in bytes of the client.
@@ -167,6 +179,8 @@ class AeadServerCodec(_SaltedServerCodec):
 
     __slots__ = ()
 
+    cuts_answers = True
+
     def _new_opener(self) -> Opener:
         method = self._key.method
         return record_opener(method, session_aead(method, self._key.key, self._salt))
@@ -201,6 +215,8 @@ class Aead2022ServerCodec(ServerCodec):
         "_variable_size",
         "_salt",
     )
+
+    cuts_answers = True
 
     def __init__(
         self,
