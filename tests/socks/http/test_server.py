@@ -70,6 +70,12 @@ def test_connect_to_nowhere(target: str) -> None:
     assert refusal(head(f"CONNECT {target} HTTP/1.1", "Host: a"))[0] == 400
 
 
+@pytest.mark.parametrize("url", ["http://a/", "https://a", "http://a:80/", "//a", "a/b:c?d"])
+def test_connect_to_a_url_is_not_told_of_a_port(url: str) -> None:
+    code, reason = refusal(head(f"CONNECT {url} HTTP/1.1", "Host: a"))
+    assert (code, reason) == (400, "HTTP: the request-target is not HOST:PORT")
+
+
 @pytest.mark.parametrize(
     "field", ["Content-Length: 1", "Content-Length: 00", "Transfer-Encoding: chunked"]
 )

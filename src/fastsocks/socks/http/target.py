@@ -38,6 +38,9 @@ def read_authority(text: bytes, default_port: int | None = None) -> Address:
         raise RequestError("the request-target is not HOST:PORT")
     if not port and default_port is None:
         raise RequestError("there is no port in the request-target")
+    if not _NOT_IN_A_NAME.isdisjoint(port):
+        # Of a URL, say, in which no port need stand.
+        raise RequestError("the request-target is not HOST:PORT")
     if port and not (port.isdigit() and len(port) <= 5):
         raise RequestError("the port in the request-target is not in 0..65535")
     try:
