@@ -152,6 +152,35 @@ def test_pipes_are_held_by_flows_that_wait_only(run: Any, twin: Twin) -> None:
     run(scenario())
 
 
+def test_pipes_have_their_part_of_the_open_files(
+    run: Any, twin: Twin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        gc.collect()
+        before = count_pipes()
+        with monkeypatch.context() as patch:
+            patch.setattr(resource, "getrlimit", lambda _: (64, 64))
+            engine = twin.tcp.Engine(asyncio.get_running_loop())
+        async with Relayed(engine) as one, Relayed(engine) as another:
+            await one.client.fill()
+            assert count_pipes() == before + 2
+            # The second is copied.
+            await asyncio.gather(another.client.send_pattern(MORE), another.target.verify(MORE))
+            assert count_pipes() == before + 2
+            engine.abort()
+            await one.error()
+            await another.error()
+        # The part is given back.
+        async with Relayed(engine) as one:
+            await one.client.fill()
+            assert count_pipes() == before + 2
+            engine.abort()
+            await one.error()
+        assert count_pipes() == before
+
+    run(scenario())
+
+
 @SIDES
 def test_without_pipes_bytes_are_copied(run: Any, twin: Twin, side: str) -> None:
     async def scenario() -> None:

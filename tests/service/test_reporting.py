@@ -276,24 +276,24 @@ def test_too_few_files_are_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (264, 264))
-    limited = Service(ProxyOptions(max_connections=500))
-    assert "room for 100 connections, not for the 500 of --max-connections" in caplog.text
+    limited = Service(ProxyOptions(max_connections=500, mode="tcp_only"))
+    assert "room for 81 connections, not for the 500 of --max-connections" in caplog.text
     assert "LimitNOFILE=" in caplog.text
-    for number in range(101):
+    for number in range(82):
         admission = limited.limits.admit(f"192.0.2.{number}")
         if admission is not None:
             admission.established()
-    assert "100 connections are open" in caplog.records[-1].message
+    assert "81 connections are open" in caplog.records[-1].message
     assert "ulimit -n" in caplog.records[-1].message
     caplog.clear()
     Service(ProxyOptions())
-    assert "room for 100 connections;" in caplog.text
+    assert "room for 56 connections;" in caplog.text
 
 
 def test_enough_files_are_not_worth_a_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (65536, 65536))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (131_072, 131_072))
     Service(ProxyOptions())
     Service(ProxyOptions(max_connections=30000))
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)

@@ -134,6 +134,8 @@ def _print_options(side: Side, options: Any, sources: Mapping[str, str]) -> None
             continue
         key = _key_of(option.name, side)
         value = _shown(key, option.name, getattr(options, option.name))
+        if option.name == "max_connections" and not options.max_connections:
+            value = _as_files_allow(options)
         rows.append((key.name, value, sources[option.name]))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, source in rows:
@@ -149,6 +151,13 @@ def _key_of(option: str, side: Side) -> Key:
     raise ConfigError(f"{option}: no key sets it")
 
 
+def _as_files_allow(options: Options) -> str:
+    from fastsocks.service.descriptors import possible_connections
+
+    possible = possible_connections(udp=options.relays_udp)
+    return f"0: as files allow{f', {possible}' if possible else ''}"
+
+
 def _shown(key: Key, option: str, value: Any) -> str:
     if key.secret:
         if isinstance(value, Mapping):
@@ -162,11 +171,6 @@ def _shown(key: Key, option: str, value: Any) -> str:
         return f"{value[0]}-{value[1]}"
     if isinstance(value, bool):
         return str(value).lower()
-    if option == "max_connections" and not value:
-        from fastsocks.service.descriptors import possible_connections
-
-        possible = possible_connections()
-        return f"0: as files allow{f', {possible}' if possible else ''}"
     if option in _LISTS:
         return _LISTS[option](value)
     if option == "workers" and not value:

@@ -16,10 +16,15 @@ cdef class PipeStock:
     # Those that are not taken. Owner: this object.
     cdef Pipe _pipes[STOCK]
     cdef int _size
+    # How many there are, the taken ones among them, and may be.
+    cdef int _open
+    cdef int _most
 
     # False where none can be had.
     cdef bint take(self, Pipe* pipe) noexcept
     cdef void give_back(self, Pipe* pipe) noexcept
+    # Closes a pipe that was taken, if there is one.
+    cdef void shut(self, Pipe* pipe) noexcept
 
 
 cdef struct Flow:

@@ -13,6 +13,7 @@ import os
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EAGAIN, ECONNRESET
+from libc.limits cimport INT_MAX
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastsocks.net._epoll cimport (
@@ -29,6 +30,7 @@ from fastsocks.net._sockets cimport now, receive, send
 from fastsocks.relay._tcp cimport READ_SIZE, End, Engine, Relay
 
 from fastsocks.errors import ResetError
+from fastsocks.net.files import file_limit
 
 cdef enum:
     # A pipe counts packets rather than bytes: with packets of 1500 bytes this holds PIECE.
@@ -39,7 +41,11 @@ cdef enum:
 
 
 cdef class PipeStock:
-    """Empty pipes, to be taken for a while."""
+    """Empty pipes, to be taken for a while; one in 32 of the open files that may be, no more."""
+
+    def __cinit__(self):
+        limit = file_limit()
+        self._most = INT_MAX if limit is None else min(limit // 64, INT_MAX)
 
     def __dealloc__(self):
         cdef int i
@@ -51,15 +57,23 @@ cdef class PipeStock:
             self._size -= 1
             pipe[0] = self._pipes[self._size]
             return True
-        return open_pipe(pipe.ends, PIPE_SIZE) == 0
+        if self._open >= self._most or open_pipe(pipe.ends, PIPE_SIZE) != 0:
+            return False
+        self._open += 1
+        return True
 
     cdef void give_back(self, Pipe* pipe) noexcept:
         if self._size < STOCK:
             self._pipes[self._size] = pipe[0]
             self._size += 1
+            pipe.ends[0] = pipe.ends[1] = -1
         else:
-            _shut(pipe)
-        pipe.ends[0] = pipe.ends[1] = -1
+            self.shut(pipe)
+
+    cdef void shut(self, Pipe* pipe) noexcept:
+        if pipe.ends[0] >= 0:
+            self._open -= 1
+        _shut(pipe)
 
 
 cdef void _shut(Pipe* pipe) noexcept:
@@ -96,8 +110,8 @@ cdef class Splice:
     cdef int close(self) except -1:
         self._relay = None
         # What is left in them nobody must get.
-        _shut(&self._flows[0].pipe)
-        _shut(&self._flows[1].pipe)
+        self._stock.shut(&self._flows[0].pipe)
+        self._stock.shut(&self._flows[1].pipe)
         return 0
 
     cdef int _pump(self, int end) except -1:

@@ -12,6 +12,7 @@ from fastsocks.request import BIND, UDP_ASSOCIATE
 
 from .advice import SOCKS_ADVICE
 from .bind import Binder
+from .descriptors import possible_binds
 from .interfaces import Route
 from .outbound import find_tunnels, leads_datagrams_past_upstreams, make_outbound
 from .running import SocksRunning
@@ -107,4 +108,6 @@ class Proxy(SocksRunning):
         await super().start(listening)
 
     def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
-        self._proxy.binder = Binder(loop, resolver, self._proxy_options, self._may_dial)
+        self._proxy.binder = Binder(
+            loop, resolver, self._proxy_options, self._may_dial, possible_binds()
+        )

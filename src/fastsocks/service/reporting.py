@@ -157,6 +157,8 @@ class ReportingService(ABC):
         self.find_tunnel: FindTunnel | None = None
         self._caps: dict[Cap, int] = {}
         self._files_rule = False
+        # How many connections the limit of open files leaves room for.
+        self._possible = possible_connections(udp=options is not None and options.relays_udp)
         if options is not None:
             self._caps = {cap: getattr(options, cap.value) for cap in Cap}
             self._caps[Cap.LOOKUPS_PER_CLIENT] = lookups_of_client(options.max_lookups_per_client)
@@ -166,7 +168,7 @@ class ReportingService(ABC):
             **{cap.value: count for cap, count in self._caps.items() if cap not in _KEPT_ELSEWHERE},
             hit=self.limit_hit,
             counts=None if shared is None else shared.clients,
-            max_connections_here=possible_connections() or 0,
+            max_connections_here=self._possible or 0,
         )
 
     def use_rules(
@@ -409,7 +411,7 @@ class ReportingService(ABC):
         self._limiter.end()
 
     def _fit_descriptors(self, workers: int) -> None:
-        each, wanted = possible_connections(), self._caps[Cap.CONNECTIONS]
+        each, wanted = self._possible, self._caps[Cap.CONNECTIONS]
         if each is None:
             return
         possible = each * workers
