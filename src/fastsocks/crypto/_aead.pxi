@@ -141,6 +141,9 @@ cdef class Aead:
         cdef int written = 0
         if n > LARGEST_RECORD:
             return -1
+        will_read(src, n)
+        will_write(dst, n + TAG_SIZE)
+        certain(src + n <= dst or dst + n + TAG_SIZE <= src)
         tag[0] = OSSL_PARAM_construct_octet_string(
             OSSL_CIPHER_PARAM_AEAD_TAG, dst + n, TAG_SIZE
         )
@@ -164,6 +167,9 @@ cdef class Aead:
         cdef size_t n = n_with_tag - TAG_SIZE
         if n_with_tag < TAG_SIZE or n > LARGEST_RECORD:
             return -1
+        will_read(src, n_with_tag)
+        will_write(dst, n)
+        certain(src + n_with_tag <= dst or dst + n <= src)
         # Handed over with the nonce, the tag costs no call of its own; it is only read.
         tag[0] = OSSL_PARAM_construct_octet_string(
             OSSL_CIPHER_PARAM_AEAD_TAG, <void *>(src + n), TAG_SIZE

@@ -74,6 +74,8 @@ cdef class BlockCipher:
 
 cdef int convert_block(EVP_CIPHER_CTX *context, const uint8_t *src, uint8_t *dst) noexcept nogil:
     cdef int written = 0
+    will_read(src, 16)
+    will_write(dst, 16)
     if context != NULL and EVP_CipherUpdate(context, dst, &written, src, 16) == 1:
         return 0
     ERR_clear_error()

@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc, free
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from ._room cimport certain, will_read, will_write
 from .libcrypto cimport *
 
 from ..errors import MethodError, TagError

@@ -94,6 +94,8 @@ cdef class StreamCipher:
     cdef int update_raw(self, const uint8_t *src, size_t n, uint8_t *dst) noexcept nogil:
         cdef size_t piece
         cdef int written = 0
+        will_read(src, n)
+        will_write(dst, n)
         while n:
             piece = min(n, <size_t>LARGEST_UPDATE)
             if EVP_CipherUpdate(self._context, dst, &written, src, <int>piece) != 1:

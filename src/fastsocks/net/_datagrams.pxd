@@ -29,8 +29,10 @@ cdef extern from "fastsocks/net/datagrams.h" nogil:
     int wire_before "fastsocks_wire_before"(const Name* name, unsigned char* end) noexcept
 
     void open_inbox "fastsocks_open_inbox"(
-        Inbox* inbox, unsigned char* memory, size_t slot, size_t headroom
+        Inbox* inbox, unsigned char* memory, size_t slot
     ) noexcept
+    # Before the slots are freed.
+    void close_inbox "fastsocks_close_inbox"(Inbox* inbox) noexcept
     int receive_batch "fastsocks_receive_batch"(Inbox* inbox, int fd) noexcept
     unsigned char* message_at "fastsocks_message"(Inbox* inbox, int i) noexcept
     int message_size "fastsocks_message_size"(const Inbox* inbox, int i) noexcept

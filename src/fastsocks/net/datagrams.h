@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "fastsocks/crypto/room.h"
+
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
@@ -129,14 +131,14 @@ typedef struct {
     } controls[FASTSOCKS_BATCH];
 } fastsocks_inbox;
 
-/* memory: FASTSOCKS_BATCH slots of `slot` bytes, the first `headroom` of each left free. */
+/* memory: FASTSOCKS_BATCH slots of `slot` bytes. */
 static inline void fastsocks_open_inbox(
-    fastsocks_inbox *inbox, unsigned char *memory, size_t slot, size_t headroom)
+    fastsocks_inbox *inbox, unsigned char *memory, size_t slot)
 {
     memset(inbox, 0, sizeof *inbox);
     for (int i = 0; i < FASTSOCKS_BATCH; i++) {
-        inbox->vectors[i].iov_base = memory + i * slot + headroom;
-        inbox->vectors[i].iov_len = slot - headroom;
+        inbox->vectors[i].iov_base = memory + i * slot;
+        inbox->vectors[i].iov_len = slot;
         inbox->messages[i].msg_hdr.msg_iov = &inbox->vectors[i];
         inbox->messages[i].msg_hdr.msg_iovlen = 1;
         inbox->messages[i].msg_hdr.msg_name = &inbox->names[i];
@@ -152,11 +154,25 @@ static inline int fastsocks_receive_batch(fastsocks_inbox *inbox, int fd)
         inbox->messages[i].msg_hdr.msg_namelen = sizeof inbox->names[i];
         inbox->messages[i].msg_hdr.msg_controllen = sizeof inbox->controls[i];
         inbox->messages[i].msg_hdr.msg_flags = 0;
+        fastsocks_open_memory(inbox->vectors[i].iov_base, inbox->vectors[i].iov_len);
     }
     do {
         count = recvmmsg(fd, inbox->messages, FASTSOCKS_BATCH, MSG_DONTWAIT, NULL);
     } while (count < 0 && errno == EINTR);
+    for (int i = 0; i < count; i++) {
+        /* What an earlier message left there is nobody's. */
+        size_t size = inbox->messages[i].msg_len;
+        fastsocks_close_memory(
+            (char *)inbox->vectors[i].iov_base + size, inbox->vectors[i].iov_len - size);
+    }
     return count < 0 ? -errno : count;
+}
+
+/* Before the slots are freed. */
+static inline void fastsocks_close_inbox(fastsocks_inbox *inbox)
+{
+    for (int i = 0; i < FASTSOCKS_BATCH; i++)
+        fastsocks_open_memory(inbox->vectors[i].iov_base, inbox->vectors[i].iov_len);
 }
 
 static inline unsigned char *fastsocks_message(fastsocks_inbox *inbox, int i)
@@ -298,6 +314,8 @@ static inline void fastsocks_send_singly(fastsocks_outbox *outbox, const struct 
 static inline void fastsocks_flush(fastsocks_outbox *outbox)
 {
     int next = 0, retried = 0;
+    for (int i = 0; i < outbox->vectors_used; i++)
+        fastsocks_open_memory(outbox->vectors[i].iov_base, outbox->vectors[i].iov_len);
     for (int i = 0; i < outbox->messages_used; i++)
         fastsocks_put_controls(outbox, i);
     while (next < outbox->messages_used) {
@@ -335,9 +353,9 @@ static inline void fastsocks_flush(fastsocks_outbox *outbox)
 }
 
 /*
- * Queues one datagram; `data` must stay until the flush. `name` is NULL on a connected socket,
- * `from` where the kernel chooses the address to send from. Datagrams of one size to one place
- * travel as one message.
+ * Queues one datagram; `data` is nobody else's until the flush. `name` is NULL on a connected
+ * socket, `from` where the kernel chooses the address to send from. Datagrams of one size to one
+ * place travel as one message.
  */
 static inline void fastsocks_queue(
     fastsocks_outbox *outbox, int fd, const fastsocks_name *name, const fastsocks_arrival *from,
@@ -349,6 +367,7 @@ static inline void fastsocks_queue(
     if (outbox->messages_used
         && (outbox->fd != fd || outbox->vectors_used == FASTSOCKS_VECTORS))
         fastsocks_flush(outbox);
+    fastsocks_close_memory(data, (size_t)size);
     outbox->fd = fd;
     if (outbox->messages_used && !outbox->closed) {
         int last = outbox->messages_used - 1;

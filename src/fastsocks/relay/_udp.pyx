@@ -14,7 +14,16 @@ from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 
-from fastsocks.net._datagrams cimport BATCH, Inbox, Name, Outbox, name_of_wire, open_inbox
+from fastsocks.net._arena cimport close_arena, open_arena
+from fastsocks.net._datagrams cimport (
+    BATCH,
+    Inbox,
+    Name,
+    Outbox,
+    close_inbox,
+    name_of_wire,
+    open_inbox,
+)
 from fastsocks.net._epoll cimport (
     AF_INET,
     AF_INET6,
@@ -33,7 +42,6 @@ from fastsocks.relay._udp_associations cimport (
 )
 from fastsocks.relay._udp_ports cimport (
     ARENA_SIZE,
-    SLOT_HEADROOM,
     SLOT_SIZE,
     AssociationBase,
     EngineBase,
@@ -70,15 +78,16 @@ cdef class DatagramEngine(EngineBase):
 
     def __cinit__(self):
         self.epoll = -1
-        self.memory = <uint8_t*>PyMem_Malloc(
-            BATCH * (SLOT_HEADROOM + SLOT_SIZE) + ARENA_SIZE
-        )
+        cdef uint8_t* memory = <uint8_t*>PyMem_Malloc(ARENA_SIZE)
+        if memory is NULL:
+            raise MemoryError
+        open_arena(&self.arena, memory, ARENA_SIZE)
+        self.slots = <uint8_t*>PyMem_Malloc(BATCH * SLOT_SIZE)
         self.inbox = <Inbox*>PyMem_Malloc(sizeof(Inbox))
         self.outbox = <Outbox*>PyMem_Malloc(sizeof(Outbox))
-        if self.memory is NULL or self.inbox is NULL or self.outbox is NULL:
+        if self.slots is NULL or self.inbox is NULL or self.outbox is NULL:
             raise MemoryError
-        self.arena = self.memory + BATCH * (SLOT_HEADROOM + SLOT_SIZE)
-        open_inbox(self.inbox, self.memory, SLOT_HEADROOM + SLOT_SIZE, SLOT_HEADROOM)
+        open_inbox(self.inbox, self.slots, SLOT_SIZE)
         memset(self.outbox, 0, sizeof(Outbox))
 
     def __init__(
@@ -136,7 +145,12 @@ cdef class DatagramEngine(EngineBase):
     def __dealloc__(self):
         if self.epoll >= 0:
             close(self.epoll)
-        PyMem_Free(self.memory)
+        if self.slots is not NULL and self.inbox is not NULL:
+            close_inbox(self.inbox)
+        if self.arena.memory is not NULL:
+            close_arena(&self.arena)
+        PyMem_Free(self.arena.memory)
+        PyMem_Free(self.slots)
         PyMem_Free(self.inbox)
         PyMem_Free(self.outbox)
 

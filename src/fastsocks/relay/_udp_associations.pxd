@@ -3,7 +3,7 @@ from libc.stdint cimport uint8_t
 from fastsocks.net._datagrams cimport Arrival, Name
 from fastsocks.relay._udp_ports cimport AssociationBase, Port, TunnelPort
 from fastsocks.relay._udp_targets cimport Targets
-from fastsocks.shadowsocks._packets cimport PacketCodec, PacketSession
+from fastsocks.shadowsocks._packets cimport Packet, PacketCodec, PacketSession
 
 
 cdef class ServingPort(Port):
@@ -46,9 +46,7 @@ cdef class Association(AssociationBase):
     cdef dict ways
 
     cdef int end(self) except -1
-    cdef int forward(
-        self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1
+    cdef int forward(self, Packet* packet) except -1
     cdef bytes canonical(self, const uint8_t* wire, Py_ssize_t wire_size)
     cdef int decide_anew(self) except -1
 

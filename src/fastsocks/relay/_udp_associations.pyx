@@ -9,11 +9,12 @@ faces its client, a Shadowsocks or a SOCKS one, and a side that faces targets, b
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fastsocks.address._header cimport INCOMPLETE, UNKNOWN_TYPE, header_size, take_address
 from fastsocks.address._host_name cimport canonical, is_plain
 from fastsocks.address._reader cimport Reader, reader_over
+from fastsocks.crypto._room cimport Room, room_of
 from fastsocks.net._datagrams cimport (
     Name,
     queue_datagram,
@@ -25,16 +26,17 @@ from fastsocks.relay._udp_ports cimport (
     DIRECT,
     FORBIDDEN,
     LARGEST_PAYLOAD,
-    SLOT_HEADROOM,
+    ROOM_IN_FRONT,
     SOCKS_HEADER,
     AssociationBase,
     EngineBase,
     Port,
     TunnelPort,
     key_of,
+    packet_in_arena,
 )
 from fastsocks.relay._udp_targets cimport Targets
-from fastsocks.shadowsocks._packets cimport Packet, PacketSession, packet_of
+from fastsocks.shadowsocks._packets cimport Packet, PacketSession, packet_of, put_before
 
 from fastsocks.errors import FastsocksError, HostNameError, ProtocolError
 from fastsocks.socks.datagrams import Reassembler
@@ -42,8 +44,6 @@ from fastsocks.socks.datagrams import Reassembler
 cdef enum:
     # ATYP.
     NAME = 3
-    # What sealing may add: the longest header of SIP022, its padding, and a tag.
-    SEALING_ROOM = 2048
     # Targets of which one association remembers what its judge says.
     JUDGED = 256
 
@@ -54,19 +54,19 @@ cdef class ServingPort(Port):
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.engine
         cdef Packet packet
-        # Sealing for a tunnel writes in front of the address.
-        cdef Py_ssize_t headroom = 0 if engine.find_tunnel is None else SLOT_HEADROOM
-        cdef uint8_t* out = engine.room(headroom + size) + headroom
+        # Sealing for a tunnel writes in front of the payload.
+        cdef Py_ssize_t in_front = 0 if engine.find_tunnel is None else ROOM_IN_FRONT
         cdef Py_ssize_t opened
         cdef Association association
         cdef PacketSession session = None
         if size == 0:
             return engine.drop("truncated", source)
+        packet.room = engine.room(in_front + size)
         packet.now = engine.time
-        opened = self.packets.open_into(data, size, out, &packet)
+        opened = self.packets.open_into(data, size, packet.room.start + in_front, &packet)
         if opened < 0:
             return engine.drop_fault(opened, source)
-        engine.commit(headroom + size)
+        engine.keep(packet.room.end)
         if packet.session is not NULL:
             session = <PacketSession>packet.session
             association = session.association
@@ -80,8 +80,7 @@ cdef class ServingPort(Port):
             association.arrival = engine.arrival
         else:
             association.arrival.family = 0
-        association.forward(packet.address, packet.address_size, packet.payload, opened)
-        return 0
+        return association.forward(&packet)
 
     cdef Association find(self, const Name* source):
         if self.latest is not None and same_name(source, &self.latest_source):
@@ -121,7 +120,9 @@ cdef class ClientPort(Port):
         cdef EngineBase engine = self.engine
         cdef Association association = self.association
         cdef Reader reader
+        cdef Packet packet
         cdef Py_ssize_t address_size
+        cdef Room room
         cdef uint8_t* work
         if not self.comes_from_client(source):
             return engine.drop("foreign-source", source)
@@ -138,17 +139,21 @@ cdef class ClientPort(Port):
             return engine.drop(_reason(address_size), source)
         self.learn(source)
         size -= SOCKS_HEADER
+        data += SOCKS_HEADER
         if association.tunnel is not None:
-            # Sealing writes in front of the address, where a message's earlier datagram may lie.
-            work = engine.room(size + SLOT_HEADROOM) + SLOT_HEADROOM
-            memcpy(work, data + SOCKS_HEADER, size)
-            engine.commit(size + SLOT_HEADROOM)
+            # Sealing writes in front of the payload, where a message's earlier datagram may lie.
+            room = engine.room(ROOM_IN_FRONT + size)
+            work = room.start + ROOM_IN_FRONT
+            memcpy(work, data, size)
+            engine.keep(room.end)
         else:
-            work = data + SOCKS_HEADER
+            room = room_of(data, size)
+            work = data
             engine.slots_queued = True
-        return association.forward(
-            work, address_size, work + address_size, size - address_size
+        packet = packet_of(
+            work, address_size, work + address_size, size - address_size, room, engine.time
         )
+        return association.forward(&packet)
 
     cdef bint comes_from_client(self, const Name* source) noexcept:
         cdef Name tried = source[0]
@@ -168,8 +173,7 @@ cdef class ClientPort(Port):
     ) except -1:
         cdef EngineBase engine = self.engine
         cdef bytes wire, payload
-        cdef uint8_t* work
-        cdef Py_ssize_t address_size
+        cdef Packet packet
         if self.reassembler is None:
             self.reassembler = Reassembler()
         try:
@@ -183,15 +187,10 @@ cdef class ClientPort(Port):
         if whole is None:
             return 0
         wire, payload = whole[0].wire, whole[1]
-        address_size = len(wire)
-        size = len(payload)
-        if size > LARGEST_PAYLOAD:
+        if len(payload) > LARGEST_PAYLOAD:
             return engine.drop("oversize", source)
-        work = engine.room(SLOT_HEADROOM + address_size + size) + SLOT_HEADROOM
-        memcpy(work, PyBytes_AS_STRING(wire), address_size)
-        memcpy(work + address_size, PyBytes_AS_STRING(payload), size)
-        engine.commit(SLOT_HEADROOM + address_size + size)
-        return self.association.forward(work, address_size, work + address_size, size)
+        packet = packet_in_arena(engine, wire, payload)
+        return self.association.forward(&packet)
 
 
 cdef class Association(AssociationBase):
@@ -239,10 +238,10 @@ cdef class Association(AssociationBase):
             ended()
         return 0
 
-    cdef int forward(
-        self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1:
-        """Send the client's payload on."""
+    cdef int forward(self, Packet* packet) except -1:
+        """Send the client's payload on; its room is what sealing takes where there is a tunnel."""
+        cdef const uint8_t* address = packet.address
+        cdef Py_ssize_t address_size = packet.address_size
         cdef int way
         cdef bytes canonical
         self.engine.table.touch(self)
@@ -250,15 +249,15 @@ cdef class Association(AssociationBase):
             canonical = self.canonical(address, address_size)
             if canonical is None:
                 return self.drop("host-name")
-            address = <const uint8_t*>PyBytes_AS_STRING(canonical)
-            address_size = len(canonical)
+            packet.address = address = <const uint8_t*>PyBytes_AS_STRING(canonical)
+            packet.address_size = address_size = len(canonical)
         if self.tunnel is not None:
             way = self.way_to(address, address_size)
             if way == FORBIDDEN:
                 return self.refuse()
             if way == BY_TUNNEL:
-                return self.tunnel.send(address, address_size, payload, size)
-        return self.targets.send(address, address_size, payload, size)
+                return self.tunnel.send(packet)
+        return self.targets.send(address, address_size, packet.payload, packet.payload_size)
 
     cdef bytes canonical(self, const uint8_t* wire, Py_ssize_t wire_size):
         """Return the one form of a target; None if its name is no host name."""
@@ -309,43 +308,36 @@ cdef class Association(AssociationBase):
             return FORBIDDEN
         return DIRECT if direct else BY_TUNNEL
 
-    cdef int backward(
-        self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1:
-        """Send a target's payload to the client; SLOT_HEADROOM bytes are free before `payload`."""
+    cdef int backward(self, Packet* answer) except -1:
         cdef EngineBase engine = self.engine
-        cdef Packet packet
-        cdef uint8_t* out
-        cdef Py_ssize_t sealed
+        cdef Room out
+        cdef uint8_t* start
+        cdef Py_ssize_t sealed, size = answer.payload_size
         engine.table.touch(self)
         self.answered = self.touched
         if self.serving is not None:
             if self.serving.fd < 0:
                 return self.drop("closed")
-            out = engine.room(size + SEALING_ROOM)
-            packet = packet_of(address, address_size, payload, size, engine.time)
-            if self.session is not None:
-                packet.session = <PyObject*>self.session
-            sealed = self.serving.packets.seal_into(&packet, out)
-            engine.commit(sealed)
+            out = engine.room(size + self.serving.packets.overhead)
+            answer.session = NULL if self.session is None else <PyObject*>self.session
+            sealed = self.serving.packets.seal_into(answer, out)
+            engine.keep(out.start + sealed)
             if sealed > LARGEST_PAYLOAD:
                 return self.drop("oversize")
             queue_datagram(
-                engine.outbox, self.serving.fd, &self.client, &self.arrival, out, <int>sealed
+                engine.outbox, self.serving.fd, &self.client, &self.arrival, out.start, <int>sealed
             )
         else:
             if not self.client_port.learned:
                 return self.drop("no-client")
-            if SOCKS_HEADER + address_size + size > LARGEST_PAYLOAD:
+            sealed = SOCKS_HEADER + answer.address_size + size
+            if sealed > LARGEST_PAYLOAD:
                 return self.drop("oversize")
-            memset(address - SOCKS_HEADER, 0, SOCKS_HEADER)
+            start = put_before(
+                answer.room, <uint8_t*>answer.address, <const uint8_t*>b"\0\0\0", SOCKS_HEADER
+            )
             queue_datagram(
-                engine.outbox,
-                self.client_port.fd,
-                &self.client,
-                NULL,
-                address - SOCKS_HEADER,
-                <int>(SOCKS_HEADER + address_size + size),
+                engine.outbox, self.client_port.fd, &self.client, NULL, start, <int>sealed
             )
         engine.counters.packets_down += 1
         engine.counters.bytes_down += size

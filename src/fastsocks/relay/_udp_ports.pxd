@@ -1,8 +1,10 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from fastsocks.crypto._room cimport Room
+from fastsocks.net._arena cimport Arena
 from fastsocks.net._datagrams cimport BATCH, Arrival, Inbox, Name, Outbox
 from fastsocks.relay._udp_table cimport AssociationTable, Entry
-from fastsocks.shadowsocks._packets cimport SEAL_HEADROOM, PacketCodec
+from fastsocks.shadowsocks._packets cimport SEAL_HEADROOM, Packet, PacketCodec
 
 # What an engine's judge says of a target.
 cdef enum Way:
@@ -12,9 +14,12 @@ cdef enum Way:
 
 cdef enum:
     SLOT_SIZE = 0x10000
-    # In front of a datagram: what sealing it may need there.
-    SLOT_HEADROOM = ((SEAL_HEADROOM + 63) >> 6) << 6
+    # In front of a payload: what sealing it may need there.
+    ROOM_IN_FRONT = ((SEAL_HEADROOM + 63) >> 6) << 6
     ARENA_SIZE = BATCH * SLOT_SIZE
+    # What one datagram takes of the arena at most: once opened, and once sealed, for a chain of
+    # servers (shadowsocks.layers.MOST_LAYERS).
+    MOST_FOR_ONE = 3 * SLOT_SIZE
     # RSV and FRAG (RFC 1928 section 7).
     SOCKS_HEADER = 3
     LARGEST_PAYLOAD = 65507
@@ -67,10 +72,10 @@ cdef class EngineBase:
     cdef int epoll
     # Unix time in seconds, read once for a batch.
     cdef int64_t time
-    # Slots to receive into, and behind them the arena. Owner: this object.
-    cdef uint8_t* memory
-    cdef uint8_t* arena
-    cdef Py_ssize_t arena_used
+    # Slots to receive into, and the arena to open and seal in; two blocks, so that
+    # AddressSanitizer sees where each of them ends. Owner: this object.
+    cdef uint8_t* slots
+    cdef Arena arena
     # Whether something that is queued lies in a slot.
     cdef bint slots_queued
     cdef Inbox* inbox
@@ -78,8 +83,9 @@ cdef class EngineBase:
     cdef Arrival arrival
     cdef Outbox* outbox
 
-    cdef uint8_t* room(self, Py_ssize_t size) noexcept
-    cdef int commit(self, Py_ssize_t size) noexcept
+    cdef int begin(self) noexcept
+    cdef Room room(self, Py_ssize_t size) except *
+    cdef int keep(self, const uint8_t* end) noexcept
     cdef int flush(self) noexcept
     cdef int send_queued(self) noexcept
     cdef int not_sent(self, uint64_t count) noexcept
@@ -128,9 +134,7 @@ cdef class AssociationBase(Entry):
     cdef int end_by_itself(self) except -1
     cdef int judged(self, address, resolved) except -1
     cdef int way_to(self, const uint8_t* wire, Py_ssize_t wire_size) except -1
-    cdef int backward(
-        self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1
+    cdef int backward(self, Packet* answer) except -1
 
 
 cdef class OutgoingPort(Port):
@@ -152,18 +156,11 @@ cdef class TunnelPort(Port):
     cdef double rests_until
 
     cdef int lead(self, tunnel) except -1
-    cdef int send(
-        self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1
-    cdef int hold(
-        self,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        const uint8_t* payload,
-        Py_ssize_t size,
-    ) except -1
+    cdef int send(self, Packet* packet) except -1
+    cdef int hold(self, const Packet* packet) except -1
     cdef int found(self, tunnel) except -1
     cdef int failed(self) except -1
 
 
+cdef Packet packet_in_arena(EngineBase engine, bytes address, bytes payload) except *
 cdef bytes key_of(const Name* name)

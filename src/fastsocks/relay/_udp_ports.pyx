@@ -9,7 +9,10 @@ one queue is sent before either is used again.
    What is queued in the outbox points into slots and arena. Both are used again after
    `flush`, and not before. One flush serves all sockets that became readable together, so that
    answers from many targets leave by one call; with something queued in a slot, the next
-   socket's turn begins with one.
+   socket's turn begins with one. The arena is emptied between two datagrams only.
+
+   Whoever hands a payload on hands on a Packet, whose `room` says what around the payload may
+   be written. In the sanitizer build all else is closed: what was not lent, and what is queued.
 """
 
 import os
@@ -20,6 +23,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from fastsocks.crypto._room cimport Room
+from fastsocks.net._arena cimport arena_left, empty_arena, keep, lend
 from fastsocks.net._datagrams cimport (
     Inbox,
     Name,
@@ -69,20 +74,28 @@ cdef class DatagramCounters:
 cdef class EngineBase:
     """What ports and associations need of their engine: memory, queue, policy and counts."""
 
-    cdef uint8_t* room(self, Py_ssize_t size) noexcept:
-        """Return `size` bytes of the arena, which is emptied first where that is too little."""
-        if self.arena_used + size > ARENA_SIZE:
+    cdef int begin(self) noexcept:
+        """See to it that the arena has room for the next datagram."""
+        if arena_left(&self.arena) < MOST_FOR_ONE:
             self.flush()
-        return self.arena + self.arena_used
+        return 0
 
-    cdef int commit(self, Py_ssize_t size) noexcept:
-        self.arena_used += size
+    cdef Room room(self, Py_ssize_t size) except *:
+        """Return `size` bytes of the arena, to be kept before the next ones are wanted."""
+        cdef Room room = lend(&self.arena, size)
+        if room.start is NULL:
+            raise BufferError(f"a datagram that takes {size} bytes more than it may")
+        return room
+
+    cdef int keep(self, const uint8_t* end) noexcept:
+        """Keep the last room, up to `end`, until what is queued has been sent."""
+        keep(&self.arena, end)
         return 0
 
     cdef int flush(self) noexcept:
         """Send what is queued, and empty the arena: nothing in it is needed any more."""
         self.send_queued()
-        self.arena_used = 0
+        empty_arena(&self.arena)
         self.slots_queued = False
         return 0
 
@@ -210,7 +223,7 @@ cdef class Port:
         return 0
 
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
-        """Handle one datagram; SLOT_HEADROOM bytes in front of the first of a message are free."""
+        """Handle one datagram, which lies in a slot."""
         raise NotImplementedError
 
     cdef int readable(self) except -1:
@@ -231,6 +244,7 @@ cdef class Port:
             segment = segment_size(inbox, i)
             start = 0
             while True:
+                self.engine.begin()
                 self.take(&inbox.names[i], data + start, min(segment, size - start))
                 start += segment
                 if start >= size or self.fd < 0:
@@ -277,10 +291,8 @@ cdef class AssociationBase:
         """Return the Way to a target, whose name is not resolved; remembered."""
         raise NotImplementedError
 
-    cdef int backward(
-        self, uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1:
-        """Send a target's payload to the client; SLOT_HEADROOM bytes are free before `payload`."""
+    cdef int backward(self, Packet* answer) except -1:
+        """Send what a target says to the client; its room is what sealing takes."""
         raise NotImplementedError
 
 
@@ -289,14 +301,17 @@ cdef class OutgoingPort(Port):
 
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.engine
-        cdef uint8_t* payload
-        cdef int address_size
+        cdef Packet answer
         # A datagram in the middle of a message has its predecessor in front of it.
-        payload = engine.room(size + SLOT_HEADROOM) + SLOT_HEADROOM
+        cdef Room room = engine.room(ROOM_IN_FRONT + size)
+        cdef uint8_t* payload = room.start + ROOM_IN_FRONT
+        cdef int address_size = wire_before(source, payload)
         memcpy(payload, data, size)
-        engine.commit(size + SLOT_HEADROOM)
-        address_size = wire_before(source, payload)
-        return self.association.backward(payload - address_size, address_size, payload, size)
+        engine.keep(room.end)
+        answer = packet_of(
+            payload - address_size, address_size, payload, size, room, engine.time
+        )
+        return self.association.backward(&answer)
 
 
 cdef class TunnelPort(Port):
@@ -319,32 +334,23 @@ cdef class TunnelPort(Port):
             self.control.ended = self._lost
         return 0
 
-    cdef int send(
-        self, const uint8_t* address, Py_ssize_t address_size, uint8_t* payload, Py_ssize_t size
-    ) except -1:
-        """Send a payload, or let it wait; SEAL_HEADROOM bytes in front of it are free."""
+    cdef int send(self, Packet* packet) except -1:
+        """Send a payload, or let it wait."""
         cdef EngineBase engine = self.association.engine
-        cdef Packet packet
-        cdef uint8_t* out
+        cdef Room out
         cdef Py_ssize_t sealed
         if self.fd < 0:
-            return self.hold(address, address_size, payload, size)
-        out = engine.room(size + self.packets.overhead)
-        packet = packet_of(address, address_size, payload, size, engine.time)
-        sealed = self.packets.seal_into(&packet, out)
-        engine.commit(sealed)
+            return self.hold(packet)
+        out = engine.room(packet.payload_size + self.packets.overhead)
+        packet.session = NULL
+        sealed = self.packets.seal_into(packet, out)
+        engine.keep(out.start + sealed)
         if sealed > LARGEST_PAYLOAD:
             return self.association.drop("oversize")
-        queue_datagram(engine.outbox, self.fd, NULL, NULL, out, <int>sealed)
-        return self.association.sent(size)
+        queue_datagram(engine.outbox, self.fd, NULL, NULL, out.start, <int>sealed)
+        return self.association.sent(packet.payload_size)
 
-    cdef int hold(
-        self,
-        const uint8_t* address,
-        Py_ssize_t address_size,
-        const uint8_t* payload,
-        Py_ssize_t size,
-    ) except -1:
+    cdef int hold(self, const Packet* packet) except -1:
         cdef EngineBase engine = self.association.engine
         if self.finding is None:
             if now() < self.rests_until:
@@ -353,12 +359,12 @@ cdef class TunnelPort(Port):
             self.finding = engine.loop.create_task(_find_tunnel(self))
             engine.tasks.add(self.finding)
             self.finding.add_done_callback(engine.tasks.discard)
-        if not engine.table.let_wait(self.association, size):
+        if not engine.table.let_wait(self.association, packet.payload_size):
             return self.association.drop("waiting")
         self.waiting.append(
             (
-                PyBytes_FromStringAndSize(<const char*>address, address_size),
-                PyBytes_FromStringAndSize(<const char*>payload, size),
+                PyBytes_FromStringAndSize(<const char*>packet.address, packet.address_size),
+                PyBytes_FromStringAndSize(<const char*>packet.payload, packet.payload_size),
             )
         )
         return 0
@@ -367,7 +373,7 @@ cdef class TunnelPort(Port):
         """Send what waited for a way."""
         cdef EngineBase engine = self.association.engine
         cdef bytes address, payload
-        cdef uint8_t* work
+        cdef Packet packet
         try:
             self.lead(tunnel)
         except OSError:
@@ -379,12 +385,9 @@ cdef class TunnelPort(Port):
         engine.time = <int64_t>time.time()
         for address, payload in waiting:
             engine.table.release(self.association, len(payload))
-            work = engine.room(SLOT_HEADROOM + len(payload)) + SLOT_HEADROOM
-            memcpy(work, PyBytes_AS_STRING(payload), len(payload))
-            engine.commit(SLOT_HEADROOM + len(payload))
-            self.send(
-                <const uint8_t*>PyBytes_AS_STRING(address), len(address), work, len(payload)
-            )
+            engine.begin()
+            packet = packet_in_arena(engine, address, payload)
+            self.send(&packet)
         return engine.flush()
 
     cdef int failed(self) except -1:
@@ -416,21 +419,20 @@ cdef class TunnelPort(Port):
 
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.engine
-        cdef Packet packet
-        cdef uint8_t* out
+        cdef Packet answer
         cdef Py_ssize_t opened
         if size == 0:
             return self.association.drop("truncated")
-        # The answer's headers go in front of it; what is queued lies before that.
-        out = engine.room(SLOT_HEADROOM + size) + SLOT_HEADROOM
-        packet.now = engine.time
-        opened = self.packets.open_into(data, size, out, &packet)
+        # What is queued lies before the room, and the answer's headers go in front of it.
+        answer.room = engine.room(ROOM_IN_FRONT + size)
+        answer.now = engine.time
+        opened = self.packets.open_into(
+            data, size, answer.room.start + ROOM_IN_FRONT, &answer
+        )
         if opened < 0:
             return engine.drop_fault(opened, &self.association.client)
-        engine.commit(SLOT_HEADROOM + size)
-        return self.association.backward(
-            <uint8_t*>packet.address, packet.address_size, packet.payload, opened
-        )
+        engine.keep(answer.room.end)
+        return self.association.backward(&answer)
 
 
 async def _find_tunnel(TunnelPort port):
@@ -440,6 +442,17 @@ async def _find_tunnel(TunnelPort port):
         port.failed()
     else:
         port.found(tunnel)
+
+
+cdef Packet packet_in_arena(EngineBase engine, bytes address, bytes payload) except *:
+    """Copy an address and a payload to where they can be sealed."""
+    cdef Py_ssize_t address_size = len(address), size = len(payload)
+    cdef Room room = engine.room(ROOM_IN_FRONT + size)
+    cdef uint8_t* start = room.start + ROOM_IN_FRONT
+    memcpy(start - address_size, PyBytes_AS_STRING(address), address_size)
+    memcpy(start, PyBytes_AS_STRING(payload), size)
+    engine.keep(room.end)
+    return packet_of(start - address_size, address_size, start, size, room, engine.time)
 
 
 cdef bytes key_of(const Name* name):

@@ -12,6 +12,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher
+from fastsocks.crypto._room cimport will_write
 
 from fastsocks.crypto._messages import TAG_MISMATCH
 from fastsocks.errors import HeaderError, TagError
@@ -147,7 +148,7 @@ cdef class RecordSealer(Sealer):
     ) noexcept nogil:
         cdef uint8_t nonce[LARGEST_NONCE]
         _write_nonce(nonce, self._counter)
-        self._counter += 1
+        self._counter = self._counter + 1
         return self._aead.seal_raw(nonce, source, size, target)
 
     cdef Py_ssize_t _seal_records(
@@ -307,7 +308,7 @@ cdef class RecordOpener(Opener):
         _write_nonce(nonce, self._counter)
         if self._aead.open_raw(nonce, source, size, target) < 0:
             return -1
-        self._counter += 1
+        self._counter = self._counter + 1
         return 0
 
     cdef Py_ssize_t _open_records(
@@ -326,7 +327,7 @@ cdef class RecordOpener(Opener):
                 if self._length > self._limit:
                     return _TOO_LONG
                 if self._length == 0:
-                    self._empty_records -= 1
+                    self._empty_records = self._empty_records - 1
                     if self._empty_records < 0:
                         return _TOO_EMPTY
             end = position + self._length + TAG_SIZE
@@ -452,6 +453,7 @@ cdef class Codec:
         """Seal `size` bytes into `target`, which has room for `bound(size)`."""
         if self.sealer is None:
             raise HeaderError("nothing may be sent yet")
+        will_write(target, self.sealer.bound(size))
         return self.sealer.seal_into(source, size, target)
 
     cdef Py_ssize_t receive_raw(
@@ -461,9 +463,11 @@ cdef class Codec:
 
         HEADROOM bytes in front of `data` are this method's to write: what was kept of
         earlier reads is put there, so that records lie in one piece. `target` has room
-        for `size` bytes and HEADROOM.
+        for that and `size` bytes more.
         """
         cdef Py_ssize_t used = 0, opened
+        will_write(data - HEADROOM, HEADROOM)
+        will_write(target, self._kept_size + size)
         if self._kept_size:
             if self.opener is not None and self._kept_size + size < self.opener.wants():
                 self._keep(data, size)

@@ -8,6 +8,7 @@ from libc.string cimport memcmp
 
 from fastsocks.address._header cimport take_address
 from fastsocks.address._reader cimport Reader, reader_over
+from fastsocks.crypto._room cimport room_of
 from fastsocks.shadowsocks._packets cimport (
     FOREIGN_SERVER,
     RAISED,
@@ -67,20 +68,20 @@ cdef class LayeredPackets(PacketCodec):
     cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
         cdef Packet layer
         cdef Py_ssize_t sealed
-        cdef uint8_t* between = <uint8_t*>PyMem_Malloc(
-            SEAL_HEADROOM + packet.payload_size + self._inner.overhead
-        )
+        cdef Py_ssize_t size = packet.payload_size + self._inner.overhead
+        cdef uint8_t* between = <uint8_t*>PyMem_Malloc(SEAL_HEADROOM + size)
         if between is NULL:
             raise MemoryError
         try:
-            sealed = self._inner.seal_into(packet, between + SEAL_HEADROOM)
+            sealed = self._inner.seal_into(packet, room_of(between + SEAL_HEADROOM, size))
             layer = packet_of(
                 <const uint8_t*>PyBytes_AS_STRING(self._following_wire),
                 len(self._following_wire),
                 between + SEAL_HEADROOM,
                 sealed,
+                room_of(between, SEAL_HEADROOM + size),
                 packet.now,
             )
-            return self._outer.seal_into(&layer, out)
+            return self._outer.seal_into(&layer, room_of(out, sealed + self._outer.overhead))
         finally:
             PyMem_Free(between)

@@ -10,6 +10,7 @@ from libc.string cimport memmove, memset
 from fastsocks.address._header cimport INCOMPLETE, LARGEST_ADDRESS, UNKNOWN_TYPE, header_size
 from fastsocks.address._reader cimport Reader, left, reader_over, take
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher, random_raw
+from fastsocks.crypto._room cimport Room, certain
 
 from ._fingerprints cimport Fingerprints
 from ._salts cimport SaltFilter
@@ -34,8 +35,8 @@ cdef enum:
     RAISED = -100
 
     LARGEST_PADDING = 900
-    # Writable bytes that seal_into needs in front of a payload: two IDs, the longest header,
-    # the most padding and the longest address; a multiple of 16.
+    # Bytes that sealing may write in front of a payload: two IDs, the longest header, the most
+    # padding and the longest address; a multiple of 16.
     SEAL_HEADROOM = 16 + 19 + LARGEST_PADDING + LARGEST_ADDRESS + 6
 
 
@@ -49,6 +50,9 @@ cdef struct Packet:
     Py_ssize_t address_size
     uint8_t* payload
     Py_ssize_t payload_size
+    # The caller's to set for both: what may be written, with the payload in it. To be sealed, it
+    # has SEAL_HEADROOM bytes in front of that; there the address may already lie.
+    Room room
     # Borrowed: a PacketSession, or NULL where there are none. What open_into finds is there until
     # the codec's next call; an answer to it has the same one.
     PyObject* session
@@ -65,6 +69,7 @@ cdef inline Packet packet_of(
     Py_ssize_t address_size,
     uint8_t* payload,
     Py_ssize_t payload_size,
+    Room room,
     int64_t now,
 ) noexcept nogil:
     cdef Packet packet
@@ -74,6 +79,7 @@ cdef inline Packet packet_of(
     packet.address_size = address_size
     packet.payload = payload
     packet.payload_size = payload_size
+    packet.room = room
     return packet
 
 
@@ -101,12 +107,12 @@ cdef class PacketCodec:
         self, const uint8_t* wire, Py_ssize_t size, uint8_t* out, Packet* packet
     ) except? RAISED
 
-    # Seals a packet into `out`, which has room for `overhead` bytes more than its payload and
-    # overlaps nothing. SEAL_HEADROOM bytes in front of the payload are this method's to write; the
-    # address may already lie there. Returns the size of what is to be sent.
-    cdef Py_ssize_t seal_into(self, Packet* packet, uint8_t* out) except? RAISED
+    # Seals a packet into `out`, which has `overhead` bytes more than its payload and overlaps
+    # nothing. Returns the size of what is to be sent. Raises BufferError where `out` or the
+    # packet's own room is too small.
+    cdef Py_ssize_t seal_into(self, Packet* packet, Room out) except? RAISED
 
-    # As seal_into, with `_salt_size` bytes of salt already in `out` and padding in `packet`.
+    # The same, with `_salt_size` bytes of salt already in `out` and padding in `packet`.
     cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED
     cdef int _choose_padding(self, Packet* packet) except -1
     # Most bytes of padding that suit this packet; none for most addresses.
@@ -143,10 +149,11 @@ cdef inline int fill_randomly(uint8_t* target, Py_ssize_t size) except -1:
     return 0
 
 
-# Copies what goes in front of `end`; returns where it begins.
+# Copies what goes in front of `end`, which lies in `room`; returns where it begins.
 cdef inline uint8_t* put_before(
-    uint8_t* end, const uint8_t* source, Py_ssize_t size
+    Room room, uint8_t* end, const uint8_t* source, Py_ssize_t size
 ) noexcept nogil:
+    certain(room.start <= end <= room.end and size <= end - room.start)
     end -= size
     memmove(end, source, size)
     return end
@@ -154,7 +161,7 @@ cdef inline uint8_t* put_before(
 
 # Sees to it that the payload has its address in front of it; returns where that begins.
 cdef inline uint8_t* put_address(const Packet* packet) noexcept nogil:
-    return put_before(packet.payload, packet.address, packet.address_size)
+    return put_before(packet.room, packet.payload, packet.address, packet.address_size)
 
 
 # Opens all that is left into `out`, where the reader then goes on. Returns 0 or a fault.

@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 from fastsocks.address._header cimport LARGEST_ADDRESS, take_address
 from fastsocks.address._reader cimport Reader, left, reader_over, take
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead, StreamCipher, hkdf_sha1_raw
+from fastsocks.crypto._room cimport Room, room_of
 
 from ._fingerprints cimport Fingerprints
 from ._salts cimport SaltFilter
@@ -41,10 +42,11 @@ cdef class PacketCodec:
     ) except? RAISED:
         raise NotImplementedError
 
-    cdef Py_ssize_t seal_into(self, Packet* packet, uint8_t* out) except? RAISED:
-        fill_randomly(out, self._salt_size)
+    cdef Py_ssize_t seal_into(self, Packet* packet, Room out) except? RAISED:
+        check_rooms(packet, out, self.overhead)
+        fill_randomly(out.start, self._salt_size)
         self._choose_padding(packet)
-        return self.seal_behind(packet, out)
+        return self.seal_behind(packet, out.start)
 
     cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
         raise NotImplementedError
@@ -79,6 +81,7 @@ cdef class PacketCodec:
         if out is NULL:
             raise MemoryError
         try:
+            found.room = room_of(out, size)
             opened = self.open_into(&packet[0], size, out, &found)
             if opened < 0:
                 raise packet_error(opened, found.skew if opened == WRONG_TIME else 0)
@@ -115,7 +118,7 @@ cdef class PacketCodec:
                 memcpy(work + SEAL_HEADROOM, &payload[0], size)
             packet = packet_of(
                 <const uint8_t*>PyBytes_AS_STRING(wire), len(wire),
-                work + SEAL_HEADROOM, size, int(now),
+                work + SEAL_HEADROOM, size, room_of(work, SEAL_HEADROOM + size), int(now),
             )
             if session is not None:
                 packet.session = <PyObject*>session
@@ -132,6 +135,18 @@ cdef class PacketCodec:
         finally:
             PyMem_Free(work)
         return out[:sealed]
+
+
+cdef int check_rooms(const Packet* packet, Room out, Py_ssize_t overhead) except -1:
+    """Whether sealing keeps within what it may write: `out`, and the packet's room."""
+    if not (
+        packet.payload - packet.room.start >= SEAL_HEADROOM
+        and packet.room.end - packet.payload >= packet.payload_size
+    ):
+        raise BufferError("a packet to be sealed without room in front of its payload")
+    if out.end - out.start < packet.payload_size + overhead:
+        raise BufferError("a packet to be sealed into too little room")
+    return 0
 
 
 # `overhead` and SEAL_HEADROOM count on it.

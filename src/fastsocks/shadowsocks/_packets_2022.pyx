@@ -107,15 +107,15 @@ cdef uint8_t* write_body(const Packet* packet, const uint8_t* client_id) noexcep
     cdef uint8_t head[9]
     cdef uint8_t length[2]
     if packet.padding_size:
-        body = put_before(body, packet.padding, packet.padding_size)
+        body = put_before(packet.room, body, packet.padding, packet.padding_size)
     length[0] = <uint8_t>(packet.padding_size >> 8)
     length[1] = <uint8_t>(packet.padding_size & 0xFF)
-    body = put_before(body, length, 2)
+    body = put_before(packet.room, body, length, 2)
     if client_id != NULL:
-        body = put_before(body, client_id, ID_SIZE)
+        body = put_before(packet.room, body, client_id, ID_SIZE)
     head[0] = _REQUEST if client_id == NULL else _RESPONSE
     write_number(head + 1, <uint64_t>packet.now)
-    return put_before(body, head, 9)
+    return put_before(packet.room, body, head, 9)
 
 
 cdef class Aead2022Packets(PacketCodec):
@@ -182,7 +182,7 @@ cdef inline int seal_body(
 cdef inline int seal_extended(
     Aead sealer, const uint8_t* ids, uint8_t* body, const Packet* packet, uint8_t* out
 ) noexcept:
-    body = put_before(body, ids, 2 * ID_SIZE)
+    body = put_before(packet.room, body, ids, 2 * ID_SIZE)
     return seal_body(sealer, out, body, packet, out + _NONCE_SIZE)
 
 
