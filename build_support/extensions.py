@@ -104,7 +104,7 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
             extension.depends += [stamp, *headers, *libcrypto.archives]
             if extension.name == LIBCRYPTO_MODULE:
                 libcrypto.link(extension)
-        self._translate(variant)
+        self._translate(variant, Path(stamp))
         try:
             super().run()
         except CCompilerError as error:
@@ -129,11 +129,16 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
             stamp.write_text(configuration)
         return str(stamp)
 
-    def _translate(self, variant: Variant) -> None:
+    def _translate(self, variant: Variant, stamp: Path) -> None:
         from Cython.Build import cythonize
         from Cython.Compiler import Errors, Options
 
         Options.warning_errors = variant.strict
+        built = [Path(self.get_ext_fullpath(extension.name)) for extension in self.extensions]
+        # Of its own accord Cython looks at the sources only, and not at the directives.
+        stale = any(
+            path.exists() and path.stat().st_mtime < stamp.stat().st_mtime for path in built
+        )
         generated = Path(self.build_temp) / "cython"
         if not generated.exists():
             say(
@@ -146,7 +151,7 @@ class BuildExtensions(build_ext):  # type: ignore[misc]
                 include_path=[str(SOURCE)],
                 build_dir=None if variant.c_beside_pyx else str(generated),
                 compiler_directives=DIRECTIVES | variant.directives,
-                force=self.force,
+                force=self.force or stale,
                 quiet=True,
             )
         except Errors.CompileError as error:

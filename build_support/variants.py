@@ -34,6 +34,9 @@ VARIANTS = {
     "sanitize": Variant(
         compile_args=[*_DIAGNOSED, *_SANITIZERS, "-fno-wrapv"],
         link_args=_SANITIZERS,
+        # An attribute of None is an AttributeError there, and not whatever lies at that place.
+        # (Cython then takes `self.count += 1` for a use of Python, which nogil does not have.)
+        directives={"nonecheck": True},
     ),
     # Runs on an interpreter built --disable-gil --with-thread-sanitizer, by the same compiler.
     "threads": Variant(

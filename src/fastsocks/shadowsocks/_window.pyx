@@ -59,6 +59,7 @@ cdef class SlidingWindow:
 
     cdef void mark(self, uint64_t packet_id) noexcept nogil:
         cdef uint64_t word = packet_id >> 6, cleared
+        cdef uint64_t* cell
         if packet_id > self._highest:
             cleared = self._highest >> 6
             if word - cleared > self._mask:
@@ -68,4 +69,5 @@ cdef class SlidingWindow:
                     cleared += 1
                     self._words[cleared & self._mask] = 0
             self._highest = packet_id
-        self._words[word & self._mask] |= <uint64_t>1 << (packet_id & 63)
+        cell = &self._words[word & self._mask]
+        cell[0] |= <uint64_t>1 << (packet_id & 63)
