@@ -14,6 +14,7 @@ from fastsocks.net import Dialer, Resolver
 from fastsocks.policy.counters import UserCounters
 from fastsocks.policy.limits import ClientLimits
 from fastsocks.request import Request
+from fastsocks.service.answers import Unanswered
 from fastsocks.service.interfaces import Route
 from relay_ends import End, import_relay
 from twins import import_twin
@@ -113,6 +114,8 @@ class LineService:
         self.users: UserCounters | None = None
         self.access_log = False
         self.ends: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+        self.missing: list[tuple[Unanswered, int]] = []
+        self.silences: list[tuple[Address, float]] = []
 
     def forget(self) -> None:
         """Forget what it was told."""
@@ -134,8 +137,21 @@ class LineService:
     def finished(self, *told: Any) -> None:
         self.ends.put_nowait(told)
 
-    def report(self, error: FastsocksError, peer: tuple[Any, ...], target: Address | None) -> None:
+    def report(
+        self,
+        error: FastsocksError,
+        peer: tuple[Any, ...],
+        target: Address | None,
+        user: str | None,
+        connection: str,
+    ) -> None:
         self.reports.put_nowait(Report(error, peer, target))
+
+    def unanswered(self, ended: Unanswered, in_a_row: int) -> None:
+        self.missing.append((ended, in_a_row))
+
+    def server_silent(self, server: Address, seconds: float) -> None:
+        self.silences.append((server, seconds))
 
 
 class ScriptedDialer:
@@ -154,7 +170,9 @@ class ScriptedDialer:
     def literal(self, address: Address, permit: Any = None) -> Any:
         return None if address.is_name else self._real.literal(address, permit)
 
-    async def dial(self, address: Address, client: str = "", permit: Any = None) -> socket.socket:
+    async def dial(
+        self, address: Address, client: str = "", permit: Any = None, resolved: Any = None
+    ) -> socket.socket:
         if address.is_name:
             return await self.names[address.host]()
         return await self._real.dial(address, client)

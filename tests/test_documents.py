@@ -17,7 +17,7 @@ import pytest
 from fastsocks.cli.flags import NOT_KEYS
 from fastsocks.cli.log import _JSONFormatter
 from fastsocks.config.keys import ALIASES, KEYS
-from fastsocks.service import reporting
+from fastsocks.service import lines, reporting, stages
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
@@ -77,14 +77,17 @@ def test_what_a_document_links_to_exists(document: str) -> None:
 
 
 def test_the_fields_of_log_lines_are_those_of_the_code() -> None:
-    tree = ast.parse(Path(reporting.__file__).read_text("utf-8"))
+    modules = (reporting, lines, stages)
+    trees = [ast.parse(Path(str(module.__file__)).read_text("utf-8")) for module in modules]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
     written = {
         str(keyword.arg)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_fields"
+        for node in nodes
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "line_fields"
         for keyword in node.keywords
-    }
-    dicts = (node for node in ast.walk(tree) if isinstance(node, ast.AugAssign | ast.Call))
+    } - {"None"}
+    # Those that are put in, and those of Stages.fields.
+    dicts = (node for node in nodes if isinstance(node, ast.AugAssign | ast.Call | ast.Assign))
     for node in dicts:
         for value in ast.walk(node):
             if isinstance(value, ast.Dict):

@@ -209,12 +209,17 @@ class Dialer:
             raise not_public(host if of_name else "")
 
     async def dial(
-        self, address: Address, client: str = "", permit: Permit | None = None
+        self,
+        address: Address,
+        client: str = "",
+        permit: Permit | None = None,
+        resolved: Callable[[], None] | None = None,
     ) -> socket.socket:
         """Open a connection; several addresses of a name race by RFC 8305.
 
         :param client: for whom; see :meth:`fastsocks.net.Resolver.resolve`.
         :param permit: see :meth:`literal`.
+        :param resolved: is called once the name is looked up.
 
         What it finds out of the addresses of a name is for those who dial it next: one that was
         not there comes last, and where none was the name is looked up again.
@@ -236,6 +241,8 @@ class Dialer:
             async with asyncio.timeout(self._timeout):
                 infos = await self._addresses(address, client, permit)
                 attempting = True
+                if resolved is not None and address.is_name:
+                    resolved()
                 fast_open = self._fast_open and len(infos) == 1
                 sock = await start_connection(
                     infos,

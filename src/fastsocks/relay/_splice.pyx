@@ -139,6 +139,8 @@ cdef class Splice:
                 relay.bytes_up += size
                 engine.counters.bytes_up += size
             else:
+                if not relay.bytes_down:
+                    relay.first_down = relay._touched
                 relay.bytes_down += size
                 engine.counters.bytes_down += size
         if self._drain(flow, sink):

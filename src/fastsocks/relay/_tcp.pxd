@@ -105,6 +105,8 @@ cdef class Relay:
     cdef readonly uint64_t bytes_up
     cdef readonly uint64_t bytes_down
     cdef readonly object error
+    # When the first payload came from the target, by the clock of now(); 0 before.
+    cdef readonly double first_down
     cdef Engine _engine
     cdef End client
     cdef End target

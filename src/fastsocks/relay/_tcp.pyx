@@ -111,6 +111,8 @@ cdef class End:
                     relay.bytes_up += size
                     engine.counters.bytes_up += size
                 else:
+                    if not relay.bytes_down:
+                        relay.first_down = relay._touched
                     relay.bytes_down += size
                     engine.counters.bytes_down += size
                 peer.deliver(data, size)

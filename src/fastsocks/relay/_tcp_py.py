@@ -132,6 +132,7 @@ class Relay:
         "client",
         "engine",
         "error",
+        "first_down",
         "over",
         "target",
         "touched",
@@ -145,6 +146,8 @@ class Relay:
         self.bytes_up = 0
         self.bytes_down = 0
         self.error: FastsocksError | None = None
+        #: When the first payload came from the target, by the monotonic clock; 0 before.
+        self.first_down = 0.0
         self.over = False
         self.touched = monotonic()
         self._ended: Callable[[Relay], None] | None = ended
@@ -156,6 +159,8 @@ class Relay:
             self.bytes_up += size
             counters.bytes_up += size
         else:
+            if not self.bytes_down:
+                self.first_down = self.touched
             self.bytes_down += size
             counters.bytes_down += size
 

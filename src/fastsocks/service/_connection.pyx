@@ -48,6 +48,7 @@ from fastsocks.errors import (
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
 from fastsocks.service.interfaces import Route
 from fastsocks.service.limits import FAILOVER_WAIT, PAYLOAD_WAIT
+from fastsocks.service.stages import Stages
 
 cdef enum:
     # Reads that may empty the receive queue of a connection before it is closed.
@@ -166,6 +167,8 @@ cdef class Connection(Ending):
         self.command = request.command
         self.address = request.address
         self.user = request.user
+        if self.acceptor.access_log:
+            self.stages = Stages(self.since)
         self.admission.established()
         if self.command != UDP_ASSOCIATE and self.acceptor.canonical_names:
             try:
@@ -345,7 +348,8 @@ cdef class Connection(Ending):
             # The dialer has a time limit of its own.
             self.deadline = float("inf")
             dial, client = acceptor.dialer.dial, self.admission.client
-            make = partial(dial, address, client, self.route.permit)
+            resolved = None if self.stages is None else self.stages.resolved
+            make = partial(dial, address, client, self.route.permit, resolved)
             return self.begin_task(make, self.dialed)
         wire = address.wire
         return self.connect(wire)
@@ -425,6 +429,8 @@ cdef class Connection(Ending):
                 return self.await_target()
             if sent < 0:
                 return self.dial_failed(<int>-sent)
+        if self.stages is not None:
+            self.stages.connected()
         if not self.send_reply():
             return 0
         if self.to_target is not None:
@@ -515,6 +521,10 @@ cdef class Connection(Ending):
             self,
             True,
         )
+        if target_codec is not None:
+            self.server = self.route.address
+            if not acceptor.answered:
+                acceptor.answers.awaited(self.server, self.early)
         self.state = State.OVER
         acceptor.connections.pop(token, None)
         self.token = 0
@@ -539,7 +549,9 @@ cdef class Connection(Ending):
                 self.tell(relay.error)
             if acceptor.users is not None:
                 acceptor.users.end(self.user, relay)
-            self.gone(self.early + relay.bytes_up, relay.bytes_down)
+            if self.server is not None:
+                self.heard(self.early + relay.bytes_up, relay.bytes_down)
+            self.gone(self.early + relay.bytes_up, relay.bytes_down, relay.first_down)
         finally:
             acceptor.check_idle()
 

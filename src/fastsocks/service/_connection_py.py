@@ -27,8 +27,10 @@ from ..errors import (
     dial_error,
 )
 from ..request import BIND, UDP_ASSOCIATE
+from .answers import Unanswered
 from .interfaces import Route
 from .limits import FAILOVER_WAIT, LINGER
+from .stages import Stages
 
 if TYPE_CHECKING:
     from ..policy.limits import Admission
@@ -64,6 +66,11 @@ class Connection:
         self._request: Request | None = None
         self._error: FastsocksError | None = None
         self._since = self._loop.time()
+        self._number = acceptor.accepted
+        # The first Shadowsocks server on its way, once it is relayed.
+        self._server: Address | None = None
+        # When it got how far; None without an access log.
+        self._stages: Stages | None = None
         # Payload in bytes that goes to the target before the relay begins.
         self._early = 0
         # What the target said behind the answer of a server on the way.
@@ -94,6 +101,8 @@ class Connection:
             request = self._request = await self._handshake()
             if request is None:
                 return False
+            if self._service.access_log:
+                self._stages = Stages(self._since)
             self._admission.established()
             if request.command == UDP_ASSOCIATE:
                 await self._associate(request)
@@ -161,7 +170,9 @@ class Connection:
             try:
                 wait = None if route.retry is None else FAILOVER_WAIT
                 async with asyncio.timeout(wait):
-                    return route, await dialer.dial(route.address, client, route.permit)
+                    resolved = None if self._stages is None else self._stages.resolved
+                    dialing = dialer.dial(route.address, client, route.permit, resolved)
+                    return route, await dialing
             except (DialError, TimeoutError) as cause:
                 error = cause if isinstance(cause, DialError) else dial_error(cause)
                 following = None if route.retry is None else route.retry(error)
@@ -177,14 +188,20 @@ class Connection:
         """Report why this connection ends."""
         self._error = error
         self._acceptor.failures[error.status] += 1
-        target = self._request.address if self._request is not None else None
-        self._service.report(error, self._peer, target)
+        request = self._request
+        target, user = (None, None) if request is None else (request.address, request.user)
+        name = self._acceptor.name_of(self._number)
+        self._service.report(error, self._peer, target, user, name)
 
-    def _gone(self, bytes_up: int, bytes_down: int) -> None:
-        """Give back what the connection took up, and log it where that is wanted."""
+    def _gone(self, bytes_up: int, bytes_down: int, first_byte: float = 0.0) -> None:
+        """Give back what the connection took up, and log it where that is wanted.
+
+        :param first_byte: when the first payload came from the target.
+        """
         self._admission.leave()
         request = self._request
-        if self._service.access_log and request is not None and request.command != UDP_ASSOCIATE:
+        stages = self._stages
+        if stages is not None and request is not None and request.command != UDP_ASSOCIATE:
             self._service.finished(
                 self._peer,
                 request.user,
@@ -193,6 +210,8 @@ class Connection:
                 bytes_down,
                 self._loop.time() - self._since,
                 self._error,
+                self._acceptor.name_of(self._number),
+                stages.fields(first_byte),
             )
 
     async def _handshake(self) -> Request | None:
@@ -307,6 +326,8 @@ class Connection:
             self._acceptor.resets.unwatch(self._client)
 
     async def _hand_over(self, request: Request, route: Route, target: socket.socket) -> None:
+        if self._stages is not None:
+            self._stages.connected()
         bound = None
         if request.command == BIND:
             bound = request.address
@@ -322,6 +343,9 @@ class Connection:
         self._early = len(payload)
         if route.codec is not None:
             payload = route.codec.request(request.address, payload)
+            self._server = route.address
+            if not self._acceptor.answered:
+                self._acceptor.answers.awaited(route.address, self._early)
         relay = self._acceptor.engine.start(
             self._client,
             self._inbound.codec,
@@ -353,9 +377,33 @@ class Connection:
                 self._tell(relay.error)
             if self._service.users is not None and self._request is not None:
                 self._service.users.end(self._request.user, relay)
-            self._gone(self._early + relay.bytes_up, relay.bytes_down)
+            if self._server is not None and self._request is not None:
+                self._heard(self._server, self._request, relay)
+            self._gone(self._early + relay.bytes_up, relay.bytes_down, relay.first_down)
         finally:
             self._acceptor.check_idle()
+
+    def _heard(self, server: Address, request: Request, relay: Relay) -> None:
+        """Take note of whether the server has answered."""
+        acceptor = self._acceptor
+        bytes_up = self._early + relay.bytes_up
+        if relay.bytes_down:
+            if not acceptor.answered:
+                acceptor.answered = True
+                acceptor.answers.came()
+        elif bytes_up:
+            acceptor.answered = False
+            acceptor.answers.missing(
+                Unanswered(
+                    self._peer,
+                    request.address,
+                    request.user,
+                    server,
+                    bytes_up,
+                    self._loop.time() - self._since,
+                    acceptor.name_of(self._number),
+                )
+            )
 
     async def _first_payload(self, seconds: float) -> bytes:
         """Wait for the client's first payload; return none after `seconds`.

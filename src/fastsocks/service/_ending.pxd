@@ -38,6 +38,9 @@ cdef class AcceptorBase:
     # Of the service; None where users are not told apart.
     cdef object users
     cdef bint access_log
+    # See answers.py; `answered` while the last connection through a server got one.
+    cdef object answers
+    cdef bint answered
     cdef double timeout
     # By token.
     cdef dict connections
@@ -48,7 +51,8 @@ cdef class AcceptorBase:
     cdef int await_payload(self, Ending connection, double seconds) except -1
     cdef int run(self, Ending connection, int cause, uint32_t events=*) except -1
     cdef int fail(self, Ending connection, object error) except -1
-    cdef int report(self, object error, object peer, object target) except -1
+    cdef int report(self, object error, Ending connection) except -1
+    cdef str name_of(self, uint64_t number)
     cdef int check_idle(self) except -1
 
 
@@ -93,6 +97,12 @@ cdef class Ending:
     cdef object error
     # When it was accepted, by the clock of now().
     cdef double since
+    # Which one of those that its Acceptor took, from 1 on.
+    cdef uint64_t number
+    # The first Shadowsocks server on its way; None where there is none, or before hand_over.
+    cdef object server
+    # When it got how far; None without an access log.
+    cdef object stages
     # Payload in bytes that went to the target before the relay began.
     cdef uint64_t early
 
@@ -100,7 +110,8 @@ cdef class Ending:
     cdef int client_lost(self, Py_ssize_t result) except -1
     cdef int refuse(self, object error) except -1
     cdef int tell(self, object error) except -1
-    cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down) except -1
+    cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down, double first_byte=*) except -1
+    cdef int heard(self, uint64_t bytes_up, uint64_t bytes_down) except -1
     cdef int read_waste(self, int reads) except -1
     cdef int await_client(self) except -1
     cdef int attend_client(self) except -1

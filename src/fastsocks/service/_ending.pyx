@@ -15,6 +15,7 @@ from fastsocks.net._sockets cimport now, receive, reset_on_close, send
 
 from fastsocks.errors import ProtocolError, ResetError
 from fastsocks.request import UDP_ASSOCIATE
+from fastsocks.service.answers import Unanswered
 from fastsocks.service.limits import LINGER
 
 
@@ -33,8 +34,12 @@ cdef class AcceptorBase:
         """End a connection because of a fault of ours."""
         raise NotImplementedError
 
-    cdef int report(self, object error, object peer, object target) except -1:
+    cdef int report(self, object error, Ending connection) except -1:
         """Count a failure, and have the service log it."""
+        raise NotImplementedError
+
+    cdef str name_of(self, uint64_t number):
+        """Return what names a connection in the log."""
         raise NotImplementedError
 
     cdef int check_idle(self) except -1:
@@ -63,16 +68,17 @@ cdef class Ending:
     cdef int tell(self, object error) except -1:
         """Report why this connection ends."""
         self.error = error
-        return self.acceptor.report(error, self.peer, self.address)
+        return self.acceptor.report(error, self)
 
-    cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down) except -1:
-        """Give back what the connection took up, and log it where that is wanted."""
+    cdef int gone(
+        self, uint64_t bytes_up, uint64_t bytes_down, double first_byte=0.0
+    ) except -1:
+        """Give back what the connection took up, and log it where that is wanted.
+
+        :param first_byte: when the first payload came from the target.
+        """
         self.admission.leave()
-        if (
-            self.acceptor.access_log
-            and self.address is not None
-            and self.command != UDP_ASSOCIATE
-        ):
+        if self.stages is not None and self.command != UDP_ASSOCIATE:
             self.acceptor.service.finished(
                 self.peer,
                 self.user,
@@ -81,6 +87,30 @@ cdef class Ending:
                 bytes_down,
                 now() - self.since,
                 self.error,
+                self.acceptor.name_of(self.number),
+                self.stages.fields(first_byte),
+            )
+        return 0
+
+    cdef int heard(self, uint64_t bytes_up, uint64_t bytes_down) except -1:
+        """Take note of whether the server has answered."""
+        cdef AcceptorBase acceptor = self.acceptor
+        if bytes_down:
+            if not acceptor.answered:
+                acceptor.answered = True
+                acceptor.answers.came()
+        elif bytes_up:
+            acceptor.answered = False
+            acceptor.answers.missing(
+                Unanswered(
+                    self.peer,
+                    self.address,
+                    self.user,
+                    self.server,
+                    bytes_up,
+                    now() - self.since,
+                    acceptor.name_of(self.number),
+                )
             )
         return 0
 

@@ -28,7 +28,9 @@ from fastsocks.service._connection cimport (
 )
 from fastsocks.service._ending cimport AcceptorBase, Ending, State
 
+from fastsocks.service.answers import Answers
 from fastsocks.service.limits import ACCEPT_PAUSE
+from fastsocks.service.lines import connection_names
 
 # Connections taken before the loop's other work gets its turn.
 cdef enum:
@@ -71,6 +73,7 @@ cdef class Acceptor(AcceptorBase):
     # (due, connection) in the order in which they are due.
     cdef object _payload_waits
     cdef object _payload_timer
+    cdef object _names
 
     def __cinit__(self):
         self._batch = 1
@@ -108,6 +111,14 @@ cdef class Acceptor(AcceptorBase):
         )
         self.relayed = self.engine.counters
         self.failures = Counter()
+        self._names = connection_names()
+        self.answers = Answers(
+            loop,
+            self.relayed,
+            timeout=timeout,
+            unanswered=service.unanswered,
+            silent=service.server_silent,
+        )
         self._listening = {}
         self.connections = {}
         self._payload_waits = deque()
@@ -145,6 +156,7 @@ cdef class Acceptor(AcceptorBase):
         for connection in list(self.connections.values()):
             connection.close(reset=True)
         self.engine.abort()
+        self.answers.close()
 
     cdef int check_idle(self) except -1:
         if self.connections or self.engine.counters.active:
@@ -203,6 +215,7 @@ cdef class Acceptor(AcceptorBase):
         connection.peer = (host, peer.port)
         connection.admission = admission
         connection.since = now()
+        connection.number = self.accepted
         self.connections[connection.token] = connection
         return self.run(connection, ACCEPTED)
 
@@ -301,7 +314,16 @@ cdef class Acceptor(AcceptorBase):
             else:
                 waits.popleft()
 
-    cdef int report(self, object error, object peer, object target) except -1:
+    cdef str name_of(self, uint64_t number):
+        return self._names(number)
+
+    cdef int report(self, object error, Ending connection) except -1:
         self.failures[error.status] += 1
-        self.service.report(error, peer, target)
+        self.service.report(
+            error,
+            connection.peer,
+            connection.address,
+            connection.user,
+            self.name_of(connection.number),
+        )
         return 0

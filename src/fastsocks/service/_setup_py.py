@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from ..relay import Engine
 from ._connection_py import Connection
 from ._resets_py import Resets
+from .answers import Answers
 from .limits import ACCEPT_PAUSE
+from .lines import connection_names
 
 if TYPE_CHECKING:
     import socket
@@ -64,6 +66,16 @@ class Acceptor:
         self.engine = Engine(loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout)
         #: What went through the relays.
         self.relayed = self.engine.counters
+        self.name_of = connection_names()
+        self.answers = Answers(
+            loop,
+            self.relayed,
+            timeout=timeout,
+            unanswered=service.unanswered,
+            silent=service.server_silent,
+        )
+        #: Whether the last connection through a server got an answer.
+        self.answered = False
         self._listening: dict[asyncio.Task[None], socket.socket] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -101,6 +113,7 @@ class Acceptor:
         for task in self._settling:
             task.cancel()
         self.engine.abort()
+        self.answers.close()
 
     async def _accept(self, listener: socket.socket) -> None:
         while True:

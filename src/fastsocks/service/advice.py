@@ -40,3 +40,9 @@ LOCAL_ADVICE: Mapping[str, str] = {
     "header": "the server's answer: method differs there, or it was tampered with",
     "replay": "what listens there is no Shadowsocks server, or does not know the password",
 }
+
+#: About a Shadowsocks server that says nothing.
+UNANSWERED_ADVICE = (
+    "password, method or user differ there, a clock is more than 30 s off, or it is no Shadowsocks "
+    "server, or cannot reach what it is asked for: its log tells which"
+)

@@ -13,7 +13,7 @@ from fastsocks.buffer import Buffer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fastsocks.request import Request
     from fastsocks.shadowsocks import ClientCodec, ClientKey, PacketCodec
     from fastsocks.shadowsocks.layers import LayeredCodec
+
+    from .answers import Unanswered
 
 #: A socket address as :meth:`socket.socket.getpeername` returns it.
 Peer: TypeAlias = tuple[Any, ...]
@@ -267,16 +269,34 @@ class Service(Protocol):
         bytes_down: int,
         seconds: float,
         error: FastsocksError | None,
+        connection: str,
+        stages: Mapping[str, float],
     ) -> None:
         """Log a connection that has ended and whose target is known, relayed or not.
 
         :param bytes_up: payload from the client, in bytes; `bytes_down`: to it.
         :param seconds: since it was accepted.
         :param error: why it ended; None if both ends finished.
+        :param connection: what names it in the log.
+        :param stages: how long its stages took, in seconds; see :class:`.stages.Stages`.
         """
 
-    def report(self, error: FastsocksError, peer: Peer, target: Address | None) -> None:
+    def report(
+        self,
+        error: FastsocksError,
+        peer: Peer,
+        target: Address | None,
+        user: str | None,
+        connection: str,
+    ) -> None:
         """Log why a connection failed, once.
 
-        :param target: what the client asked for, where that is known.
+        :param target: what the client asked for, where that is known; likewise `user`.
+        :param connection: what names it in the log.
         """
+
+    def unanswered(self, ended: Unanswered, in_a_row: int) -> None:
+        """Log that a Shadowsocks server has not answered; see :class:`.answers.Answers`."""
+
+    def server_silent(self, server: Address, seconds: float) -> None:
+        """Log that a Shadowsocks server answers to nobody; see :class:`.answers.Answers`."""

@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from abc import ABC, abstractmethod
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from fastsocks.address import one_word
@@ -20,10 +21,19 @@ from fastsocks.errors import (
 )
 from fastsocks.policy import Cap, ClientLimits, PublicTargets, UserCounters
 
+from .advice import UNANSWERED_ADVICE
 from .descriptors import lookups_of_client, possible_associations, possible_connections
 from .dropped_datagrams import ADVICE as DROP_ADVICE
 from .dropped_datagrams import DROPS
 from .line_limiter import LineLimiter
+from .lines import (
+    in_brackets,
+    line_fields,
+    peer_text,
+    subject,
+    write_access,
+    write_association_access,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
     from fastsocks.relay.udp import Association
     from fastsocks.request import Request
 
+    from .answers import Unanswered
     from .datagrams import FindTunnel
     from .interfaces import Destination, Inbound, Peer, PeerListener, Route, UdpAssociation
     from .ruling import Ruling
@@ -76,8 +87,6 @@ _KEPT_ELSEWHERE = {
     Cap.UDP_ASSOCIATIONS_PER_CLIENT,
     Cap.UDP_ASSOCIATIONS_PER_USER,
 }
-
-_access_log = logging.getLogger("fastsocks.access")
 
 
 class _Key(NamedTuple):
@@ -250,11 +259,19 @@ class ReportingService(ABC):
         """
         raise CommandError("BIND is not offered here")
 
-    def report(self, error: FastsocksError, peer: Peer, target: Address | None) -> None:
+    def report(
+        self,
+        error: FastsocksError,
+        peer: Peer,
+        target: Address | None,
+        user: str | None = None,
+        connection: str = "",
+    ) -> None:
         """Log why a connection failed.
 
         :param peer: the client.
-        :param target: what it asked for, where that is known.
+        :param target: what it asked for, where that is known; likewise `user`.
+        :param connection: what names it in the log.
         """
         ordinary = isinstance(error, _ORDINARY) or (
             target is None and isinstance(error, TruncatedError)
@@ -265,14 +282,59 @@ class ReportingService(ABC):
         elif not self._limiter.passes(_Key(str(error), error.status, str(peer[0]), target)):
             return
         advice = None if ordinary else self.advice(error, peer, target)
-        fields = _fields(peer=_peer_text(peer), target=target, status=error.status, advice=advice)
-        self._log.log(
+        self._write(
             logging.DEBUG if ordinary else logging.WARNING,
-            "%s: %s (%s)%s",
-            _where(fields),
-            error,
-            error.status,
+            str(error),
+            line_fields(
+                peer=peer_text(peer),
+                user=user,
+                target=target,
+                status=error.status,
+                advice=advice,
+                connection=connection,
+            ),
+        )
+
+    def unanswered(self, ended: Unanswered, in_a_row: int) -> None:
+        """Log that a Shadowsocks server has not answered; see :class:`.answers.Answers`."""
+        message = (
+            f"the Shadowsocks server {ended.server} took {ended.bytes_up} bytes and answered "
+            f"nothing for {ended.seconds:.0f} s"
+        )
+        if in_a_row > 1:
+            message = f"{message}, as to the {in_a_row - 1} before"
+        alike = f"the Shadowsocks server {ended.server} answered nothing"
+        if not self._limiter.passes(_Key(alike, "unanswered", "", None)):
+            return
+        self._write(
+            logging.WARNING,
+            message,
+            line_fields(
+                peer=peer_text(ended.peer),
+                user=ended.user,
+                target=ended.target,
+                status="unanswered",
+                advice=UNANSWERED_ADVICE,
+                connection=ended.connection,
+            ),
+        )
+
+    def server_silent(self, server: Address, seconds: float) -> None:
+        """Log that a Shadowsocks server answers to nobody; see :class:`.answers.Answers`."""
+        message = f"the Shadowsocks server {server} has answered to nobody for {seconds:g} s"
+        fields = line_fields(status="unanswered", advice=UNANSWERED_ADVICE)
+        self._write(logging.WARNING, message, fields)
+
+    def _write(self, level: int, message: str, fields: Mapping[str, Any]) -> None:
+        about, advice = subject(fields), fields.get("advice")
+        self._log.log(
+            level,
+            "%s%s (%s)%s%s",
+            f"{about}: " if about else "",
+            message,
+            fields["status"],
             f"; {advice}" if advice else "",
+            in_brackets(fields.get("connection", "")),
             extra={"fields": fields},
         )
 
@@ -293,7 +355,7 @@ class ReportingService(ABC):
             advice = _MORE_FILES
         elif cap is Cap.LOOKUPS_PER_CLIENT and self._caps[cap] >= lookups_of_client(0):
             advice = "nobody has more than a quarter of all look-ups"
-        fields = _fields(peer=where, status="limit", limit=cap.value, advice=advice)
+        fields = line_fields(peer=where, status="limit", limit=cap.value, advice=advice)
         prefix = f"{one_word(where)}: " if where else ""
         self._log.warning("%s%s (limit); %s", prefix, message, advice, extra={"fields": fields})
 
@@ -306,31 +368,27 @@ class ReportingService(ABC):
         bytes_down: int,
         seconds: float,
         error: FastsocksError | None,
+        connection: str = "",
+        stages: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Write the line of the access log for a connection that has ended.
 
         :param bytes_up: payload from the client, in bytes; `bytes_down`: to it.
         :param seconds: since it was accepted.
         :param error: why it ended; None if both ends finished.
+        :param connection: what names it in the log.
+        :param stages: how long its stages took, in seconds; see :class:`.stages.Stages`.
         """
-        end = "finished" if error is None else error.status
-        fields = _fields(peer=_peer_text(peer), user=user, target=target)
-        fields |= {
-            "bytes_up": bytes_up,
-            "bytes_down": bytes_down,
-            "seconds": round(seconds, 3),
-            "end": end,
-        }
-        _access_log.info(
-            "%s %s -> %s up %d down %d bytes in %.3f s: %s",
-            fields["peer"],
-            _user_text(user),
+        write_access(
+            peer,
+            user,
             target,
-            bytes_up,
-            bytes_down,
-            seconds,
-            end,
-            extra={"fields": fields},
+            bytes_up=bytes_up,
+            bytes_down=bytes_down,
+            seconds=seconds,
+            error=error,
+            connection=connection,
+            stages=stages,
         )
 
     def association_began(self, association: Association) -> None:
@@ -347,22 +405,7 @@ class ReportingService(ABC):
         began = self._associations.pop(association, None)
         if began is None:
             return
-        fields = _fields(peer=association.client_host, user=association.user)
-        fields |= {
-            "bytes_up": association.bytes_up,
-            "bytes_down": association.bytes_down,
-            "seconds": round(self._clock() - began, 3),
-            "network": "udp",
-        }
-        _access_log.info(
-            "%s %s udp up %d down %d bytes in %.3f s",
-            fields["peer"],
-            _user_text(association.user),
-            fields["bytes_up"],
-            fields["bytes_down"],
-            fields["seconds"],
-            extra={"fields": fields},
-        )
+        write_association_access(association, self._clock() - began)
 
     def associations_capped(self, option: str, whose: str) -> None:
         """Log that an association was ended for another one; see :meth:`limit_hit`.
@@ -386,7 +429,9 @@ class ReportingService(ABC):
         elif not self._limiter.passes(key, count):
             return
         advice = self.ADVICE.get(reason) or DROP_ADVICE.get(reason)
-        fields = _fields(peer=client, status=reason, advice=advice, datagrams=count, network="udp")
+        fields = line_fields(
+            peer=client, status=reason, advice=advice, datagrams=count, network="udp"
+        )
         self._log.log(
             logging.DEBUG if text is None else logging.WARNING,
             "%s%d datagram%s dropped%s (%s)%s",
@@ -403,7 +448,7 @@ class ReportingService(ABC):
         """Log what is to be known of a client, rather than of one connection of it."""
         if not self._limiter.passes(_Key(text, status, client, None)):
             return
-        fields = _fields(peer=client, status=status, advice=advice)
+        fields = line_fields(peer=client, status=status, advice=advice)
         self._log.warning("%s: %s (%s); %s", client, text, status, advice, extra={"fields": fields})
 
     def close(self) -> None:
@@ -434,13 +479,13 @@ class ReportingService(ABC):
 
     def _left_out(self, key: Hashable, times: int) -> None:
         alike = cast("_Key", key)
-        fields = _fields(peer=alike.host, target=alike.target, status=alike.status, times=times)
-        where = _where(fields)
-        if alike.target is None:
-            where = one_word(where) if where else ""
+        fields = line_fields(peer=alike.host, target=alike.target, status=alike.status, times=times)
+        about = subject(fields)
+        if about and alike.target is None:
+            about = one_word(about)
         self._log.warning(
             "%s%s (%d more times)",
-            f"{where}: " if where else "",
+            f"{about}: " if about else "",
             alike.message,
             times,
             extra={"fields": fields},
@@ -452,27 +497,3 @@ class ReportingService(ABC):
             times,
             extra={"fields": {"times": times}},
         )
-
-
-def _fields(**fields: Any) -> dict[str, Any]:
-    """Return those that have a value, addresses as text."""
-    found = {name: value for name, value in fields.items() if value not in (None, "")}
-    if "target" in found:
-        found["target"] = str(found["target"])
-    return found
-
-
-def _where(fields: Mapping[str, Any]) -> str:
-    peer = fields.get("peer", "")
-    return f"{peer} -> {fields['target']}" if "target" in fields else peer
-
-
-def _user_text(user: str | None) -> str:
-    return "-" if user is None else one_word(user)
-
-
-def _peer_text(peer: Peer) -> str:
-    if len(peer) == 1:
-        return str(peer[0])
-    host, port = peer[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
