@@ -75,6 +75,12 @@ def test_what_providers_add_is_told_in_one_line(tmp_path: Path) -> None:
     assert warning.endswith("(SIP008): username, expiry, group, obfs, tls, tags, name")
 
 
+def test_what_providers_add_without_end_is_told_in_part(tmp_path: Path) -> None:
+    content = document({**SERVER, **{f"x{number}": 1 for number in range(100)}})
+    (warning,) = local(tmp_path, content).warnings
+    assert warning.endswith("x10, x11, and 88 more")
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [

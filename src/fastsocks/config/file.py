@@ -23,6 +23,9 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[^{}]+)\}")
 #: which an unfinished handshake must not be kept.
 LONGEST_TIMEOUT = 300.0
 
+#: Most names that a warning repeats.
+_MOST_TOLD = 12
+
 #: Protocols of an entry of ``locals`` in shadowsocks-rust that we have, with what they are here.
 _PROTOCOLS = {"socks": (SOCKS5, SOCKS4), "http": (HTTP,)}
 _OTHER_PROTOCOLS = ("tunnel", "redir", "dns", "fake-dns", "tun")
@@ -88,9 +91,12 @@ class _Reader:
                 f"chmod o-r {name}"
             )
         if self._unknown:
+            told = list(self._unknown)[:_MOST_TOLD]
+            if len(self._unknown) > len(told):
+                told.append(f"and {len(self._unknown) - len(told)} more")
             self._warnings.append(
                 f"{self._document.name}: ignored, as a list of servers may have more (SIP008): "
-                + ", ".join(self._unknown)
+                + ", ".join(told)
             )
         return FileSettings(self._document.name, top, servers, listeners, tuple(self._warnings))
 
