@@ -165,6 +165,7 @@ def test_what_programs_export(text: str, host: str, password: str, tag: str | No
         ("obfs=websocket&obfsParam=a", "obfs=websocket"),
         ("v2ray-plugin=eyJtb2RlIjoid2Vic29ja2V0In0%3D", "v2ray-plugin"),
         (f"v2ray-plugin={CANARY}", "v2ray-plugin"),
+        ("shadow-tls=c2VjcmV0", "shadow-tls"),
         ("shadow-tls=eyJ2ZXJzaW9uIjoiMyJ9%3D", "shadow-tls"),
         ("tls=1", "tls=1"),
         ("protocol=auth_aes128_md5", "protocol"),

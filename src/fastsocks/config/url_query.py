@@ -36,8 +36,8 @@ _LEFT_OUT = {
     "udp_over_tcp": "UDP goes by UDP",
 }
 
-#: Values that a message may repeat.
-_LONGEST_SHOWN = 20
+#: Keys whose values hold a password, encoded.
+_SECRET = ("v2ray-plugin", "shadow-tls", "shadowtls")
 
 
 class Query(NamedTuple):
@@ -64,9 +64,7 @@ def read_query(text: str) -> Query:
         elif key == "remarks" and value:
             remarks = value
         elif key in _DECIDING and value.lower() not in _OFF | _DECIDING[key]:
-            shown = key
-            if value.isalnum() and value.isascii() and len(value) <= _LONGEST_SHOWN:
-                shown = f"{key}={value}"
+            shown = f"{key}={value}" if _is_word(key, value) else key
             raise ConfigError(
                 f"URL: {shown} asks for another way to connect than plain TCP and UDP, which is "
                 "not supported; ask whoever runs the server for an entrance without it"
@@ -74,6 +72,11 @@ def read_query(text: str) -> Query:
         elif key in _LEFT_OUT and value.lower() not in _OFF:
             left_out.append(f"{key}: ignored: {_LEFT_OUT[key]}")
     return Query(plugin, plugin_opts, remarks, tuple(left_out))
+
+
+def _is_word(key: str, value: str) -> bool:
+    """Tell whether a message may repeat a value."""
+    return key not in _SECRET and value.isalnum() and value.isascii() and len(value) <= 20
 
 
 def percent_decode(text: str, what: str) -> str:
