@@ -33,6 +33,8 @@ _TEXTS = {
     "disabled": "Leaves this entry out.",
     "acl": "A file of rules, as shadowsocks-libev and shadowsocks-rust have it; they come after "
     "`rules`.",
+    "acl_leave_out": "Whether to start without those lines of `acl` that cannot be had, and name "
+    "them.",
     "ipv6_only": "Whether `::` leaves IPv4 out.",
     "local_ipv4_address": "The IPv4 address to connect to targets from.",
     "local_ipv6_address": "The IPv6 address to connect to targets from.",

@@ -197,6 +197,7 @@ ROWS: dict[Place, dict[str, Row]] = {
                      Sets("upstream", ("socks5://h",))),
         "rules": same(["deny"], "rules", RULES),
         "acl": everywhere("/nowhere.acl", REFUSED),
+        "acl_leave_out": everywhere(True, IGNORED),
         "forbidden_ip": everywhere("127.0.0.0/8", REFUSED),
         "port_password": everywhere({"8381": "foobar"}, REFUSED),
         "security": everywhere({"replay_attack": {"policy": "reject"}}, REFUSED),
@@ -224,6 +225,7 @@ ROWS: dict[Place, dict[str, Row]] = {
                      Sets("upstream", ("socks5://h",))),
         "rules": same(["deny"], "rules", RULES),
         "acl": everywhere("/nowhere.acl", REFUSED),
+        "acl_leave_out": everywhere(True, IGNORED),
     },
     Place.LOCALS: {
         "local_address": ("127.0.0.2", IGNORED, Sets("addresses", ("127.0.0.2",)),
@@ -260,6 +262,7 @@ ROWS: dict[Place, dict[str, Row]] = {
         "local_udp_port": everywhere(1081, WARNING),
         "launchd_tcp_socket_name": everywhere("TCPListener", WARNING),
         "launchd_udp_socket_name": everywhere("UDPListener", WARNING),
+        "acl_leave_out": everywhere(True, IGNORED),
         **{
             name: everywhere(value, REFUSED)
             for name, value in {

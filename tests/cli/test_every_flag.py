@@ -82,6 +82,10 @@ ROWS = (
     Row(ALL, "--max-lookups-per-client", "7", "max_lookups_per_client", 7),
     Row(ALL, "--rule", "deny", "rules", read_rules(["deny"])),
     Row(ALL, "--acl", "ACL", "rules", (_ACL_RULE,)),
+    *(
+        Row(one, "--acl-leave-out", "", "rules", (_ACL_RULE,), base=f"{BASE[one]} --acl ACL")
+        for one in SERVICES
+    ),
     Row(ALL, "--access-log", "", "access_log", True),
     Row(ALL, "--log-format", "json", "log_format", "json"),
     Row(ALL, "--log-level", "error", "log_level", "error"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastsocks.config import configure_proxy
 from fastsocks.config.acl import read_acl
 from fastsocks.config.rules import Action, read_rule, read_rules
 from fastsocks.errors import ConfigError
@@ -172,7 +173,7 @@ def test_lists_of_a_server(file: Path) -> None:
     ("text", "message"),
     [
         ("[block_list]\n", r"line 1: there is no section \[block_list\]"),
-        ("\n10.0.0.1/8\n", "line 2: .*bits set behind its prefix"),
+        ("\n10.0.0.1/33\n", "line 2: .*is no IP address or network"),
         ("(a+)+$\n", "line 1: this regular expression repeats too much"),
         (".*a.*b.*\n", "line 1: this regular expression repeats too much"),
         ("^(a|aa)+$\n", "line 1: this regular expression repeats too much"),
@@ -183,6 +184,13 @@ def test_lists_of_a_server(file: Path) -> None:
         ("||\n", "line 1: this name is empty"),
         ("|.\n", "line 1: this name is empty"),
         ("(\n", "line 1: this is no IP address, network, name or regular expression"),
+        ("(?:ab|.b)" * 13 + "c\n", "line 1: this regular expression repeats too much"),
+        ("a.*a.*a?a?c\n", "line 1: this regular expression repeats too much"),
+        (r"(a)\1" + "\n", "line 1: this regular expression has something else"),
+        ("(?x)a b\n", "line 1: this regular expression has something else"),
+        ("tracker\u4e2d+\n", "line 1: names are compared in ASCII"),
+        ("||a b\n", "line 1: 'a b' is no name"),
+        ("|127.1\n", "line 1: '127.1' is the IP address 127.0.0.1; write that"),
     ],
 )
 def test_what_an_acl_cannot_say(file: Path, text: str, message: str) -> None:
@@ -209,6 +217,54 @@ def test_patterns_that_lists_have(file: Path) -> None:
     rules = read_acl(file, server=False)
     assert [rule.text for rule in rules] == patterns
     assert rules[0].patterns[0].search("www.google.co.uk")
+
+
+def test_shapes_of_stock_files(file: Path) -> None:
+    """Of those that come with shadowsocks-android and shadowsocks-libev."""
+    label = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+    file.write_text(
+        "[outbound_block_list]\n127.0.0.0/8\n::ffff:127.0.0.1/104\n10.1.2.3/8\n2001:db8::1/32\n"
+        f"[proxy_list]\n(?:^|\\.)shop(\\.{label}){{1,2}}$\n(?:^|\\.)news\\.example%2f$\n"
+        "(^|\\.)192\\.0\\.2\\.1$\n^192\\.0\\.2\\.2$\n",
+        "utf-8",
+    )
+    rules = read_acl(file, server=False)
+    assert [str(rule.networks[0]) for rule in rules if rule.networks] == [
+        *("127.0.0.0/8", "127.0.0.0/8", "10.0.0.0/8", "2001:db8::/32"),
+    ]
+    (shop, news, *literals) = [rule.patterns[0] for rule in rules if rule.patterns]
+    assert shop.search("www.shop.co.uk")
+    assert not shop.search("shop.a.b.c")
+    assert not news.search("news.example")
+    assert len(literals) == 2
+
+
+def test_lines_are_left_out_by_choice(file: Path) -> None:
+    file.write_text("[black_list]\n||ok.example\n(a+)+$\n10.0.0.0/8\n||\n", "utf-8")
+    left_out: list[str] = []
+    rules = read_acl(file, server=False, left_out=left_out)
+    assert [rule.text for rule in rules] == ["||ok.example", "10.0.0.0/8"]
+    assert [text.partition(": this")[0] for text in left_out] == [
+        f"{file}: line 3",
+        f"{file}: line 5",
+    ]
+    # What stands below a section that nobody knows would be something else.
+    file.write_text("[unknown_list]\n||ok.example\n", "utf-8")
+    with pytest.raises(ConfigError, match="there is no section"):
+        read_acl(file, server=False, left_out=left_out)
+
+
+def test_what_is_left_out_is_told(file: Path) -> None:
+    file.write_text("||ok.example\n" + "(a+)+$\n" * 13, "utf-8")
+    flags = {"acl": str(file)}
+    with pytest.raises(ConfigError, match=r"repeats too much.*--acl-leave-out starts without"):
+        configure_proxy(flags)
+    found = configure_proxy({**flags, "acl_leave_out": True}, environ={})
+    assert [rule.text for rule in found.services[0].options.read_rules] == ["||ok.example"]
+    told = [text for text in found.warnings if "left out" in text]
+    assert len(told) == 11
+    assert f"left out: {file}: line 2: this regular expression repeats too much" in told[0]
+    assert "3 further lines" in told[-1]
 
 
 def test_names_are_no_clients_of_a_server(file: Path) -> None:

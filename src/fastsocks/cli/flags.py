@@ -144,6 +144,10 @@ common = _all(
         metavar="FILE",
         help="ACL file of shadowsocks-libev or shadowsocks-rust, whose rules come after --rule.",
     ),
+    _flag(
+        "--acl-leave-out",
+        text="Start without those lines of the ACL file that cannot be had, and name them.",
+    ),
     click.option(
         "--workers",
         metavar="NUMBER|auto",

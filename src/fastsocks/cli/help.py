@@ -14,6 +14,7 @@ SECTIONS = {
         "gssapi_protection",
         "rules",
         "acl",
+        "acl_leave_out",
         "allow_private",
         "allow_unencrypted",
     ),

@@ -8,14 +8,16 @@ bypassed is dialed directly.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import warnings
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 from fastsocks.errors import ConfigError
 
+from .patterns import compile_pattern
 from .rules import Action, Network, Rule, read_name, read_network
 
 #: Largest file in bytes; those of all networks of a country have far less.
@@ -43,18 +45,6 @@ _SUFFIX = re.compile(
 )
 _EXACT = re.compile(rf"\^{_NAME}\$", re.IGNORECASE)
 
-#: Repetitions that a regular expression may have, and optional parts, of which four count as much
-#: as a repetition where both are there. With more, or where what is repeated can itself be read in
-#: several ways, a name that a client makes up could take seconds to compare; so it is 0.2 at most.
-_MOST_REPETITIONS = 2
-_MOST_OPTIONAL = 12
-_ESCAPED_OR_CLASS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
-_REPETITION = re.compile(r"[*+]|\{\d*,\d*\}")
-_OPTIONAL = re.compile(r"(?<![(*+}?])\?")
-_INNERMOST_GROUP = re.compile(r"\((?:\?(?::|=|!|<=|<!|P<\w+>))?([^()]*)\)")
-#: What a group that can be read in several ways is replaced by.
-_AMBIGUOUS = "\0"
-
 
 @dataclass
 class _Entry:
@@ -75,19 +65,23 @@ class _File:
     )
 
 
-def read_acl(path: str | os.PathLike[str], *, server: bool) -> tuple[Rule, ...]:
+def read_acl(
+    path: str | os.PathLike[str], *, server: bool, left_out: list[str] | None = None
+) -> tuple[Rule, ...]:
     """Read an ACL file.
 
     :param server: whether its lists are of a server.
+    :param left_out: where lines that cannot be had are to be left out, takes what is wrong with
+        each; None makes an error of the first.
     :raises ConfigError: it cannot be read, or has something that cannot be had; names the line.
     """
-    file = _read(path)
+    file = _read(path, server, left_out)
     if server:
         return tuple(_rules_of_server(file))
     return tuple(_rules_of_local(file))
 
 
-def _read(path: str | os.PathLike[str]) -> _File:
+def _read(path: str | os.PathLike[str], server: bool, left_out: list[str] | None) -> _File:
     name = str(path)
     try:
         with Path(path).open("rb") as stream:
@@ -98,7 +92,7 @@ def _read(path: str | os.PathLike[str]) -> _File:
     if len(data) > LARGEST:
         raise ConfigError(f"{name}: it is larger than {LARGEST} bytes, the most that is read")
     file = _File(name)
-    current = file.lists[_BLACK]
+    current = _BLACK
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -106,69 +100,63 @@ def _read(path: str | os.PathLike[str]) -> _File:
         raise ConfigError(f"{name}: line {place}: it is not UTF-8") from None
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.partition("#")[0].strip()
+        section = line.lower()
         if not line:
             continue
-        section = line.lower()
         if section in _MODES:
             file.mode = _MODES[section]
         elif section in _LISTS:
-            current = file.lists[_LISTS[section]]
+            current = _LISTS[section]
         elif re.fullmatch(r"\[[a-z_]+\]", section):
+            # What stands below it would be taken for something else.
             raise ConfigError(
                 f"{name}: line {number}: there is no section {line}; known are "
                 f"{', '.join([*_MODES, *_LISTS])}"
             )
         else:
             try:
-                current.append(_read_entry(number, line))
+                file.lists[current].append(_read_entry(number, line, server and current != _BLOCK))
             except ConfigError as error:
-                raise ConfigError(f"{name}: line {number}: {error}") from None
+                told = f"{name}: line {number}: {error}"
+                if left_out is None:
+                    raise ConfigError(told) from None
+                left_out.append(told)
     return file
 
 
-def _read_entry(number: int, line: str) -> _Entry:
+def _read_entry(number: int, line: str, is_client: bool) -> _Entry:
+    """Read what is in a list.
+
+    :param is_client: whether that is of clients, which have no names.
+    """
+    if re.fullmatch(r"[\d.]+(/\d+)?|[0-9a-f:.]*:[0-9a-f:.]*(/\d+)?", line, re.IGNORECASE):
+        return _Entry(number, line, networks=(_read_network(line),))
+    if is_client:
+        raise ConfigError(
+            "on a server this list is of clients, which have no names; write IP addresses, or move "
+            "it below [outbound_block_list]"
+        )
     if line.startswith("||"):
         return _Entry(number, line, suffixes=(_name(line[2:]),))
     if line.startswith("|"):
         return _Entry(number, line, names=(_name(line[1:]),))
-    if re.fullmatch(r"[\d.]+(/\d+)?|[0-9a-f:.]*:[0-9a-f:.]*(/\d+)?", line, re.IGNORECASE):
-        return _Entry(number, line, networks=(read_network(line),))
-    if found := _SUFFIX.fullmatch(line):
-        return _Entry(number, line, suffixes=(_name(found["name"].replace("\\", "")),))
-    if found := _EXACT.fullmatch(line):
-        return _Entry(number, line, names=(_name(found["name"].replace("\\", "")),))
-    return _Entry(number, line, patterns=(_compile(line),))
+    suffix, exact = _SUFFIX.fullmatch(line), _EXACT.fullmatch(line)
+    if found := suffix or exact:
+        # What is no host name has no one form to be looked up by, and is in no name either.
+        with contextlib.suppress(ConfigError):
+            name = read_name(found["name"].replace("\\", ""))
+            if suffix:
+                return _Entry(number, line, suffixes=(name,))
+            return _Entry(number, line, names=(name,))
+    return _Entry(number, line, patterns=(compile_pattern(line),))
 
 
-def _compile(text: str) -> re.Pattern[str]:
-    if _repeats_too_much(text):
-        raise ConfigError(
-            "this regular expression repeats too much: a name could take very long to compare; "
-            "write ||example.com for a name and all below it"
-        )
+def _read_network(text: str) -> Network:
+    """Read a network as its peers do, which pass over bits behind the prefix."""
     try:
-        with warnings.catch_warnings():
-            # What a pattern may mean to later Pythons.
-            warnings.simplefilter("ignore", FutureWarning)
-            return re.compile(text, re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigError(
-            f"this is no IP address, network, name or regular expression: {error}"
-        ) from None
-
-
-def _repeats_too_much(text: str) -> bool:
-    bare = _ESCAPED_OR_CLASS.sub("x", text).replace(_AMBIGUOUS, "x")
-    repetitions, optional = (len(found.findall(bare)) for found in (_REPETITION, _OPTIONAL))
-    if repetitions > _MOST_REPETITIONS or optional + 4 * repetitions > _MOST_OPTIONAL:
-        return True
-    while group := _INNERMOST_GROUP.search(bare):
-        ambiguous = re.search(rf"[*+?|{{{_AMBIGUOUS}]", group[1])
-        behind = bare[group.end() :].lstrip()
-        if ambiguous and behind.startswith(("*", "+", "{")):
-            return True
-        bare = bare[: group.start()] + (_AMBIGUOUS if ambiguous else "x") + bare[group.end() :]
-    return False
+        return read_network(str(ip_network(text, strict=False)))
+    except ValueError:
+        return read_network(text)
 
 
 def _name(text: str) -> str:
@@ -182,20 +170,15 @@ def _rules_of_server(file: _File) -> list[Rule]:
     for kind, action in ((_BLACK, Action.DENY), (_WHITE, Action.ALLOW)):
         if kind == _WHITE and file.mode is Action.ALLOW:
             continue
-        for entry in file.lists[kind]:
-            if not entry.networks:
-                raise ConfigError(
-                    f"{file.name}: line {entry.line}: on a server this list is of clients, which "
-                    "have no names; write IP addresses, or move it below [outbound_block_list]"
-                )
-            rules.append(
-                Rule(
-                    action=action,
-                    text=entry.text,
-                    source=f"{file.name}: line {entry.line}",
-                    clients=entry.networks,
-                )
+        rules += [
+            Rule(
+                action=action,
+                text=entry.text,
+                source=f"{file.name}: line {entry.line}",
+                clients=entry.networks,
             )
+            for entry in file.lists[kind]
+        ]
     if file.mode is Action.DENY:
         rules.append(Rule(action=Action.DENY, text="[reject_all]", source=file.name))
     return rules

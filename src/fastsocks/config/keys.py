@@ -241,6 +241,8 @@ _KEYS: tuple[Key, ...] = (
         _sets("allow_unencrypted"), _IGNORED, _IGNORED, values.read_flag),
     _option("rules", _FASTSOCKS, read_rules, _TOP | _SERVERS | _LOCALS),
     _everywhere("acl", _BOTH, _sets("rules"), places=_TOP | _SERVERS | _LOCALS),
+    _everywhere("acl_leave_out", _FASTSOCKS, _sets("rules"), values.read_flag,
+        _TOP | _SERVERS | _LOCALS),
     Key("upstream", _FASTSOCKS, _TOP | _SERVERS | _LOCALS,
         _sets("upstream"), _NO_UPSTREAM, _sets("upstream"), values.read_texts, secret=True),
     # How

@@ -17,6 +17,10 @@ _WITHOUT_EFFECT = {
 }
 
 
+#: Lines of an ACL file that are named, of those that are left out.
+_MOST_TOLD = 10
+
+
 def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[str, Setting]:
     """Return the settings of a service's options, by the name of the option.
 
@@ -45,11 +49,11 @@ def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[
     if outbound:
         settings["outbound_addresses"] = outbound
     if "rules" in chosen or "acl" in chosen:
-        settings["rules"] = _rules(chosen, side)
+        settings["rules"] = _rules(chosen, side, warnings)
     return settings
 
 
-def _rules(chosen: Layer, side: Side) -> Setting:
+def _rules(chosen: Layer, side: Side, warnings: list[str]) -> Setting:
     """Put the rules of an ACL file behind the others."""
     rules: tuple[Rule, ...] = ()
     given = chosen.get("rules")
@@ -59,10 +63,17 @@ def _rules(chosen: Layer, side: Side) -> Setting:
     if acl is not None:
         from .acl import read_acl
 
+        leaves_out = "acl_leave_out" in chosen and chosen["acl_leave_out"].value
+        left_out: list[str] | None = [] if leaves_out else None
         try:
-            rules += read_acl(acl.value, server=side is Side.SERVER)
+            rules += read_acl(acl.value, server=side is Side.SERVER, left_out=left_out)
         except ConfigError as error:
-            raise ConfigError(f"{acl.source}: {error}") from None
+            hint = "" if leaves_out else "; --acl-leave-out starts without such lines"
+            raise ConfigError(f"{acl.source}: {error}{hint}") from None
+        if left_out:
+            warnings += [f"{acl.source}: left out: {text}" for text in left_out[:_MOST_TOLD]]
+            if more := len(left_out) - _MOST_TOLD:
+                warnings.append(f"{acl.source}: {more} further lines of {acl.value} are left out")
     return Setting(rules, ", ".join(one.source for one in (given, acl) if one is not None))
 
 

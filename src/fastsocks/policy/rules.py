@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastsocks.address import canonical
 from fastsocks.config.rules import Action, Network, Rule
 
+from .patterns import Patterns
 from .targets import is_public, unmapped
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ class Rules:
         clients = _Ranges()
         self._suffixes: dict[str, list[int]] = {}
         self._names: dict[str, list[int]] = {}
-        self._patterns: list[int] = []
         self._private: list[int] = []
         self._users: dict[str, list[int]] = {}
         self._others: list[int] = []
@@ -79,6 +79,9 @@ class Rules:
                     self._users.setdefault(user, []).append(number)
             else:
                 self._others.append(number)
+        self.patterns = Patterns(
+            (number, pattern) for number, rule in enumerate(self.rules) for pattern in rule.patterns
+        )
         self._targets = targets.flattened()
         self._clients = clients.flattened()
         self._client_sets = _client_sets(self.rules)
@@ -93,8 +96,6 @@ class Rules:
             self._suffixes.setdefault(suffix, []).append(number)
         for name in rule.names:
             self._names.setdefault(name, []).append(number)
-        if rule.patterns:
-            self._patterns.append(number)
         if rule.private:
             self._private.append(number)
 
@@ -206,10 +207,7 @@ class Rules:
             while rest:
                 found += self._suffixes.get(rest, ())
                 rest = rest.partition(".")[2]
-        for number in self._patterns:
-            if any(pattern.search(name) for pattern in self.rules[number].patterns):
-                found.append(number)
-        return tuple(found)
+        return (*found, *self.patterns.find(name))
 
     def _of_address(self, host: str) -> list[int]:
         found: list[int] = []

@@ -190,7 +190,8 @@ cdef class Connection(Ending):
     cdef int name_target(self) except -1:
         """Let the name that is decided on be the one that is looked up or sent on."""
         address = canonical(self.address)
-        if address is not self.address:
+        # Where there is nothing but a dial, the resolver reads numbers alike, and tells of it.
+        if address is not self.address and (address.is_name or not self.acceptor.straight):
             self.address = address
             self.request = self.request._replace(address=address)
         return 0

@@ -109,8 +109,10 @@ class Connection:
                 return False
             if self._service.canonical_names:
                 # The name that is decided on has to be the one that is looked up or sent on.
-                request = request._replace(address=canonical(request.address))
-                self._request = request
+                address = canonical(request.address)
+                # Where there is nothing but a dial, the resolver reads numbers alike, and tells it.
+                if address.is_name or not self._service.straight:
+                    request = self._request = request._replace(address=address)
             if request.command == BIND:
                 found = await self._bind(request)
                 if found is None:

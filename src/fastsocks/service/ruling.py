@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from .interfaces import Peer
 
 
+#: How many regular expressions that have to be tried on every name are worth a line, and what one
+#: takes as a rule.
+_MANY_PATTERNS = 500
+_PATTERN_MILLISECONDS = 0.001
+
+_log = logging.getLogger("fastsocks")
+
+
 class Ruling:
     """What the rules of one service say.
 
@@ -42,6 +51,13 @@ class Ruling:
         public: Callable[[str], bool] = is_public,
     ) -> None:
         self._rules = Rules(rules, public=public)
+        if (count := len(self._rules.patterns.unindexed)) > _MANY_PATTERNS:
+            _log.warning(
+                "%d regular expressions have no three letters that a name needs for them: all of "
+                "them are tried on every name, which takes about %.1f ms; write ||example.com",
+                count,
+                count * _PATTERN_MILLISECONDS,
+            )
         self._guard = guard
         self._by_name = by_name
 
