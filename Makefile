@@ -67,12 +67,15 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 # Tests and checks
 
-.PHONY: test test-slow test-root lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-test
+.PHONY: test test-slow test-root outside lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-test
 test: setup build ## Run the tests on both implementations
 	$(python) -m pytest --numprocesses $(WORKERS) --dist loadfile --benchmark-disable $(ARGS)
 
 test-slow: setup build ## Run the tests that take minutes
 	$(python) -m pytest -m slow $(ARGS)
+
+outside: setup build ## Run suites and clients of other projects against fastsocks (Python; cargo, go and node where they are)
+	$(python) -m pytest -m outside -p no:cacheprovider tests/outside $(ARGS)
 
 # Everything else runs without; as root, `test` runs these too.
 test-root: setup build ## Run the tests that only root can run, by sudo
