@@ -28,6 +28,7 @@ LINUX_MODULES = (
     "fastsocks.relay._udp_ports",
     "fastsocks.relay._udp_table",
     "fastsocks.relay._udp_targets",
+    "fastsocks.relay._udp_tunnel",
     "fastsocks.service._connection",
     "fastsocks.service._ending",
     "fastsocks.service._setup",

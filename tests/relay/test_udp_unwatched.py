@@ -77,7 +77,7 @@ def unwatched(monkeypatch: pytest.MonkeyPatch, twin: UdpTwin) -> Iterator[list[U
         made.append(Unwatched())
         return made[-1]
 
-    for name in ("_udp_ports", "_udp_targets"):
+    for name in ("_udp_targets", "_udp_tunnel"):
         module = import_twin("fastsocks.relay", name, twin.implementation)
         monkeypatch.setattr(module, "open_datagram_socket", open_one)
     yield made

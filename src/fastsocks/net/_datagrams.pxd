@@ -16,6 +16,8 @@ cdef extern from "fastsocks/net/datagrams.h" nogil:
         Name* names
 
     ctypedef struct Outbox "fastsocks_outbox":
+        int refused
+        int refused_fd
         int messages_used
         unsigned long long dropped
 

@@ -244,6 +244,9 @@ typedef struct {
     int filled;
     int closed;
     unsigned long long dropped;
+    /* What ICMP last said of a socket, or its route, and of which; the reader sets it to 0. */
+    int refused;
+    int refused_fd;
     struct mmsghdr messages[FASTSOCKS_MESSAGES];
     struct iovec vectors[FASTSOCKS_VECTORS];
     fastsocks_name names[FASTSOCKS_MESSAGES];
@@ -335,6 +338,8 @@ static inline void fastsocks_flush(fastsocks_outbox *outbox)
             break;
         }
         struct msghdr *failed = &outbox->messages[next].msg_hdr;
+        if (errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH)
+            outbox->refused = errno, outbox->refused_fd = outbox->fd;
         if (errno == ECONNREFUSED && !retried) {
             /* An ICMP error of an earlier datagram, told once. */
             retried = 1;

@@ -38,7 +38,6 @@ from fastsocks.relay._udp_associations cimport (
     Association,
     ClientPort,
     ServingPort,
-    new_tunnel_port,
 )
 from fastsocks.relay._udp_ports cimport (
     ARENA_SIZE,
@@ -48,6 +47,7 @@ from fastsocks.relay._udp_ports cimport (
     Port,
 )
 from fastsocks.relay._udp_table cimport AssociationTable
+from fastsocks.relay._udp_tunnel cimport new_tunnel_side
 from fastsocks.shadowsocks._packets cimport PacketCodec
 
 from fastsocks.address import Address
@@ -107,6 +107,7 @@ cdef class DatagramEngine(EngineBase):
         dropped=None,
         double names_kept=60.0,
         double longest_wait=10.0,
+        double patience=15.0,
         local_addresses=(),
         began=None,
         over=None,
@@ -127,6 +128,7 @@ cdef class DatagramEngine(EngineBase):
         self.untold = {}
         self.names_kept = names_kept
         self.longest_wait = longest_wait
+        self.patience = patience
         self.table = AssociationTable(capacity, capacity_per_client, capacity_per_user)
         self.counters = DatagramCounters(self.table)
         self.tasks = set()
@@ -136,6 +138,7 @@ cdef class DatagramEngine(EngineBase):
             self.local[AF_INET6 if ":" in host else AF_INET] = host
         self.targets = {}
         self.ports = {}
+        self.connected = {}
         self.faults = {}
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll < 0:
@@ -181,9 +184,9 @@ cdef class DatagramEngine(EngineBase):
             association.client = facing.expected
             facing.open(self, sock)
             if tunnel is not None or self.find_tunnel is not None:
-                association.tunnel = new_tunnel_port(association)
+                association.tunnel = new_tunnel_side(association)
             if tunnel is not None:
-                association.tunnel.renewed = False
+                association.tunnel.finds = False
                 association.tunnel.lead(tunnel)
         except BaseException:
             facing.shut()

@@ -1,8 +1,9 @@
 from libc.stdint cimport uint8_t
 
 from fastsocks.net._datagrams cimport Arrival, Name
-from fastsocks.relay._udp_ports cimport AssociationBase, Port, TunnelPort
+from fastsocks.relay._udp_ports cimport AssociationBase, Port
 from fastsocks.relay._udp_targets cimport Targets
+from fastsocks.relay._udp_tunnel cimport TunnelSide
 from fastsocks.shadowsocks._packets cimport Packet, PacketCodec, PacketSession
 
 
@@ -39,7 +40,7 @@ cdef class Association(AssociationBase):
     cdef PacketSession session
     cdef bytes source_key
     # The target's side: a tunnel, if there is to be one, and the direct way.
-    cdef TunnelPort tunnel
+    cdef TunnelSide tunnel
     cdef Targets targets
     # What rules and guard say of targets, by their wire forms; of names only that is asked
     # where there is no tunnel.
@@ -49,6 +50,3 @@ cdef class Association(AssociationBase):
     cdef int forward(self, Packet* packet) except -1
     cdef bytes canonical(self, const uint8_t* wire, Py_ssize_t wire_size)
     cdef int decide_anew(self) except -1
-
-
-cdef TunnelPort new_tunnel_port(AssociationBase association)

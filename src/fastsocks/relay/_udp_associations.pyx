@@ -31,11 +31,11 @@ from fastsocks.relay._udp_ports cimport (
     AssociationBase,
     EngineBase,
     Port,
-    TunnelPort,
     key_of,
     packet_in_arena,
 )
 from fastsocks.relay._udp_targets cimport Targets
+from fastsocks.relay._udp_tunnel cimport new_tunnel_side
 from fastsocks.shadowsocks._packets cimport Packet, PacketSession, packet_of, put_before
 
 from fastsocks.errors import FastsocksError, HostNameError, ProtocolError
@@ -96,7 +96,7 @@ cdef class ServingPort(Port):
         association.client = source[0]
         association.session = session
         if self.engine.find_tunnel is not None:
-            association.tunnel = new_tunnel_port(association)
+            association.tunnel = new_tunnel_side(association)
         if session is not None:
             association.user = session.user
             session.association = association
@@ -210,16 +210,16 @@ cdef class Association(AssociationBase):
         self.end()
 
     cdef int end(self) except -1:
-        cdef Port port
         if self.closed:
             return 0
         self.closed = True
         # What is queued refers to these descriptors. The arena must stay: an association ends
         # amid a batch when a new one, whose datagram lies there, takes its place.
         self.engine.send_queued()
-        for port in (self.client_port, self.tunnel):
-            if port is not None:
-                port.shut()
+        if self.client_port is not None:
+            self.client_port.shut()
+        if self.tunnel is not None:
+            self.tunnel.close()
         self.targets.close()
         if self.session is not None and self.session.association is self:
             self.session.association = None
@@ -350,11 +350,3 @@ cdef str _reason(Py_ssize_t fault):
     if fault == INCOMPLETE:
         return "truncated"
     return "address-type" if fault == UNKNOWN_TYPE else "bad-address"
-
-
-cdef TunnelPort new_tunnel_port(AssociationBase association):
-    """Make the way of an association through servers, which it looks for when it needs it."""
-    cdef TunnelPort port = TunnelPort.__new__(TunnelPort)
-    port.association = association
-    port.renewed = True
-    return port

@@ -62,11 +62,15 @@ cdef class EngineBase:
     # waits for a look-up at most.
     cdef double names_kept
     cdef double longest_wait
+    # Seconds for which a tunnel that has answered may stay silent.
+    cdef double patience
     # The address to send to targets from, by family.
     cdef dict local
     # Wire forms of allowed IP targets, as given and as they are dialed.
     cdef dict targets
     cdef dict ports
+    # Ports of connected sockets, which ICMP speaks of, by descriptor.
+    cdef dict connected
     cdef dict faults
     cdef uint64_t serial
     cdef int epoll
@@ -88,6 +92,7 @@ cdef class EngineBase:
     cdef int keep(self, const uint8_t* end) noexcept
     cdef int flush(self) noexcept
     cdef int send_queued(self) noexcept
+    cdef int tell_refused(self) noexcept
     cdef int not_sent(self, uint64_t count) noexcept
     cdef int drop(self, str reason, const Name* client) except -1
     cdef int drop_fault(self, Py_ssize_t fault, const Name* client) except -1
@@ -110,6 +115,7 @@ cdef class Port:
 
     cdef int open(self, EngineBase engine, object sock) except -1
     cdef int shut(self) except -1
+    cdef int refused(self, int error) except -1
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1
     cdef int readable(self) except -1
 
@@ -139,27 +145,6 @@ cdef class AssociationBase(Entry):
 
 cdef class OutgoingPort(Port):
     cdef AssociationBase association
-
-
-cdef class TunnelPort(Port):
-    cdef AssociationBase association
-    # None until the way is known.
-    cdef PacketCodec packets
-    # What it lasts as long as, or None.
-    cdef object control
-    # Whether the association looks for another one where this one is lost.
-    cdef bint renewed
-    # The task that looks for the way, and what waits for it: address headers and payloads.
-    cdef object finding
-    cdef list waiting
-    # Not before then is another one looked for, by the clock of now().
-    cdef double rests_until
-
-    cdef int lead(self, tunnel) except -1
-    cdef int send(self, Packet* packet) except -1
-    cdef int hold(self, const Packet* packet) except -1
-    cdef int found(self, tunnel) except -1
-    cdef int failed(self) except -1
 
 
 cdef Packet packet_in_arena(EngineBase engine, bytes address, bytes payload) except *

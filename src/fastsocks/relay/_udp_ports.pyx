@@ -16,11 +16,10 @@ one queue is sent before either is used again.
 """
 
 import os
-import time
 from collections import Counter
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from fastsocks.crypto._room cimport Room
@@ -33,7 +32,6 @@ from fastsocks.net._datagrams cimport (
     flush_outbox,
     message_at,
     message_size,
-    queue_datagram,
     receive_batch,
     segment_size,
     wire_before,
@@ -44,7 +42,7 @@ from fastsocks.shadowsocks._packets cimport Packet, packet_of
 
 from fastsocks.address import Address
 from fastsocks.errors import FastsocksError
-from fastsocks.net import has_route, open_datagram_socket
+from fastsocks.net import has_route
 from fastsocks.shadowsocks.packet_faults import packet_error
 
 cdef enum:
@@ -53,9 +51,6 @@ cdef enum:
 
 # Seconds between two times at which drops are told.
 cdef double TELLING_INTERVAL = 1.0
-
-# Seconds for which an association whose tunnel cannot be had looks for none.
-cdef double REST = 1.0
 
 
 cdef class DatagramCounters:
@@ -106,11 +101,21 @@ cdef class EngineBase:
             flush_outbox(self.outbox)
             if self.outbox.dropped != before:
                 self.not_sent(self.outbox.dropped - before)
+            if self.outbox.refused:
+                self.tell_refused()
         return 0
 
     cdef int not_sent(self, uint64_t count) noexcept:
         self.counters.dropped["not-sent"] += count
         return self.tell_of("not-sent", NULL, count)
+
+    cdef int tell_refused(self) noexcept:
+        cdef Port port = self.connected.get(self.outbox.refused_fd)
+        cdef int error = self.outbox.refused
+        self.outbox.refused = 0
+        if port is not None:
+            port.refused(error)
+        return 0
 
     cdef int drop(self, str reason, const Name* client) except -1:
         """Count a datagram of a client that is not carried, and tell of it."""
@@ -222,6 +227,10 @@ cdef class Port:
             self.sock.close()
         return 0
 
+    cdef int refused(self, int error) except -1:
+        """Handle what ICMP said of what was sent from a connected socket, or what else failed."""
+        return 0
+
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         """Handle one datagram, which lies in a slot."""
         raise NotImplementedError
@@ -233,6 +242,8 @@ cdef class Port:
         if self.engine.slots_queued:
             self.engine.flush()
         count = receive_batch(inbox, self.fd)
+        if count < 0:
+            return self.refused(-count)
         for i in range(count):
             size = message_size(inbox, i)
             if size < 0:
@@ -312,136 +323,6 @@ cdef class OutgoingPort(Port):
             payload - address_size, address_size, payload, size, room, engine.time
         )
         return self.association.backward(&answer)
-
-
-cdef class TunnelPort(Port):
-    """Faces a Shadowsocks or SOCKS5 server: connected to it, once it is known."""
-
-    cdef int lead(self, tunnel) except -1:
-        """Connect to where `tunnel` says."""
-        family, sockaddr = tunnel.server
-        # An open port has them.
-        self.packets = tunnel.packets
-        sock = open_datagram_socket(family)
-        try:
-            sock.connect(sockaddr)
-            self.open(self.association.engine, sock)
-        except BaseException:
-            sock.close()
-            raise
-        self.control = tunnel.control
-        if self.control is not None:
-            self.control.ended = self._lost
-        return 0
-
-    cdef int send(self, Packet* packet) except -1:
-        """Send a payload, or let it wait."""
-        cdef EngineBase engine = self.association.engine
-        cdef Room out
-        cdef Py_ssize_t sealed
-        if self.fd < 0:
-            return self.hold(packet)
-        out = engine.room(packet.payload_size + self.packets.overhead)
-        packet.session = NULL
-        sealed = self.packets.seal_into(packet, out)
-        engine.keep(out.start + sealed)
-        if sealed > LARGEST_PAYLOAD:
-            return self.association.drop("oversize")
-        queue_datagram(engine.outbox, self.fd, NULL, NULL, out.start, <int>sealed)
-        return self.association.sent(packet.payload_size)
-
-    cdef int hold(self, const Packet* packet) except -1:
-        cdef EngineBase engine = self.association.engine
-        if self.finding is None:
-            if now() < self.rests_until:
-                return self.association.drop("upstream")
-            self.waiting = []
-            self.finding = engine.loop.create_task(_find_tunnel(self))
-            engine.tasks.add(self.finding)
-            self.finding.add_done_callback(engine.tasks.discard)
-        if not engine.table.let_wait(self.association, packet.payload_size):
-            return self.association.drop("waiting")
-        self.waiting.append(
-            (
-                PyBytes_FromStringAndSize(<const char*>packet.address, packet.address_size),
-                PyBytes_FromStringAndSize(<const char*>packet.payload, packet.payload_size),
-            )
-        )
-        return 0
-
-    cdef int found(self, tunnel) except -1:
-        """Send what waited for a way."""
-        cdef EngineBase engine = self.association.engine
-        cdef bytes address, payload
-        cdef Packet packet
-        try:
-            self.lead(tunnel)
-        except OSError:
-            if tunnel.control is not None:
-                tunnel.control.close()
-            return self.failed()
-        self.finding = None
-        waiting, self.waiting = self.waiting, None
-        engine.time = <int64_t>time.time()
-        for address, payload in waiting:
-            engine.table.release(self.association, len(payload))
-            engine.begin()
-            packet = packet_in_arena(engine, address, payload)
-            self.send(&packet)
-        return engine.flush()
-
-    cdef int failed(self) except -1:
-        """Drop what waited, and rest."""
-        self.finding = None
-        waiting, self.waiting = self.waiting, None
-        self.rests_until = now() + REST
-        for _, payload in waiting:
-            self.association.engine.table.release(self.association, len(payload))
-            self.association.drop("upstream")
-        return 0
-
-    def _lost(self):
-        self.association.engine.flush()
-        self.shut()
-        if not self.renewed:
-            self.association.end_by_itself()
-
-    cdef int shut(self) except -1:
-        Port.shut(self)
-        if self.finding is not None:
-            self.finding.cancel()
-            self.finding = self.waiting = None
-        control, self.control = self.control, None
-        if control is not None:
-            control.ended = None
-            control.close()
-        return 0
-
-    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
-        cdef EngineBase engine = self.engine
-        cdef Packet answer
-        cdef Py_ssize_t opened
-        if size == 0:
-            return self.association.drop("truncated")
-        # What is queued lies before the room, and the answer's headers go in front of it.
-        answer.room = engine.room(ROOM_IN_FRONT + size)
-        answer.now = engine.time
-        opened = self.packets.open_into(
-            data, size, answer.room.start + ROOM_IN_FRONT, &answer
-        )
-        if opened < 0:
-            return engine.drop_fault(opened, &self.association.client)
-        engine.keep(answer.room.end)
-        return self.association.backward(&answer)
-
-
-async def _find_tunnel(TunnelPort port):
-    try:
-        tunnel = await port.association.engine.find_tunnel(port.association.client_host)
-    except (FastsocksError, OSError):
-        port.failed()
-    else:
-        port.found(tunnel)
 
 
 cdef Packet packet_in_arena(EngineBase engine, bytes address, bytes payload) except *:

@@ -108,6 +108,8 @@ class DatagramEngine:
         whomever. Then the name is asked for again, and the address kept if it is still one of it:
         QUIC must not move because an answer of the DNS did.
     :param longest_wait: seconds for which a datagram waits for its name to be resolved.
+    :param patience: seconds for which a tunnel that has answered may stay silent, while the client
+        sends, before it is renewed; see :class:`._udp_tunnel_py.TunnelSide`.
     :param local_addresses: IP addresses to send to targets from, one of a family at most.
     :param began: called with each association as it begins.
     :param over: called with each one as it ends, its counts final.
@@ -130,6 +132,7 @@ class DatagramEngine:
         dropped: Callable[[str, str | None, int], None] | None = None,
         names_kept: float = 60.0,
         longest_wait: float = 10.0,
+        patience: float = 15.0,
         local_addresses: Iterable[str] = (),
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
@@ -147,6 +150,7 @@ class DatagramEngine:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.names_kept = names_kept
         self.longest_wait = longest_wait
+        self.patience = patience
         self.table = AssociationTable(capacity, capacity_per_client, capacity_per_user)
         self.counters = DatagramCounters(self.table)
         self._client_of = client_of

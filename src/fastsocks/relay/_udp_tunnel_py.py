@@ -5,44 +5,63 @@ from __future__ import annotations
 import asyncio
 import errno
 from time import monotonic, time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import FastsocksError, ProtocolError
 from ..net import open_datagram_socket
 from ._udp_ports_py import UNREACHABLE, Port
+from .tunnel import REFUSED, SILENT
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Coroutine
 
     from ..address import Address
-    from ..shadowsocks.packets import PacketCodec
     from ._udp_associations_py import Association
     from ._udp_ports_py import SockAddr
     from ._udp_py import FindTunnel
-    from .tunnel import Tunnel
+    from .tunnel import Control, Renew, Tunnel
 
 # Seconds for which an association whose tunnel cannot be had looks for none.
 _REST = 1.0
 
+# Datagrams that have to stay without an answer for a way to be renewed, and seconds without a
+# datagram after which those before it are no longer waited for.
+_UNANSWERED = 3
+_IDLE = 60.0
+
+# Most seconds that an answer may take because one has taken half of it before.
+_LONGEST_PATIENCE = 180.0
+
+# Seconds between two renewals without an answer, at first and at last.
+_FIRST_REST = 1.0
+_LONGEST_REST = 60.0
+
 # What a connected socket reports of earlier datagrams.
 _FROM_ICMP = UNREACHABLE | {errno.ECONNREFUSED}
+_REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
 
 
 class _TunnelPort(Port):
     """Faces a Shadowsocks or SOCKS5 server."""
 
-    def __init__(self, association: Association, sock: socket.socket, packets: PacketCodec) -> None:
-        super().__init__(association.engine, sock)
-        self._association = association
-        self._packets = packets
+    def __init__(self, side: TunnelSide, sock: socket.socket, tunnel: Tunnel) -> None:
+        super().__init__(side.association.engine, sock)
+        self.tunnel = tunnel
+        #: Whether anything that opens has come by it.
+        self.answered = False
+        self._side = side
+        self._association = side.association
 
-    def send(self, address: Address, payload: bytes) -> None:
-        packet = self._packets.seal(address, payload, time())
+    def send(self, address: Address, payload: bytes) -> OSError | None:
+        """Send a payload, or return why not."""
+        packet = self.tunnel.packets.seal(address, payload, time())
         outcome = self._send(packet)
         if outcome is not None and outcome.errno in _FROM_ICMP:
             # That was about an earlier datagram; this one was not tried yet.
+            self.error_received(outcome)
             outcome = self._send(packet)
-        self._association.count_up(outcome, len(payload))
+        return outcome
 
     def _send(self, packet: bytes) -> OSError | None:
         try:
@@ -51,35 +70,68 @@ class _TunnelPort(Port):
             return error
         return None
 
+    def error_received(self, exc: Exception) -> None:
+        if isinstance(exc, OSError) and exc.errno in _REFUSALS and self._side.is_current(self):
+            self._side.lose(REFUSED)
+
     def datagram_received(self, data: bytes, addr: SockAddr) -> None:
         if self.closed:
             return
         try:
-            _, address, payload = self._packets.open(data, time())
+            _, address, payload = self.tunnel.packets.open(data, time())
         except ProtocolError as error:
             self._association.drop(error.status)
             return
+        self._side.heard(self)
         self._association.backward(address, payload)
 
 
 class TunnelSide:
     """Faces the servers that an association's datagrams go through, once they are known.
 
+    A way that can be renewed (:attr:`fastsocks.relay.tunnel.Tunnel.renew`) is renewed where
+
+    - it, or one before it, has answered, and there was no answer to three datagrams and for as
+      long as the engine's patience, or twice the longest time that an answer took so far;
+    - ICMP refuses what is sent by it;
+    - the server's address is no longer one of its name, and there is no answer.
+
+    Without an answer that happens after 1 s at the earliest, then after 4, 16 and 60 s, so that
+    what only flows one way keeps its port unless its server has moved. Answers by the old way are
+    still taken; if the new one has not answered by then, the old one is gone on by.
+
     :param tunnel: the way; None looks for one when it is needed, and again when that is lost.
     :raises OSError: there is none, or no socket can be had.
     """
 
     def __init__(self, association: Association, tunnel: Tunnel | None = None) -> None:
-        self._association = association
+        self.association = association
         self._engine = association.engine
-        self._renewed = tunnel is None
+        self._finds = tunnel is None
         self._port: _TunnelPort | None = None
-        self._tunnel: Tunnel | None = None
+        # What it took the place of, and may still be answered by.
+        self._former: _TunnelPort | None = None
+        self._control: Control | None = None
         self._finding: asyncio.Task[None] | None = None
         self._waiting: list[tuple[Address, bytes]] = []
         self._rests_until = 0.0
+        # Whether there ever was an answer; datagrams since the last one, when the first and the
+        # last of them were sent, and for how long there was none where one came after all.
+        self._answered = False
+        self._unanswered = 0
+        self._unanswered_since = 0.0
+        self._sent_at = 0.0
+        self._longest_gap = 0.0
+        self._renewing: asyncio.Task[None] | None = None
+        self._renews_after = 0.0
+        self._rest = _FIRST_REST
+        self._looks_after = 0.0
         if tunnel is not None:
             self._lead(tunnel)
+
+    def is_current(self, port: _TunnelPort) -> bool:
+        """Tell whether datagrams are sent by a port now."""
+        return port is self._port
 
     def _lead(self, tunnel: Tunnel) -> None:
         family, sockaddr = tunnel.server
@@ -89,40 +141,117 @@ class TunnelSide:
         except BaseException:
             sock.close()
             raise
-        self._port = _TunnelPort(self._association, sock, tunnel.packets)
-        self._tunnel = tunnel
+        self._port = _TunnelPort(self, sock, tunnel)
+        self._control = tunnel.control
         if tunnel.control is not None:
             tunnel.control.ended = self._lost
+        self._unanswered = 0
+        self._looks_after = monotonic() + self._engine.patience
 
     def send(self, address: Address, payload: bytes) -> None:
         """Send a payload to `address`, of which the last server is told, or let it wait."""
         if self._port is not None:
-            self._port.send(address, payload)
+            outcome = self._port.send(address, payload)
+            self._count_unanswered()
+            self.association.count_up(outcome, len(payload))
             return
         if self._finding is None:
             if monotonic() < self._rests_until:
-                self._association.drop("upstream")
+                self.association.drop("upstream")
                 return
-            self._finding = self._engine.loop.create_task(self._find())
-            self._engine.tasks.add(self._finding)
-            self._finding.add_done_callback(self._engine.tasks.discard)
-        if not self._engine.table.let_wait(self._association, len(payload)):
-            self._association.drop("waiting")
+            self._finding = self._begin(self._find())
+        if not self._engine.table.let_wait(self.association, len(payload)):
+            self.association.drop("waiting")
             return
         self._waiting.append((address, payload))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._engine.loop.create_task(work)
+        self._engine.tasks.add(task)
+        task.add_done_callback(self._engine.tasks.discard)
+        return task
+
+    def _count_unanswered(self) -> None:
+        now = self.association.touched
+        if self._unanswered == 0 or now - self._sent_at > _IDLE:
+            self._unanswered_since = now
+        self._unanswered += 1
+        self._sent_at = now
+        if self._unanswered >= _UNANSWERED:
+            self._look_after(now)
+
+    def _look_after(self, now: float) -> None:
+        """Renew a way that does not answer any more, or whose server has moved."""
+        patience = self._engine.patience
+        if self._answered and now - self._unanswered_since >= max(
+            patience, min(2 * self._longest_gap, _LONGEST_PATIENCE)
+        ):
+            self.lose(SILENT)
+        elif now >= self._looks_after and now - self.association.answered >= patience:
+            self._looks_after = now + patience
+            self._renew(None)
+
+    def heard(self, port: _TunnelPort) -> None:
+        """Note that something came by a port; by the former one the way goes on, if need be."""
+        if port is not self._port:
+            if self._port is None or self._port.answered:
+                return
+            self._former, self._port = self._port, port
+        elif self._unanswered:
+            self._longest_gap = max(self._longest_gap, monotonic() - self._unanswered_since)
+        port.answered = self._answered = True
+        self._unanswered = 0
+        self._rest = _FIRST_REST
+
+    def lose(self, why: str) -> None:
+        """Renew the way, unless that was done just now."""
+        now = monotonic()
+        if now < self._renews_after or self._renewing is not None:
+            return
+        self._renews_after = now + self._rest
+        self._rest = min(4 * self._rest, _LONGEST_REST)
+        self._renew(why)
+
+    def _renew(self, why: str | None) -> None:
+        if self._renewing is None and self._port is not None:
+            renew = self._port.tunnel.renew
+            if renew is not None:
+                self._renewing = self._begin(self._renewed_by(renew, why))
+
+    async def _renewed_by(self, renew: Renew, why: str | None) -> None:
+        try:
+            tunnel = await renew(why)
+            if tunnel is not None:
+                self._go_by(tunnel)
+        except (FastsocksError, OSError):
+            # The old way stays as it is, until the next time.
+            pass
+        finally:
+            if why is not None:
+                self._unanswered = 0
+            self._renewing = None
+
+    def _go_by(self, tunnel: Tunnel) -> None:
+        """Go another way from now on, and listen to the old one that was last heard of."""
+        old = self._port
+        self._lead(tunnel)
+        if old is not None and (old.answered or self._former is None):
+            old, self._former = self._former, old
+        if old is not None:
+            old.close()
 
     async def _find(self) -> None:
         find = cast("FindTunnel", self._engine.find_tunnel)
         tunnel: Tunnel | None = None
         try:
-            tunnel = await find(self._association.client_host)
+            tunnel = await find(self.association.client_host)
             self._lead(tunnel)
         except (FastsocksError, OSError):
             if tunnel is not None and tunnel.control is not None:
                 tunnel.control.close()
             self._rests_until = monotonic() + _REST
             for _ in self._release():
-                self._association.drop("upstream")
+                self.association.drop("upstream")
         self._finding = None
         for address, payload in self._release():
             self.send(address, payload)
@@ -130,24 +259,26 @@ class TunnelSide:
     def _release(self) -> list[tuple[Address, bytes]]:
         waiting, self._waiting = self._waiting, []
         for _, payload in waiting:
-            self._engine.table.release(self._association, len(payload))
+            self._engine.table.release(self.association, len(payload))
         return waiting
 
     def _lost(self) -> None:
         self.close()
-        if not self._renewed:
-            self._association.end_by_itself()
+        if not self._finds:
+            self.association.end_by_itself()
 
     def close(self) -> None:
-        """Close the socket, and let nothing wait any more; again does nothing."""
-        if self._finding is not None:
-            self._finding.cancel()
-            self._finding = None
+        """Close the sockets, and let nothing wait any more; again does nothing."""
+        for task in (self._finding, self._renewing):
+            if task is not None:
+                task.cancel()
+        self._finding = self._renewing = None
         self._release()
-        if self._port is not None:
-            self._port.close()
-            self._port = None
-        tunnel, self._tunnel = self._tunnel, None
-        if tunnel is not None and tunnel.control is not None:
-            tunnel.control.ended = None
-            tunnel.control.close()
+        for port in (self._port, self._former):
+            if port is not None:
+                port.close()
+        self._port = self._former = None
+        control, self._control = self._control, None
+        if control is not None:
+            control.ended = None
+            control.close()

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from ..shadowsocks.packets import PacketCodec
+
+#: Why a tunnel is renewed: its server answered, and does so no more; refused by ICMP; has another
+#: address now.
+SILENT: Final = "silent"
+REFUSED: Final = "refused"
+MOVED: Final = "moved"
+
+#: See :attr:`Tunnel.renew`.
+Renew: TypeAlias = "Callable[[str | None], Awaitable[Tunnel | None]]"
 
 
 class Control(Protocol):
@@ -28,3 +37,8 @@ class Tunnel(NamedTuple):
     server: tuple[int, tuple[Any, ...]]
     #: The association's from the moment on that it has the tunnel.
     control: Control | None = None
+    #: Finds the tunnel to go on by: awaited with SILENT or REFUSED, or with None where it is only
+    #: asked whether the server has another address now; returns None where there is no better
+    #: one, and raises FastsocksError where there is none. None: it lasts as long as it lasts.
+    #: For those without `control`.
+    renew: Renew | None = None

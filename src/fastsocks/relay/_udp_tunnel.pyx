@@ -1,0 +1,296 @@
+# cython: boundscheck=False, wraparound=False
+"""The way of an association of the UDP relay through servers, and its renewal (Linux).
+
+Part of ``_udp.pyx``; the twin of ``_udp_tunnel_py.py``, where the renewal is described.
+"""
+
+import errno
+import time
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t
+
+from fastsocks.crypto._room cimport Room
+from fastsocks.net._datagrams cimport Name, queue_datagram
+from fastsocks.net._sockets cimport now
+from fastsocks.relay._udp_ports cimport (
+    LARGEST_PAYLOAD,
+    ROOM_IN_FRONT,
+    AssociationBase,
+    EngineBase,
+    Port,
+    packet_in_arena,
+)
+from fastsocks.shadowsocks._packets cimport Packet
+
+from fastsocks.errors import FastsocksError
+from fastsocks.net import open_datagram_socket
+from fastsocks.relay.tunnel import REFUSED, SILENT
+
+# Seconds for which an association whose tunnel cannot be had looks for none.
+cdef double REST = 1.0
+
+cdef enum:
+    # Datagrams that have to stay without an answer for a way to be renewed.
+    UNANSWERED = 3
+
+# Seconds without a datagram after which those before it are no longer waited for.
+cdef double IDLE = 60.0
+# Most seconds that an answer may take because one has taken half of it before.
+cdef double LONGEST_PATIENCE = 180.0
+# Seconds between two renewals without an answer, at first and at last.
+cdef double FIRST_REST = 1.0
+cdef double LONGEST_REST = 60.0
+
+cdef frozenset REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
+
+
+cdef class TunnelPort(Port):
+    """Faces a Shadowsocks or SOCKS5 server, connected to it."""
+
+    cdef int open(self, EngineBase engine, object sock) except -1:
+        Port.open(self, engine, sock)
+        engine.connected[self.fd] = self
+        return 0
+
+    cdef int shut(self) except -1:
+        if self.fd >= 0:
+            self.engine.connected.pop(self.fd, None)
+        return Port.shut(self)
+
+    cdef int refused(self, int error) except -1:
+        if self.side.port is self and error in REFUSALS:
+            self.side.lose(REFUSED)
+        return 0
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        cdef EngineBase engine = self.engine
+        cdef AssociationBase association = self.side.association
+        cdef Packet answer
+        cdef Py_ssize_t opened
+        if size == 0:
+            return association.drop("truncated")
+        # What is queued lies before the room, and the answer's headers go in front of it.
+        answer.room = engine.room(ROOM_IN_FRONT + size)
+        answer.now = engine.time
+        opened = self.packets.open_into(data, size, answer.room.start + ROOM_IN_FRONT, &answer)
+        if opened < 0:
+            return engine.drop_fault(opened, &association.client)
+        engine.keep(answer.room.end)
+        self.side.heard(self)
+        return association.backward(&answer)
+
+
+cdef class TunnelSide:
+    """Faces the servers that an association's datagrams go through, once they are known."""
+
+    cdef int lead(self, tunnel) except -1:
+        """Connect to where `tunnel` says, from now on."""
+        cdef TunnelPort port = TunnelPort.__new__(TunnelPort)
+        family, sockaddr = tunnel.server
+        port.side = self
+        port.tunnel = tunnel
+        # An open port has them.
+        port.packets = tunnel.packets
+        sock = open_datagram_socket(family)
+        try:
+            sock.connect(sockaddr)
+            port.open(self.association.engine, sock)
+        except BaseException:
+            sock.close()
+            raise
+        self.port = port
+        self.control = tunnel.control
+        if self.control is not None:
+            self.control.ended = self._lost
+        self.unanswered = 0
+        self.looks_after = now() + self.association.engine.patience
+        return 0
+
+    cdef int send(self, Packet* packet) except -1:
+        """Send a payload, or let it wait."""
+        cdef EngineBase engine = self.association.engine
+        cdef TunnelPort port = self.port
+        cdef Room out
+        cdef Py_ssize_t sealed
+        if port is None:
+            return self.hold(packet)
+        out = engine.room(packet.payload_size + port.packets.overhead)
+        packet.session = NULL
+        sealed = port.packets.seal_into(packet, out)
+        engine.keep(out.start + sealed)
+        if sealed > LARGEST_PAYLOAD:
+            return self.association.drop("oversize")
+        queue_datagram(engine.outbox, port.fd, NULL, NULL, out.start, <int>sealed)
+        self.count_unanswered()
+        return self.association.sent(packet.payload_size)
+
+    cdef int count_unanswered(self) except -1:
+        cdef double time = self.association.touched
+        if self.unanswered == 0 or time - self.sent_at > IDLE:
+            self.unanswered_since = time
+        self.unanswered += 1
+        self.sent_at = time
+        return self.look_after(time) if self.unanswered >= UNANSWERED else 0
+
+    cdef int look_after(self, double time) except -1:
+        """Renew a way that does not answer any more, or whose server has moved."""
+        cdef double patience = self.association.engine.patience
+        if self.answered and time - self.unanswered_since >= max(
+            patience, min(2 * self.longest_gap, LONGEST_PATIENCE)
+        ):
+            return self.lose(SILENT)
+        if time >= self.looks_after and time - self.association.answered >= patience:
+            self.looks_after = time + patience
+            return self.renew(None)
+        return 0
+
+    cdef int heard(self, TunnelPort port) except -1:
+        """Note that something came by a port; by the former one the way goes on, if need be."""
+        if port is not self.port:
+            if self.port is None or self.port.answered:
+                return 0
+            self.former, self.port = self.port, port
+        elif self.unanswered:
+            self.longest_gap = max(self.longest_gap, now() - self.unanswered_since)
+        port.answered = self.answered = True
+        self.unanswered = 0
+        self.rest = FIRST_REST
+        return 0
+
+    cdef int lose(self, str why) except -1:
+        """Renew the way, unless that was done just now."""
+        cdef double time = now()
+        if (
+            time < self.renews_after
+            or self.renewing is not None
+            or self.port.tunnel.renew is None
+        ):
+            return 0
+        self.renews_after = time + self.rest
+        self.rest = min(4 * self.rest, LONGEST_REST)
+        return self.renew(why)
+
+    cdef int renew(self, why) except -1:
+        cdef EngineBase engine = self.association.engine
+        if self.renewing is None and self.port.tunnel.renew is not None:
+            self.renewing = engine.loop.create_task(_renew(self, why))
+            engine.tasks.add(self.renewing)
+            self.renewing.add_done_callback(engine.tasks.discard)
+        return 0
+
+    cdef int renewed(self, tunnel) except -1:
+        """Go another way from now on, and listen to the old one that was last heard of."""
+        cdef TunnelPort old = self.port
+        self.association.engine.send_queued()
+        self.lead(tunnel)
+        if old.answered or self.former is None:
+            old, self.former = self.former, old
+        if old is not None:
+            old.shut()
+        return 0
+
+    cdef int hold(self, const Packet* packet) except -1:
+        cdef EngineBase engine = self.association.engine
+        if self.finding is None:
+            if now() < self.rests_until:
+                return self.association.drop("upstream")
+            self.waiting = []
+            self.finding = engine.loop.create_task(_find_tunnel(self))
+            engine.tasks.add(self.finding)
+            self.finding.add_done_callback(engine.tasks.discard)
+        if not engine.table.let_wait(self.association, packet.payload_size):
+            return self.association.drop("waiting")
+        self.waiting.append(
+            (
+                PyBytes_FromStringAndSize(<const char*>packet.address, packet.address_size),
+                PyBytes_FromStringAndSize(<const char*>packet.payload, packet.payload_size),
+            )
+        )
+        return 0
+
+    cdef int found(self, tunnel) except -1:
+        """Send what waited for a way."""
+        cdef EngineBase engine = self.association.engine
+        cdef bytes address, payload
+        cdef Packet packet
+        try:
+            self.lead(tunnel)
+        except OSError:
+            if tunnel.control is not None:
+                tunnel.control.close()
+            return self.failed()
+        self.finding = None
+        waiting, self.waiting = self.waiting, None
+        engine.time = <int64_t>time.time()
+        for address, payload in waiting:
+            engine.table.release(self.association, len(payload))
+            engine.begin()
+            packet = packet_in_arena(engine, address, payload)
+            self.send(&packet)
+        return engine.flush()
+
+    cdef int failed(self) except -1:
+        """Drop what waited, and rest."""
+        self.finding = None
+        waiting, self.waiting = self.waiting, None
+        self.rests_until = now() + REST
+        for _, payload in waiting:
+            self.association.engine.table.release(self.association, len(payload))
+            self.association.drop("upstream")
+        return 0
+
+    def _lost(self):
+        self.association.engine.flush()
+        self.close()
+        if not self.finds:
+            self.association.end_by_itself()
+
+    cdef int close(self) except -1:
+        """Close the sockets, and let nothing wait any more; again does nothing."""
+        cdef TunnelPort port
+        for port in (self.port, self.former):
+            if port is not None:
+                port.shut()
+        self.port = self.former = None
+        for task in (self.finding, self.renewing):
+            if task is not None:
+                task.cancel()
+        self.finding = self.renewing = self.waiting = None
+        control, self.control = self.control, None
+        if control is not None:
+            control.ended = None
+            control.close()
+        return 0
+
+
+async def _find_tunnel(TunnelSide side):
+    try:
+        tunnel = await side.association.engine.find_tunnel(side.association.client_host)
+    except (FastsocksError, OSError):
+        side.failed()
+    else:
+        side.found(tunnel)
+
+
+async def _renew(TunnelSide side, why):
+    try:
+        tunnel = await side.port.tunnel.renew(why)
+        if tunnel is not None:
+            side.renewed(tunnel)
+    except (FastsocksError, OSError):
+        # The old way stays as it is, until the next time.
+        pass
+    finally:
+        if why is not None:
+            side.unanswered = 0
+        side.renewing = None
+
+
+cdef TunnelSide new_tunnel_side(AssociationBase association):
+    """Make the way of an association through servers, which it looks for when it needs it."""
+    cdef TunnelSide side = TunnelSide.__new__(TunnelSide)
+    side.association = association
+    side.finds = True
+    side.rest = FIRST_REST
+    return side
