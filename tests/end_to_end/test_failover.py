@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from harness import socks
+from harness.deadline import DEADLINE
 from harness.listener import SocketAddress, refusing_address, silent_address
 from harness.services import Implementation, Service, start_fastsocks, start_server
 from harness.shadowsocks import generate_key
@@ -89,6 +93,37 @@ def test_requests_go_on_when_a_server_is_killed(
             open_connection(local.address, target.address)
         assert caught.value.code == socks.CONNECTION_REFUSED
         local.process.wait_for_line("none of the Shadowsocks servers can be reached")
+
+
+def is_sent_to(address: SocketAddress) -> bool:
+    """Tell whether a UDP socket of this host is connected to an address."""
+    table = Path("/proc/net/udp").read_text("ascii").splitlines()[1:]
+    return any(int(line.split()[2].partition(":")[2], 16) == address.port for line in table)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks sockets up in /proc: Linux only")
+def test_an_association_goes_on_when_its_server_is_killed(
+    stack: ExitStack, tmp_path: Path, implementation: Implementation
+) -> None:
+    with Echo() as target:
+        local, servers = start(stack, tmp_path, implementation)
+        with UdpAssociation(local.address) as client:
+            assert client.exchange(b"ping", target.address) == b"ping"
+            used = next(one for one in servers if is_sent_to(one.address))
+            (other,) = (one for one in servers if one is not used)
+            used.process.kill()
+            deadline = time.monotonic() + DEADLINE
+            client.socket.settimeout(0.2)
+            answer = b""
+            # The first one is refused; where the second one goes, what follows goes too.
+            while answer != b"again" and time.monotonic() < deadline:
+                client.send(b"again", target.address)
+                with contextlib.suppress(TimeoutError):
+                    answer = client.receive().payload
+            assert answer == b"again"
+        local.process.wait_for_line(
+            rf"{used.address} refuses UDP: on by {other.address} in a new session"
+        )
 
 
 def test_the_same_request_falls_over(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fastsocks.address import Address
 from fastsocks.errors import CommandError, FastsocksError, UpstreamError
 from fastsocks.policy.limits import client_of
-from fastsocks.relay.tunnel import Tunnel
+from fastsocks.relay.tunnel import MOVED, Tunnel
 from fastsocks.relay.udp import SocksPackets
 from fastsocks.shadowsocks import Family, packet_client
 from fastsocks.shadowsocks.layers import LayeredPackets
@@ -20,6 +21,7 @@ from .upstream_control import UpstreamControl
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from fastsocks.shadowsocks import PacketCodec
 
@@ -35,22 +37,34 @@ class DatagramChain:
 
     :param chain: the same servers, as connections pass them.
     :param timeout: seconds for finding the way through all of them.
+    :param renewed: is called where an association goes on in a new session, with its client's IP
+        address, the first server and why.
     """
 
-    def __init__(self, chain: Chain, timeout: float) -> None:
+    def __init__(
+        self, chain: Chain, timeout: float, renewed: Callable[[str, Address, str], None]
+    ) -> None:
+        self._renewed = renewed
         self._chain = chain
         self._timeout = timeout
         # Without sessions, one codec of each server knows the salts of all answers.
         self._shared: dict[int, PacketCodec] = {}
 
-    async def tunnel(self, datagrams: Datagrams, client: str) -> Tunnel:
+    async def tunnel(
+        self,
+        datagrams: Datagrams,
+        client: str,
+        *,
+        avoid: tuple[int, tuple[Any, ...]] | None = None,
+    ) -> Tunnel:
         """Find the way for the datagrams of one association.
 
         :param client: the IP address of whom it is for.
+        :param avoid: see :meth:`.datagrams.Datagrams.find_server`.
         :raises UpstreamError: one of the servers is not there, or refuses.
         :raises CommandError: there is an HTTP proxy among them.
         """
-        client = client_of(client)
+        host, client = client, client_of(client)
         controls: list[socket.socket] = []
         hops: list[tuple[PacketCodec, Address]] = []
         upstream = self._chain.upstreams[0]
@@ -70,7 +84,7 @@ class DatagramChain:
                         raise CommandError(f"UDP cannot go through {upstream}")
                 upstream = self._chain.upstreams[0]
                 (packets, first), *others = hops
-                server = await datagrams.find_server(first, client)
+                server = await datagrams.find_server(first, client, avoid=avoid)
         except BaseException as cause:
             for sock in controls:
                 sock.close()
@@ -81,7 +95,25 @@ class DatagramChain:
             raise
         for inner, address in others:
             packets = LayeredPackets(packets, inner, address)
-        return Tunnel(packets, server, UpstreamControl(controls) if controls else None)
+        if controls:
+            return Tunnel(packets, server, UpstreamControl(controls))
+        return Tunnel(packets, server, renew=partial(self._renew, datagrams, host, server))
+
+    async def _renew(
+        self,
+        datagrams: Datagrams,
+        client: str,
+        server: tuple[int, tuple[Any, ...]],
+        why: str | None,
+    ) -> Tunnel | None:
+        first = self._chain.upstreams[0].address
+        if why is not None:
+            datagrams.forget(first)
+        elif not await datagrams.moved(first, server, client_of(client)):
+            return None
+        tunnel = await self.tunnel(datagrams, client, avoid=server)
+        self._renewed(client, first, why or MOVED)
+        return tunnel
 
     def _packets(self, position: int, upstream: ShadowsocksUpstream) -> PacketCodec:
         codec = self._shared.get(position)

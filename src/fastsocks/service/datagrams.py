@@ -144,25 +144,33 @@ class Datagrams:
         """What opens TCP connections to servers of our own choice."""
         return Dialer(self._loop, self._resolver, timeout=self._options.timeout)
 
-    async def find_server(self, server: Address, client: str) -> tuple[int, tuple[Any, ...]]:
+    async def find_server(
+        self,
+        server: Address,
+        client: str,
+        *,
+        avoid: tuple[int, tuple[Any, ...]] | None = None,
+    ) -> tuple[int, tuple[Any, ...]]:
         """Return family and socket address of a server, of those of its name the best one.
 
         That is the one that connections go to, where several have been tried; a datagram would not
         tell that nobody is there.
 
         :param client: what counts as the client, see :meth:`fastsocks.net.Resolver.resolve`.
+        :param avoid: the same of one that is taken only where there is no other.
         :raises ResolveError: the name has no address.
         :raises DialError: there is no way to any of them.
         """
         if not server.is_name:
-            version = socket.AF_INET if len(server.wire) == 7 else socket.AF_INET6
-            return version, (server.host, server.port)
+            return _socket_address(server)
         infos = await self._look_up(server, client)
         if len(infos) > 1 and not self._resolver.knows_way(infos):
             await self._try_ways(server, client)
             infos = await self._look_up(server, client)
+        found = [(info[0], info[4]) for info in infos]
+        found.sort(key=lambda one: _same(one, avoid))
         failure: OSError | None = None
-        for family, _, _, _, sockaddr in infos:
+        for family, sockaddr in found:
             try:
                 with socket.socket(family, socket.SOCK_DGRAM) as probe:
                     # Sends nothing: asks for a route.
@@ -172,6 +180,25 @@ class Datagrams:
             else:
                 return family, sockaddr
         raise dial_error(failure or OSError("the name has no address"))
+
+    async def moved(
+        self, server: Address, known: tuple[int, tuple[Any, ...]] | None, client: str
+    ) -> bool:
+        """Tell whether an address of a server is no longer one of its name.
+
+        :param known: the address, as :meth:`find_server` has returned it.
+        :param client: likewise.
+        :raises ResolveError: the name has no address, or there is no answer.
+        """
+        if not server.is_name:
+            return not _same(_socket_address(server), known)
+        infos = await self._look_up(server, client)
+        return not any(_same((info[0], info[4]), known) for info in infos)
+
+    def forget(self, server: Address) -> None:
+        """Look the name of a server up again before it is used the next time."""
+        if server.is_name:
+            self._resolver.drop(server.host)
 
     async def _try_ways(self, server: Address, client: str) -> None:
         """Find out by a connection which addresses of a server are there."""
@@ -195,6 +222,16 @@ class Datagrams:
     def _permit(self, address: Address) -> None:
         if self._may_reach is not None and not self._may_reach(address.host):
             raise PolicyError("this is no public address (--allow-private permits it)")
+
+
+def _socket_address(server: Address) -> tuple[int, tuple[Any, ...]]:
+    version = socket.AF_INET if len(server.wire) == 7 else socket.AF_INET6
+    return version, (server.host, server.port)
+
+
+def _same(one: tuple[int, tuple[Any, ...]], other: tuple[int, tuple[Any, ...]] | None) -> bool:
+    """Tell whether two socket addresses are the same host and port."""
+    return other is not None and one[0] == other[0] and one[1][:2] == other[1][:2]
 
 
 def _bind(host: str) -> socket.socket:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: Seconds between two probes of a server.
 PROBE_INTERVAL = 10.0
 
+#: Seconds for which new associations of UDP avoid a server that lost one.
+DATAGRAM_REST = 60.0
+
 _log = logging.getLogger("fastsocks.local")
 
 
@@ -40,6 +43,8 @@ class Servers:
         self._destinations = tuple(destinations)
         self.scores = Scores(len(destinations), changed=self._changed)
         self._reasons: dict[int, str] = {}
+        #: Until when servers are left alone for UDP that lost an association.
+        self._rests: dict[int, float] = {}
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -53,6 +58,22 @@ class Servers:
         found = self._destinations[number]
         codec = ClientCodec(found.key)
         return Route(found.address, codec, PAYLOAD_WAIT, retry=partial(self._retry, number))
+
+    def for_datagrams(self) -> int:
+        """Return the number of the server that a new association of UDP goes to.
+
+        That is the one that is used, unless it lost an association lately: that TCP gets through
+        says little.
+        """
+        now, current = time.monotonic(), self.scores.current
+        for number in (current, *self.scores.others(current)):
+            if self._rests.get(number, 0.0) <= now:
+                return number
+        return current
+
+    def lost_datagrams(self, number: int) -> None:
+        """Note that a server does not answer over UDP."""
+        self._rests[number] = time.monotonic() + DATAGRAM_REST
 
     def _retry(self, number: int, error: FastsocksError) -> Route | None:
         if not isinstance(error, DialError):

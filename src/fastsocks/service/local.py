@@ -9,12 +9,11 @@ from fastsocks.address import Address, canonical
 from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
 from fastsocks.policy import check_request, weakness_of
-from fastsocks.policy.limits import client_of
-from fastsocks.relay.tunnel import Tunnel
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
 from .advice import LOCAL_ADVICE
+from .datagram_renewal import ServerWay
 from .interfaces import Destination, Route
 from .limits import PAYLOAD_WAIT
 from .running import SocksRunning
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from fastsocks.config import LocalOptions
     from fastsocks.errors import FastsocksError
     from fastsocks.net import Resolver
+    from fastsocks.relay.tunnel import Tunnel
     from fastsocks.request import Request
 
     from .datagrams import Datagrams
@@ -55,7 +55,7 @@ class LocalService(SocksService):
             password=options.password,
             key=options.key,
         )
-        self._mtu = {} if options.mtu is None else {"mtu": options.mtu}
+        self._mtu = options.mtu
         destinations = [_destination(one) for one in (first, *options.servers)]
         self._destinations = tuple(destinations)
         self._first = destinations[0]
@@ -101,10 +101,9 @@ class LocalService(SocksService):
         return Route(self._first.address, ClientCodec(self._first.key), PAYLOAD_WAIT)
 
     async def _tunnel(self, datagrams: Datagrams, peer: Peer) -> Tunnel:
-        """Lead to the Shadowsocks server, by a session for each association."""
-        found = self._first if self.servers is None else self.servers.current
-        server = await datagrams.find_server(found.address, client_of(peer[0]))
-        return Tunnel(found.packets or packet_client(found.key, **self._mtu), server)
+        """Lead to a Shadowsocks server, by a session for each association."""
+        way = ServerWay(self, datagrams, peer[0], self._destinations, self.servers, self._mtu)
+        return await way.first()
 
 
 def _destination(entry: ServerEntry) -> Destination:

@@ -15,6 +15,7 @@ from .interfaces import Route
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastsocks.address import Address
     from fastsocks.config import ProxyOptions, ServerOptions
     from fastsocks.relay.tunnel import Tunnel
     from fastsocks.request import Request
@@ -97,8 +98,12 @@ def find_tunnels(
     """
     if chain.relays_udp:
         from .datagram_chain import DatagramChain
+        from .datagram_renewal import tell_renewed
 
-        datagram_chain = DatagramChain(chain, options.timeout)
+        def renewed(client: str, server: Address, why: str) -> None:
+            tell_renewed(service, client, server, server, why)
+
+        datagram_chain = DatagramChain(chain, options.timeout, renewed)
 
         async def find(datagrams: Datagrams, client: str) -> Tunnel:
             try:

@@ -1,0 +1,128 @@
+"""How an association goes on where a server does not answer any more, or has moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastsocks.errors import FastsocksError
+from fastsocks.policy.limits import client_of
+from fastsocks.relay.tunnel import MOVED, REFUSED, SILENT, Tunnel
+from fastsocks.shadowsocks import packet_client
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastsocks.address import Address
+
+    from .datagrams import Datagrams
+    from .failover import Servers
+    from .interfaces import Destination
+    from .reporting import ReportingService
+
+_TEXTS = {
+    SILENT: "does not answer over UDP any more",
+    REFUSED: "refuses UDP",
+    MOVED: "has another address now",
+}
+
+_ADVICE = {
+    SILENT: "is it up, is UDP open on the way, and are password, method and clock still right?",
+    REFUSED: "is it up, and does it relay UDP?",
+    MOVED: "nothing is to be done",
+}
+
+
+def tell_renewed(
+    service: ReportingService, client: str, server: Address, other: Address, why: str
+) -> None:
+    """Log that an association goes on by a new session.
+
+    :param client: the IP address of whose it is.
+    :param server: by which it went.
+    :param other: by which it goes now; the same one, perhaps at another address.
+    :param why: SILENT, REFUSED or MOVED.
+    """
+    on = "" if other == server else f" by {other}"
+    service.notice(client, f"{server} {_TEXTS[why]}: on{on} in a new session", why, _ADVICE[why])
+
+
+class ServerWay:
+    """The way of one association to the Shadowsocks servers of ``local``.
+
+    :param service: what logs.
+    :param datagrams: finds servers.
+    :param client: the IP address of whose it is.
+    :param destinations: the servers.
+    :param servers: the choice among them, where there are several.
+    :param mtu: see :func:`fastsocks.shadowsocks.packet_client`.
+    """
+
+    def __init__(
+        self,
+        service: ReportingService,
+        datagrams: Datagrams,
+        client: str,
+        destinations: Sequence[Destination],
+        servers: Servers | None,
+        mtu: int | None,
+    ) -> None:
+        self._service = service
+        self._datagrams = datagrams
+        self._client = client
+        self._destinations = destinations
+        self._servers = servers
+        self._mtu = {} if mtu is None else {"mtu": mtu}
+        self._number = 0
+        self._server: tuple[int, tuple[Any, ...]] | None = None
+        # Those that were lost, the latest one last.
+        self._lost: dict[int, None] = {}
+
+    async def first(self) -> Tunnel:
+        """Lead to the server that is used now.
+
+        :raises DialError: its name has no address, or there is no way to it.
+        """
+        number = 0 if self._servers is None else self._servers.for_datagrams()
+        return await self._lead(number)
+
+    async def renew(self, why: str | None) -> Tunnel | None:
+        """Lead to another server, or to the same one in a new session; see :class:`Tunnel`.
+
+        :raises DialError: there is no way to any.
+        """
+        before, lost = self._number, self._destinations[self._number].address
+        if why is None:
+            moved = await self._datagrams.moved(lost, self._server, client_of(self._client))
+            if not moved:
+                return None
+            tunnel = await self._lead(before)
+        else:
+            self._datagrams.forget(lost)
+            self._lost.pop(before, None)
+            self._lost[before] = None
+            if self._servers is not None:
+                self._servers.lost_datagrams(before)
+            tunnel = await self._lead_on()
+        now = self._destinations[self._number].address
+        tell_renewed(self._service, self._client, lost, now, why or MOVED)
+        return tunnel
+
+    async def _lead_on(self) -> Tunnel:
+        """Lead to the best server that was not lost, or to the one that was for longest."""
+        others = [] if self._servers is None else self._servers.scores.others(self._number)
+        failure: FastsocksError | None = None
+        for number in (*(one for one in others if one not in self._lost), *self._lost):
+            try:
+                return await self._lead(number)
+            except FastsocksError as error:
+                failure = failure or error
+        raise failure or AssertionError("there is a server")
+
+    async def _lead(self, number: int) -> Tunnel:
+        found = self._destinations[number]
+        server = await self._datagrams.find_server(
+            found.address, client_of(self._client), avoid=self._server
+        )
+        self._number, self._server = number, server
+        packets = found.packets or packet_client(found.key, **self._mtu)
+        return Tunnel(packets, server, renew=self.renew)
