@@ -278,6 +278,8 @@ cdef class DatagramEngine(EngineBase):
         return 0
 
     cdef int forget(self, AssociationBase association) except -1:
+        if association.waiting:
+            self.counters.dropped["closed"] += association.waiting
         self.table.remove(association)
         self.counters.associations = len(self.table.entries)
         if self._over is not None:

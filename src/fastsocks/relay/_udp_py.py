@@ -77,7 +77,7 @@ class DatagramEngine:
     decided on), ``not-allowed``, ``resolve``, ``waiting`` (too many wait for a name, or for a
     tunnel), ``upstream`` (no tunnel is to be had), ``oversize``, ``no-client`` (nobody to answer to
     yet), ``not-sent`` (the kernel took it not: full buffers, no route, no socket to be had),
-    ``closed``.
+    ``closed`` (the association or the service has ended).
 
     :param loop: the running event loop.
     :param resolver: for names; IP addresses never reach it.
@@ -271,6 +271,8 @@ class DatagramEngine:
 
     def forget(self, association: Association) -> None:
         """Take an ended association off the books; again does nothing."""
+        if (waiting := self.table.waiting_of(association)) > 0:
+            self.counters.dropped["closed"] += waiting
         if self.table.remove(association):
             self.counters.associations -= 1
             if self._over is not None:

@@ -168,6 +168,11 @@ class AssociationTable:
             found.append(association)
         return found
 
+    def waiting_of(self, association: Association) -> int:
+        """Return how many datagrams of an association wait."""
+        entry = self.entries.get(association)
+        return 0 if entry is None else entry.waiting
+
     def let_wait(self, association: Association, size: int) -> bool:
         """Take in a datagram that has to wait, unless that is one too many.
 
