@@ -26,8 +26,12 @@ def proxy(**changes: Any) -> ProxyOptions:
 
 def test_defaults_listen_where_users_of_shadowsocks_expect_it() -> None:
     assert (server().addresses, server().port) == (("",), 8388)
-    assert (local().addresses, local().port, local().server_port) == (("127.0.0.1",), 1080, 8388)
-    assert (proxy().addresses, proxy().port) == (("127.0.0.1",), 1080)
+    assert (local().addresses, local().port, local().server_port) == (
+        ("127.0.0.1", "::1"),
+        1080,
+        8388,
+    )
+    assert (proxy().addresses, proxy().port) == (("127.0.0.1", "::1"), 1080)
 
 
 @pytest.mark.parametrize("make", [server, local, proxy])

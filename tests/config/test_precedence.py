@@ -270,7 +270,7 @@ def test_listeners_and_servers_take_nothing_from_each_other(file: Path) -> None:
     )
     first, second = (s.options for s in configure_local(None, file, {}).services)
     assert (first.addresses, first.port, first.accounts) == (("127.0.0.3",), 1, {"a": "b"})
-    assert (second.addresses, second.port, second.accounts) == (("127.0.0.1",), 2, {"c": "d"})
+    assert (second.addresses, second.port, second.accounts) == (("127.0.0.1", "::1"), 2, {"c": "d"})
     assert (first.timeout, second.timeout) == (8, 8)
     assert (first.mode, second.mode) == ("tcp_and_udp", "tcp_only")
 

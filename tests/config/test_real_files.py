@@ -63,7 +63,7 @@ def test_debian_server(file: Path) -> None:
 def test_debian_local(file: Path) -> None:
     found = local(file, DEBIAN)
     options = found.services[0].options
-    assert (options.addresses, options.port) == (("127.0.0.1",), 1080)
+    assert (options.addresses, options.port) == (("127.0.0.1", "::1"), 1080)
     assert (options.server, options.server_port) == ("::1", 8388)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import errno
 import gc
+import importlib
 import os
 import signal
 import socket
@@ -20,13 +22,17 @@ from fastsocks.config import LocalOptions, ProxyOptions, ServerOptions
 from fastsocks.errors import ConfigError, ListenError, MethodError
 from fastsocks.service import Local, Proxy, Running, Server, SharedState
 from harness.deadline import DEADLINE
-from harness.listener import SocketAddress
+from harness.listener import SocketAddress, require_loopback
 from harness.pattern import pattern
-from harness.socks import Socks5Client, open_connection
+from harness.socks import UDP_ASSOCIATE, Socks5Client, open_connection, request
 from harness.targets import ServingTarget, Target, echo
 
 KEY = "AAECAwQFBgcICQoLDA0ODw=="
 METHOD = "2022-blake3-aes-128-gcm"
+
+
+#: The package has a function of that name.
+listen_module: Any = importlib.import_module("fastsocks.net.listen")
 
 
 def local_proxy(**changes: Any) -> Proxy:
@@ -255,6 +261,51 @@ def test_serve_forever_takes_signals_where_it_is_told_to(run: Any, number: signa
 
     run(scenario())
     assert signal.getsignal(number) is before
+
+
+def test_loopback_of_either_family_is_the_default(run: Any) -> None:
+    """By TCP, and by the UDP that belongs to it."""
+    require_loopback("::1")
+
+    def associate(entrance: tuple[str, int]) -> None:
+        with Socks5Client(SocketAddress(*entrance)) as client:
+            client.negotiate()
+            client.send(request(SocketAddress("0.0.0.0", 0), UDP_ASSOCIATE))
+            assert client.read_reply().bound.host == entrance[0]
+
+    async def scenario(target: SocketAddress) -> None:
+        async with local_proxy() as service:
+            port = service.addresses[0][1]
+            assert service.addresses == [("127.0.0.1", port), ("::1", port)]
+            for entrance in service.addresses:
+                await with_deadline(exchange, entrance, target)
+                await with_deadline(associate, entrance)
+
+    with ServingTarget(echo) as target:
+        run(scenario(target.address))
+
+
+@pytest.mark.parametrize("number", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_a_host_without_ipv6_listens_by_ipv4(
+    run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    """Nobody has named the other address, so that its absence is worth no line."""
+    real = listen_module._listen_one
+
+    def listen_one(family: int, *rest: Any) -> Any:
+        if family == socket.AF_INET6:
+            raise OSError(number, os.strerror(number))
+        return real(family, *rest)
+
+    async def scenario() -> None:
+        monkeypatch.setattr(listen_module, "_listen_one", listen_one)
+        async with local_proxy() as service:
+            assert [host for host, _ in service.addresses] == ["127.0.0.1"]
+        assert not caplog.records
+        async with local_proxy(addresses=("127.0.0.1", "::1")):
+            assert "::1" in caplog.text
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("workers", [1, 2])

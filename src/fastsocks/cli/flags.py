@@ -244,7 +244,7 @@ listening = _all(
         "--local-address",
         multiple=True,
         metavar="ADDRESS",
-        help="Address to listen on; may be repeated.  [default: 127.0.0.1]",
+        help="Address to listen on; may be repeated.  [default: 127.0.0.1 and ::1]",
     ),
     click.option(
         "-l", "--local-port", type=int, metavar="PORT", help="Port to listen on.  [default: 1080]"

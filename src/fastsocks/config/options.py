@@ -54,6 +54,11 @@ MOST_WORKERS = 1024
 _UNENCRYPTED = ("none", "plain")
 
 
+#: Where services for programs of this host listen by default: either family, since what asks for
+#: ``localhost`` may use either.
+LOOPBACK = ("127.0.0.1", "::1")
+
+
 @with_help
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -162,6 +167,11 @@ class Options:
         return cast("tuple[Rule, ...]", self.rules)
 
     @property
+    def listens_by_default(self) -> bool:
+        """Whether nobody has named :attr:`addresses`, so that one may be missing silently."""
+        return self.addresses is LOOPBACK
+
+    @property
     def relays_tcp(self) -> bool:
         """Whether :attr:`mode` says so."""
         return self.mode != "udp_only"
@@ -258,7 +268,7 @@ class ServerOptions(Options):
 class SocksOptions(Options):
     """What services have whose clients speak SOCKS or HTTP."""
 
-    addresses: Sequence[str] = ("127.0.0.1",)
+    addresses: Sequence[str] = LOOPBACK
     port: int = 1080
     #: Who may use it; nobody named, no file of accounts and no `gssapi`: everybody.
     accounts: Accounts = field(default_factory=dict, repr=False)

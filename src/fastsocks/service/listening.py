@@ -46,21 +46,26 @@ def bind(options: Options, *, datagrams: bool) -> Listening:
     :raises ListenError: an address cannot be had.
     """
     host, port, reuse = tuple(options.addresses), options.port, options.reuse_port
+    missing = _of_no_matter if options.listens_by_default else _tell
     if datagrams and options.relays_udp:
         if not options.relays_tcp:
-            return Listening([], listen_datagrams(host, port, reuse_port=reuse, missing=_missing))
+            return Listening([], listen_datagrams(host, port, reuse_port=reuse, missing=missing))
         return Listening(
             *listen_together(
-                host, port, reuse_port=reuse, fast_open=options.fast_open, missing=_missing
+                host, port, reuse_port=reuse, fast_open=options.fast_open, missing=missing
             )
         )
     return Listening(
-        listen(host, port, reuse_port=reuse, fast_open=options.fast_open, missing=_missing), []
+        listen(host, port, reuse_port=reuse, fast_open=options.fast_open, missing=missing), []
     )
 
 
-def _missing(error: ListenError) -> None:
+def _tell(error: ListenError) -> None:
     _log.warning("%s; it listens at its other addresses only", error)
+
+
+def _of_no_matter(_: ListenError) -> None:
+    """Say nothing of what a host need not have."""
 
 
 def bind_for_workers(options: Options, workers: int, *, datagrams: bool) -> list[Listening]:
