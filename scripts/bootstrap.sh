@@ -43,7 +43,7 @@ if [ -n "$packages" ]; then
   echo "bootstrap.sh: installing$packages" >&2
   $sudo apt-get update -q >/dev/null
   # shellcheck disable=SC2086 # package names, one word each
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages >/dev/null
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends $packages >/dev/null
 fi
 
 exec make "PYTHON=$python" "$@"

@@ -37,7 +37,7 @@ update() { # update PROGRAM PACKAGE: fetch the lists of packages, once, for PACK
 
 install() { # install PACKAGE...
   $sudo env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -q --no-install-recommends --no-upgrade "$@" >>"$log" 2>&1
+    apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends --no-upgrade "$@" >>"$log" 2>&1
 }
 
 debian() { # debian PROGRAM PACKAGE: install PACKAGE unless PROGRAM is there

@@ -8,6 +8,7 @@
 #   installs fastsocks as the README does, and carries a page through a server and a local proxy;
 #   runs `sh scripts/bootstrap.sh demo`, and fetches the page of the demonstration;
 #   runs `sh scripts/bootstrap.sh test`, with ARGS if these are given.
+# UBUNTU_MIRROR says where Ubuntu's packages are, where debootstrap does not know; Debian's come from where this host's do.
 # USERS="root user" says as whom, STEPS="install demo test" what of that.
 #
 # Needs root, debootstrap and unshare. The systems are kept in ${FASTSOCKS_SYSTEMS:-~/.cache/fastsocks-systems}; all else
@@ -42,12 +43,14 @@ make_system() { # make_system SYSTEM: put it into the cache, unless it is there
     mirror=${UBUNTU_MIRROR:-} keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
     [ -f /usr/share/debootstrap/scripts/noble ] || script=gutsy # what all later ones are a link to
     ;;
-  *) mirror=$(debian_mirror) ;;
+  *) mirror=$(debian_mirror) || true ;;
   esac
   [ -f "$keyring" ] || { why="$keyring is missing"; return 1; }
   rm -rf "$work/new"
-  if ! debootstrap --variant=minbase --keyring="$keyring" "$1" "$work/new" "$mirror" \
-    "/usr/share/debootstrap/scripts/$script" >"$cache/$1.log" 2>&1; then
+  # Without a mirror debootstrap takes that of its script, which has to be there by the system's name then.
+  [ -n "$mirror" ] || [ "$script" = "$1" ] || { why="debootstrap does not know $1: set UBUNTU_MIRROR"; return 1; }
+  if ! debootstrap --variant=minbase --keyring="$keyring" "$1" "$work/new" \
+    ${mirror:+"$mirror" "/usr/share/debootstrap/scripts/$script"} >"$cache/$1.log" 2>&1; then
     why="debootstrap: $(tail -1 "$cache/$1.log")"
     return 1
   fi
