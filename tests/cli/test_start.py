@@ -66,3 +66,20 @@ def test_the_version_loads_no_service() -> None:
     found = imported(done.stderr)
     assert "fastsocks.crypto" in found
     assert not found & {"blake3", "fastsocks.config", "fastsocks.service", "fastsocks.shadowsocks"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), False),
+        (("-n", "4096"), False),
+        (("-n", "512"), True),
+        (("-n", "4096", "--max-connections", "100"), False),
+        (("-n", "4096", "--max-connections", "3000"), True),
+    ],
+)
+def test_the_limit_of_open_files_is_told_only_where_it_is_too_low(
+    arguments: tuple[str, ...], told: bool
+) -> None:
+    with start_proxy(*arguments) as service:
+        assert ("the limit of open files leaves room for" in service.process.output) == told

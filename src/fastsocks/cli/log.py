@@ -7,6 +7,8 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -68,6 +70,27 @@ def become_worker(number: int) -> None:
                 handler.queue.after_fork()
             if isinstance(handler.formatter, _TextFormatter | _JSONFormatter):
                 handler.formatter.worker = number
+
+
+@contextmanager
+def each_line_once() -> Iterator[None]:
+    """Leave out lines that say what another one in this block has said: services are many."""
+    seen: set[tuple[int, str]] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        line = record.levelno, record.getMessage()
+        known = line in seen
+        seen.add(line)
+        return not known
+
+    handlers = logging.getLogger().handlers[:]
+    for handler in handlers:
+        handler.addFilter(is_new)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_new)
 
 
 def _handler(file: str | None, form: str) -> logging.Handler:

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import os
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import fastsocks
 from fastsocks.errors import ConfigError
 
 from .core_dumps import forbid_core_dumps
-from .log import LogOptions, set_up_log
+from .log import LogOptions, each_line_once, set_up_log
 from .loop import loop_factory, loop_name
+from .places import listed
 from .service_manager import notify, passed_sockets
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProcessOptions
     from fastsocks.service import Running
+
+#: Characters of a status for people. systemd ignores messages of more than 4 KiB.
+_LONGEST_STATUS = 1000
 
 #: What a service manager is told once connections may but finish.
 STOPPING = ("STOPPING=1", "STATUS=letting connections finish")
@@ -68,7 +73,8 @@ def run(start: Start) -> None:
 
         supervise(start, workers, sockets)
         return
-    services = start.make(1, sockets)
+    with each_line_once():
+        services = start.make(1, sockets)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         _log.info("%s", versions())
         runner.run(_serve(services, start, sockets))
@@ -84,14 +90,11 @@ def versions() -> str:
 
 def announce(services: Sequence[Running], start: Start) -> None:
     """Say where services listen, and that they do."""
-    places = [
-        f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        for service in services
-        for host, port in service.addresses
-    ]
+    places = list(listed([address for service in services for address in service.addresses]))
     for place in places:
         _log.info("listening on %s", place)
-    notify("READY=1", f"STATUS=listening on {', '.join(places)}")
+    status = shorten(", ".join(places), _LONGEST_STATUS, placeholder=" ...")
+    notify("READY=1", f"STATUS=listening on {status}")
     if start.announce is not None:
         start.announce(services)
 
@@ -153,8 +156,9 @@ async def _serve(services: list[Running], start: Start, sockets: Sequence[socket
 
     try:
         with ServiceSignals() as signals:
-            for service in services:
-                await service.start(service.bind(1, sockets)[0] if sockets else None)
+            with each_line_once():
+                for service in services:
+                    await service.start(service.bind(1, sockets)[0] if sockets else None)
             give_up_rights(start.options)
             announce(services, start)
             await signals.stop.wait()

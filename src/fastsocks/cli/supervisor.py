@@ -17,6 +17,7 @@ import click
 from fastsocks.errors import ConfigError, ListenError
 
 from .early_signals import early_signals
+from .log import each_line_once
 from .process import STOPPING, Start, announce, give_up_rights, versions
 from .service_manager import notify
 from .service_signals import nothing_to_reload
@@ -55,7 +56,8 @@ def supervise(start: Start, count: int, sockets: Sequence[socket.socket] = ()) -
     """
     if not hasattr(os, "fork"):
         raise ConfigError("workers: this system has no fork; leave it at 1")
-    services = start.make(count, sockets)
+    with each_line_once():
+        services = start.make(count, sockets)
     _log.info("%s, %d workers", versions(), count)
     # Each service's sockets by worker, turned into each worker's by service.
     listening = list(zip(*(service.bind(count, sockets) for service in services), strict=True))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from fastsocks.errors import ConfigError, ListenError
 from fastsocks.service.stopping import StopRequests, drain_all
 
-from .log import become_worker
+from .log import become_worker, each_line_once
 from .loop import loop_factory
 from .title import title_part
 
@@ -71,8 +71,9 @@ def run_worker(services: Sequence[Running], place: Place) -> int:
 async def _serve(services: Sequence[Running], place: Place) -> None:
     try:
         with _Requests(place.requests) as requests:
-            for service, listening in zip(services, place.listening, strict=True):
-                await service.start(listening)
+            with each_line_once():
+                for service, listening in zip(services, place.listening, strict=True):
+                    await service.start(listening)
             os.write(place.report, READY)
             os.close(place.report)
             await requests.stop.wait()

@@ -58,9 +58,6 @@ _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
 #: Fewer connections than this are not enough for more than a few users.
 _FEW_CONNECTIONS = 1000
 
-#: What a busy server should have room for.
-_MANY_CONNECTIONS = 50_000
-
 _MORE_FILES = "raise the limit of open files: ulimit -n, or LimitNOFILE= in a systemd unit"
 
 _CAPS = {
@@ -460,9 +457,8 @@ class ReportingService(ABC):
         if each is None:
             return
         possible = each * workers
-        if possible < (wanted or _MANY_CONNECTIONS):
-            self._log.log(
-                logging.WARNING if possible < (wanted or _FEW_CONNECTIONS) else logging.INFO,
+        if possible < (wanted or _FEW_CONNECTIONS):
+            self._log.warning(
                 "the limit of open files leaves room for %d connections%s; %s",
                 possible,
                 f", not for the {wanted} of --max-connections" if wanted else "",
