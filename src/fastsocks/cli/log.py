@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -43,14 +43,12 @@ class LogOptions:
     access_log: str | None = None
 
 
-def set_up_log(options: LogOptions, *, forks: bool = False) -> None:
+def set_up_log(options: LogOptions) -> None:
     """Log to standard error, and accesses to where the options say.
 
-    :param forks: this process makes others later, and must have no thread.
     :raises ConfigError: the file of the access log cannot be opened.
     """
-    handler = _handler(None, options.format)
-    logging.basicConfig(level=options.level.upper(), handlers=[handler])
+    logging.basicConfig(level=options.level.upper(), handlers=[_handler(None, options.format)])
     # Not about connections: asyncio tells which selector it chose, and which calls are slow.
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.getLogger().level))
     if options.access_log is not None:
@@ -58,8 +56,16 @@ def set_up_log(options: LogOptions, *, forks: bool = False) -> None:
         accesses.setLevel(logging.INFO)
         accesses.propagate = False
         accesses.addHandler(_handler(options.access_log, options.format))
-    if forks and isinstance(handler, _QueueHandler):
-        handler.queue.use_process()
+
+
+def carry_by_process(give_up_rights: Callable[[], None]) -> None:
+    """Have a process write the log: this one makes others later, and must have no thread.
+
+    :param give_up_rights: is called in that process.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _QueueHandler):
+            handler.queue.use_process(give_up_rights)
 
 
 def become_worker(number: int) -> None:

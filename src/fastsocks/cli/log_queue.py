@@ -123,6 +123,7 @@ class LineQueue:
         self._lost = memoryview(self._memory).cast("Q")
         self._thread: threading.Thread | None = None
         self._pid = 0
+        self._prepare: Callable[[], None] | None = None
 
     def put(self, line: bytes) -> None:
         """Queue a line; never waits, never fails.
@@ -138,12 +139,18 @@ class LineQueue:
         except BrokenPipeError:
             if self._pid:
                 # The process that carried them is gone; another one takes the next lines.
-                self.use_process()
+                self.use_process(self._prepare)
+                self._lost[0] += 1
 
-    def use_process(self) -> None:
-        """Have a process carry the lines, from now on."""
+    def use_process(self, prepare: Callable[[], None] | None = None) -> None:
+        """Have a process carry the lines, from now on.
+
+        :param prepare: is called in that process, and in one that takes its place.
+        """
         self._let_go()
+        self._prepare = prepare
         reading, writing = _pipe()
+        told = self._lost[0]
         self._pid = os.fork()
         if self._pid:
             os.close(reading)
@@ -151,7 +158,9 @@ class LineQueue:
             return
         try:
             _become_carrier({self._destination.number, reading})
-            self._carry(reading)
+            if prepare is not None:
+                prepare()
+            self._carry(reading, told)
         finally:
             os._exit(0)
 
@@ -194,7 +203,7 @@ class LineQueue:
         reading, self._writing = _pipe()
         # As a daemon it does not hold up the end of the process.
         self._thread = threading.Thread(
-            target=self._carry, args=(reading,), name="log", daemon=True
+            target=self._carry, args=(reading, 0), name="log", daemon=True
         )
         # Signals are for the main thread, which blocks them where they would do harm.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -216,10 +225,13 @@ class LineQueue:
         if line:
             self._lost[0] += 1
 
-    def _carry(self, reading: int) -> None:
-        """Write what comes, until the other end is closed."""
+    def _carry(self, reading: int, told: int) -> None:
+        """Write what comes, until the other end is closed.
+
+        :param told: how many lost lines others have told of.
+        """
         buffer = bytearray(CAPACITY)
-        told, failed, rest, size = 0, 0, b"", 1
+        failed, rest, size = 0, b"", 1
         while size:
             # Lines were lost because the queue was full: they are told behind what is in it now.
             lost = self._lost[0]

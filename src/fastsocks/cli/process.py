@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from dataclasses import dataclass
+from functools import partial
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import fastsocks
 from fastsocks.errors import ConfigError
 
 from .core_dumps import forbid_core_dumps
-from .log import LogOptions, each_line_once, set_up_log
+from .log import LogOptions, carry_by_process, each_line_once, set_up_log
 from .loop import loop_factory, loop_name
 from .places import listed
 from .service_manager import notify, passed_sockets
@@ -59,14 +60,16 @@ def run(start: Start) -> None:
     """
     options = start.options
     open_standard_streams()
+    if options.no_core_dumps:
+        forbid_core_dumps()
     workers = options.workers or core_count()
     log_options = LogOptions(options.log_level, options.log_format, start.access_log)
-    set_up_log(log_options, forks=workers > 1)
+    set_up_log(log_options)
+    if workers > 1:
+        carry_by_process(partial(give_up_rights, options))
     for warning in start.warnings:
         _log.warning("%s", warning)
     raise_limits(options.nofile)
-    if options.no_core_dumps:
-        forbid_core_dumps()
     sockets = passed_sockets()
     if workers > 1:
         from .supervisor import supervise
@@ -170,7 +173,7 @@ async def _serve(services: list[Running], start: Start, sockets: Sequence[socket
 
 
 def give_up_rights(options: ProcessOptions) -> None:
-    """Do what is due once the ports are open.
+    """Become the user that is asked for, if any.
 
     :raises ConfigError: there is no such user, or this process may not become it.
     """

@@ -204,7 +204,7 @@ class ReportingService(ABC):
         try:
             return self.ruling.datagram(client, user, target, resolved)
         except PolicyError as error:
-            self.report(error, (client,), target)
+            self.report(error, (client,), target, user)
             raise
 
     @property
