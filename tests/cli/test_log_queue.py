@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fastsocks.cli.log_queue import CAPACITY, Descriptor, LineQueue, LogFile
+from fastsocks.cli.log_queue import CAPACITY, Descriptor, LineQueue, LogFile, write_all
 from harness.deadline import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no pipes that never wait")
@@ -252,3 +252,19 @@ def test_a_file_that_was_moved_away(tmp_path: os.PathLike[str]) -> None:
     for name, text in ((".1", b"first\n"), ("", b"third\n")):
         with open(path + name, "rb") as found:  # noqa: PTH123
             assert found.read() == text
+
+
+def test_who_carries_does_first_what_it_is_told(reader: Reader) -> None:
+    queue = reader.queue()
+    queue.use_process(lambda: write_all(reader.writing, b"prepared\n"))
+    queue.put(b"first\n")
+    reader.read_until(b"first\n")
+    os.kill(queue._pid, signal.SIGKILL)
+
+    def arrives() -> bool:
+        queue.put(b"second\n")
+        return b"second\n" in reader.read()
+
+    wait_until(arrives, "the other one writes")
+    queue.close()
+    assert reader.read().splitlines().count(b"prepared") == 2
