@@ -545,14 +545,17 @@ cdef class Connection(Ending):
     def __call__(self, relay):
         """The engine says that the relay has ended."""
         cdef AcceptorBase acceptor = self.acceptor
+        cdef uint64_t up, down
         try:
             if relay.error is not None:
                 self.tell(relay.error)
             if acceptor.users is not None:
                 acceptor.users.end(self.user, relay)
+            up = self.early + <uint64_t>relay.bytes_up
+            down = relay.bytes_down
             if self.server is not None:
-                self.heard(self.early + relay.bytes_up, relay.bytes_down)
-            self.gone(self.early + relay.bytes_up, relay.bytes_down, relay.first_down)
+                self.heard(up, down)
+            self.gone(up, down, 0.0 if self.stages is None else relay.first_down)
         finally:
             acceptor.check_idle()
 

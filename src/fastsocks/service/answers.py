@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _SUSPICIOUS = 3
 _STRANGE = 5
 
-#: Seconds after which a connection that ends without a single byte is no failed dial of a server's.
+#: Seconds that are too long for an answer, if the time limit of connections is not shorter: by then
+#: a server mostly knows that it cannot reach a target.
 _LONG = 10.0
 
 
@@ -55,7 +56,7 @@ class Answers:
 
     :param loop: the running event loop.
     :param counters: what goes through all relays.
-    :param timeout: seconds after which a server that has answered to nobody is told of.
+    :param timeout: seconds that connections have for being set up.
     :param unanswered: is told of a connection that got no answer, where that seems to be the
         server's way, and how many in a row these are.
     :param silent: is told that a server has answered to nobody for so many seconds.
@@ -72,7 +73,7 @@ class Answers:
     ) -> None:
         self._loop = loop
         self._counters = counters
-        self._timeout = timeout
+        self._long = min(_LONG, timeout)
         self._unanswered = unanswered
         self._silent = silent
         self._ever = False
@@ -86,7 +87,7 @@ class Answers:
         """
         if self._timer is None:
             before = self._counters.bytes_up - early, self._counters.bytes_down
-            self._timer = self._loop.call_later(self._timeout, self._look, server, before)
+            self._timer = self._loop.call_later(self._long, self._look, server, before)
 
     def came(self) -> None:
         """A connection has ended that got an answer."""
@@ -100,8 +101,7 @@ class Answers:
         if self._ever:
             telling = self._in_a_row >= _STRANGE
         else:
-            long = min(_LONG, self._timeout)
-            telling = self._in_a_row >= _SUSPICIOUS or ended.seconds >= long
+            telling = self._in_a_row >= _SUSPICIOUS or ended.seconds >= self._long
         if telling:
             self._unanswered(ended, self._in_a_row)
 
@@ -115,4 +115,4 @@ class Answers:
         self._timer = None
         counters = self._counters
         if counters.active and counters.bytes_up > before[0] and counters.bytes_down == before[1]:
-            self._silent(server, self._timeout)
+            self._silent(server, self._long)

@@ -22,6 +22,7 @@ from fastsocks.errors import (
 from fastsocks.policy import Cap, ClientLimits, PublicTargets, UserCounters
 
 from .advice import UNANSWERED_ADVICE
+from .cap_lines import CAP_LINES, KEPT_ELSEWHERE, MORE_FILES
 from .descriptors import lookups_of_client, possible_associations, possible_connections
 from .dropped_datagrams import ADVICE as DROP_ADVICE
 from .dropped_datagrams import DROPS
@@ -57,33 +58,6 @@ _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
 
 #: Fewer connections than this are not enough for more than a few users.
 _FEW_CONNECTIONS = 1000
-
-_MORE_FILES = "raise the limit of open files: ulimit -n, or LimitNOFILE= in a systemd unit"
-
-_CAPS = {
-    Cap.CONNECTIONS: "{count} connections are open; further ones are closed",
-    Cap.CONNECTIONS_PER_CLIENT: "{count} connections of this client are open; further ones are "
-    "closed",
-    Cap.HANDSHAKES: "{count} handshakes are unfinished or have failed; further connections are "
-    "closed",
-    Cap.HANDSHAKES_PER_CLIENT: "{count} handshakes of this client are unfinished or have failed; "
-    "further connections are closed",
-    Cap.LOOKUPS_PER_CLIENT: "{count} name look-ups of this client are under way; further ones wait",
-    Cap.UDP_ASSOCIATIONS: "as many UDP associations as there may be; of whoever has most, the one "
-    "not used for longest was ended",
-    Cap.UDP_ASSOCIATIONS_PER_CLIENT: "{count} UDP associations of this client are open; the one "
-    "not used for longest was ended",
-    Cap.UDP_ASSOCIATIONS_PER_USER: "{count} UDP associations of this user are open; the one "
-    "not used for longest was ended",
-}
-
-#: Those of which :class:`ClientLimits` does not know.
-_KEPT_ELSEWHERE = {
-    Cap.LOOKUPS_PER_CLIENT,
-    Cap.UDP_ASSOCIATIONS,
-    Cap.UDP_ASSOCIATIONS_PER_CLIENT,
-    Cap.UDP_ASSOCIATIONS_PER_USER,
-}
 
 
 class _Key(NamedTuple):
@@ -171,7 +145,7 @@ class ReportingService(ABC):
             self._fit_descriptors(1 if shared is None else shared.workers)
         #: How many connections there may be.
         self.limits = ClientLimits(
-            **{cap.value: count for cap, count in self._caps.items() if cap not in _KEPT_ELSEWHERE},
+            **{cap.value: count for cap, count in self._caps.items() if cap not in KEPT_ELSEWHERE},
             hit=self.limit_hit,
             counts=None if shared is None else shared.clients,
             max_connections_here=self._possible or 0,
@@ -237,7 +211,7 @@ class ReportingService(ABC):
         cause = error.__cause__
         if isinstance(cause, OSError):
             if cause.errno in (errno.EMFILE, errno.ENFILE):
-                return _MORE_FILES
+                return MORE_FILES
             if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN:
                 return "check the resolver of this host"
         return self.ADVICE.get(error.status)
@@ -342,14 +316,14 @@ class ReportingService(ABC):
             is one of users.
         """
         where = client if cap.per_client else ""
-        message = _CAPS[cap].format(count=self._caps[cap])
+        message = CAP_LINES[cap].format(count=self._caps[cap])
         if not self._limiter.passes(_Key(message, "limit", where, None)):
             return
         advice = f"--{cap.value.replace('_', '-')} raises it"
         if (cap is Cap.CONNECTIONS and self._files_rule) or (
             cap is Cap.UDP_ASSOCIATIONS and self._files_cap_associations()
         ):
-            advice = _MORE_FILES
+            advice = MORE_FILES
         elif cap is Cap.LOOKUPS_PER_CLIENT and self._caps[cap] >= lookups_of_client(0):
             advice = "nobody has more than a quarter of all look-ups"
         fields = line_fields(peer=where, status="limit", limit=cap.value, advice=advice)
@@ -462,7 +436,7 @@ class ReportingService(ABC):
                 "the limit of open files leaves room for %d connections%s; %s",
                 possible,
                 f", not for the {wanted} of --max-connections" if wanted else "",
-                _MORE_FILES,
+                MORE_FILES,
             )
         if not 0 < wanted <= possible:
             # Better to refuse a client than to accept one and have nothing left to dial with.
