@@ -26,6 +26,7 @@ cdef extern from "fastsocks/net/datagrams.h" nogil:
 
     int name_size "fastsocks_name_size"(const Name* name) noexcept
     bint same_name "fastsocks_same_name"(const Name* one, const Name* other) noexcept
+    void take_scope "fastsocks_take_scope"(Name* name, const Name* source) noexcept
     void set_port_of "fastsocks_copy_port"(Name* name, const Name* source) noexcept
     void name_of_wire "fastsocks_name_of_wire"(Name* name, const unsigned char* wire) noexcept
     int wire_before "fastsocks_wire_before"(const Name* name, unsigned char* end) noexcept

@@ -69,6 +69,14 @@ static inline int fastsocks_same_name(const fastsocks_name *one, const fastsocks
         && memcmp(&one->v6.sin6_addr, &other->v6.sin6_addr, 16) == 0;
 }
 
+/* Takes the scope of a link-local address over from another name of it, where it has none. */
+static inline void fastsocks_take_scope(fastsocks_name *name, const fastsocks_name *from)
+{
+    if (name->any.sa_family == AF_INET6 && from->any.sa_family == AF_INET6
+        && name->v6.sin6_scope_id == 0)
+        name->v6.sin6_scope_id = from->v6.sin6_scope_id;
+}
+
 static inline int fastsocks_same_arrival(
     const fastsocks_arrival *one, const fastsocks_arrival *other)
 {

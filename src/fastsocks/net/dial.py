@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from fastsocks.errors import ConfigError, DialError, PolicyError, ResolveError, dial_error
 
+from .scopes import connect_in_scope
 from .tcp import configure, dial_fast_open
 
 if TYPE_CHECKING:
@@ -98,7 +99,10 @@ class _ConnectLoop:
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         self.tried.append(address[0])
         try:
-            await self._loop.sock_connect(sock, address)
+            if len(address) == 4 and address[3]:
+                await connect_in_scope(self._loop, sock, address)
+            else:
+                await self._loop.sock_connect(sock, address)
         except OSError as cause:
             self.causes.append(cause)
             raise

@@ -20,6 +20,7 @@ from fastsocks.net._datagrams cimport (
     queue_datagram,
     same_name,
     set_port_of,
+    take_scope,
 )
 from fastsocks.relay._udp_ports cimport (
     BY_TUNNEL,
@@ -157,6 +158,8 @@ cdef class ClientPort(Port):
 
     cdef bint comes_from_client(self, const Name* source) noexcept:
         cdef Name tried = source[0]
+        # Whoever asked by TCP did so from the same interface, if it is link-local.
+        take_scope(&self.expected, source)
         if not self.learned:
             set_port_of(&tried, &self.expected)
         return same_name(&tried, &self.expected)
@@ -166,6 +169,7 @@ cdef class ClientPort(Port):
             self.learned = True
             self.expected = source[0]
             self.association.client = source[0]
+        take_scope(&self.association.client, source)
         return 0
 
     cdef int take_fragment(

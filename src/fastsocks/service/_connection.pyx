@@ -7,6 +7,7 @@ Part of ``_setup.pyx``, which accepts connections and tells them when to go on.
 import asyncio
 import os
 import random
+import socket
 from functools import partial
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -45,6 +46,7 @@ from fastsocks.errors import (
     TruncatedError,
     dial_error,
 )
+from fastsocks.net.scopes import host_of
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
 from fastsocks.service.interfaces import Route
 from fastsocks.service.limits import FAILOVER_WAIT, PAYLOAD_WAIT
@@ -229,6 +231,10 @@ cdef class Connection(Ending):
         if size < 0:
             self.client_lost(size)
             return None
+        if wire[0] != IPV4 and wire[1] == 0xFE and wire[2] & 0xC0 == 0x80:
+            # Link-local: its scope is no part of an address header.
+            with socket.socket(fileno=os.dup(self.client)) as sock:
+                return host_of(sock.getsockname())
         return Address(PyBytes_FromStringAndSize(<char*>wire, size)).host
 
     cdef int associate(self, local_host) except -1:

@@ -26,6 +26,7 @@ from ..errors import (
     TruncatedError,
     dial_error,
 )
+from ..net.scopes import host_of
 from ..request import BIND, UDP_ASSOCIATE
 from .answers import Unanswered
 from .interfaces import Route
@@ -249,7 +250,7 @@ class Connection:
 
     async def _associate(self, request: Request) -> None:
         """Keep a UDP association for as long as the client keeps this connection."""
-        local_host = self._client.getsockname()[0]
+        local_host = host_of(self._client.getsockname())
         with self._client_attended():
             association = await self._service.associate(request, self._peer, local_host)
         association.ended = partial(_hang_up, self._client)
@@ -264,7 +265,7 @@ class Connection:
 
     async def _bind(self, request: Request) -> tuple[Request, Route, socket.socket] | None:
         """Have a peer of the client connect to us; None if the client has left."""
-        local_host = self._client.getsockname()[0]
+        local_host = host_of(self._client.getsockname())
         with self._client_attended():
             listener = await self._service.bind(request, self._peer, local_host)
         try:

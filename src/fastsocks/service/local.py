@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.address import Address, canonical
+from fastsocks.address import Address
 from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
 from fastsocks.policy import check_request, weakness_of
@@ -18,6 +18,7 @@ from .interfaces import Destination, Route
 from .limits import PAYLOAD_WAIT
 from .running import SocksRunning
 from .socks import SocksService
+from .upstream import server_address
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,8 +110,8 @@ class LocalService(SocksService):
 def _destination(entry: ServerEntry) -> Destination:
     key = client_key(entry.method, entry.password, entry.key)
     try:
-        address = canonical(Address.of(entry.server, entry.server_port))
-    except (AddressError, HostNameError) as error:
+        address = server_address(entry.server, entry.server_port)
+    except (AddressError, HostNameError, ConfigError) as error:
         raise ConfigError(f"server: {error}") from error
     packets = None
     if key.method.family is not Family.AEAD_2022:

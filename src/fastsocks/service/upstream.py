@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -131,6 +132,30 @@ def _read_proxy(url: str, scheme: str, port: int) -> tuple[Address, bytes | None
 
 def _address(host: str, port: int) -> Address:
     try:
-        return canonical(Address.of(host, port))
-    except (AddressError, HostNameError) as error:
+        return server_address(host, port)
+    except (AddressError, HostNameError, ConfigError) as error:
         raise ConfigError(f"url: {error}") from error
+
+
+def server_address(host: str, port: int) -> Address:
+    """Make the address of a server that we are told of.
+
+    :param host: a name, or an IP address; a link-local one has its interface, ``fe80::1%eth0``.
+    :raises AddressError: it is none; so is a HostNameError.
+    :raises ConfigError: the interface is missing, or this host has none of that name.
+    """
+    address = Address.of(host, port)
+    if address.ip is not None:
+        if address.ip.is_link_local and address.ip.version == 6:
+            raise ConfigError(f"{host} is link-local: write its interface, too, as {host}%eth0")
+        return address
+    if ":" not in host or "%" not in host:
+        return canonical(address)
+    try:
+        # No header can hold it: it stays a text, and is dialed only.
+        socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        raise ConfigError(
+            f"{host}: this is no IPv6 address of an interface that this host has"
+        ) from None
+    return address

@@ -125,7 +125,9 @@ class Resolver:
 
         :param host: one that :meth:`resolve` has taken.
         """
-        self._cache.drop(host_name(host), self.loop.time())
+        # An address with its scope is no name, and nothing is kept of it.
+        with contextlib.suppress(HostNameError):
+            self._cache.drop(host_name(host), self.loop.time())
 
     def learn(self, host: str, won: str, lost: Iterable[str]) -> None:
         """Note which address of a name a connection has got to.
