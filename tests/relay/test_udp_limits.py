@@ -295,3 +295,49 @@ def test_targets_are_asked_about_again_when_told_to(run: Any, twin: UdpTwin, jud
                 await engine.dropped("not-allowed", 2)
 
     run(scenario())
+
+
+@pytest.mark.parametrize("method", [METHOD, "aes-256-gcm"])
+def test_a_flood_of_one_client_ends_nobody_else(run: Any, twin: UdpTwin, method: str) -> None:
+    async def scenario() -> None:
+        async with Engine(twin, capacity=4) as engine:
+            options: dict[str, Any] = {"max_sessions": 5} if method == METHOD else {}
+            server = engine.serve(method, **options)
+            with ShadowsocksClient(twin, method, server) as victim, Far() as target:
+                victim.ask(b"x", target.address)
+                _, source = await target.receive()
+                for number in range(40):
+                    with ShadowsocksClient(twin, method, server, host="127.0.0.2") as flood:
+                        flood.ask(b"%d" % number, target.address)
+                        assert (await target.receive())[0] == b"%d" % number
+                assert engine.counters.associations == 4
+                victim.ask(b"y", target.address)
+                assert await target.receive() == (b"y", source), "its association is another one"
+                assert not engine.counters.dropped
+
+    run(scenario())
+
+
+def test_a_session_ends_with_its_association(run: Any, twin: UdpTwin) -> None:
+    async def scenario() -> None:
+        async with Engine(twin, capacity=1) as engine:
+            server = engine.serve(METHOD)
+            with (
+                ShadowsocksClient(twin, METHOD, server) as one,
+                ShadowsocksClient(twin, METHOD, server) as other,
+                Far() as target,
+            ):
+                target.echo()
+                replayed = one.seal(b"x", target.address)
+                one.send(replayed, server)
+                await one.answer()
+                other.ask(b"y", target.address)
+                await other.answer()
+                # What was seen is known as that all the same, and the session goes on.
+                one.send(replayed, server)
+                await engine.dropped("replay")
+                one.ask(b"z", target.address)
+                assert (await one.answer())[0] == b"z"
+                assert engine.counters.associations == 1
+
+    run(scenario())

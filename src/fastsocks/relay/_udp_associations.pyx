@@ -227,6 +227,7 @@ cdef class Association(AssociationBase):
         self.targets.close()
         if self.session is not None and self.session.association is self:
             self.session.association = None
+            self.serving.packets.forget(self.session)
         if self.serving is not None:
             if self.source_key is not None:
                 self.serving.by_source.pop(self.source_key, None)

@@ -267,6 +267,7 @@ class _ShadowsocksAssociation(Association):
                 del self._port.by_source[self._source]
         elif self._session.association is self:
             self._session.association = None
+            self._port.packets.forget(self._session)
 
 
 class SocksAssociation(Association):

@@ -15,7 +15,7 @@ from fastsocks.net.resolver.ways import REMEMBERED
 from fastsocks.policy.limits import client_of
 from fastsocks.relay.udp import DatagramEngine
 
-from .descriptors import possible_associations
+from .descriptors import association_cap
 from .limits import FAILOVER_WAIT
 
 if TYPE_CHECKING:
@@ -89,9 +89,6 @@ class Datagrams:
         self._may_reach = may_reach
         #: Servers that connections did not get to, by name, and until when none is tried again.
         self._tried_in_vain: dict[str, float] = {}
-        possible, wanted = possible_associations(), options.udp_max_associations
-        if possible is not None and not 0 < wanted <= possible:
-            wanted = possible
         self.engine = DatagramEngine(
             loop,
             resolver,
@@ -99,7 +96,7 @@ class Datagrams:
             judge=judge,
             find_tunnel=None if find_tunnel is None else partial(find_tunnel, self),
             timeout=options.udp_timeout,
-            capacity=wanted,
+            capacity=association_cap(options.udp_max_associations),
             capacity_per_client=options.udp_max_associations_per_client,
             capacity_per_user=options.udp_max_associations_per_user,
             client_of=client_of,

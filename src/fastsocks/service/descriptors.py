@@ -51,6 +51,15 @@ def possible_associations() -> int | None:
     return max(files * _OF_ASSOCIATIONS // _PARTS // _PER_ASSOCIATION, 1)
 
 
+def association_cap(wanted: int) -> int:
+    """Return how many UDP associations this process may have; 0 is no cap.
+
+    :param wanted: the most that is asked for, 0 for no cap.
+    """
+    possible = possible_associations()
+    return wanted if possible is None or 0 < wanted <= possible else possible
+
+
 def possible_binds() -> int | None:
     """Return how many peers may be waited for at a time; None if no limit is known."""
     files = _shared()

@@ -17,6 +17,7 @@ from fastsocks.shadowsocks import (
 )
 
 from .advice import SHADOWSOCKS_ADVICE
+from .descriptors import association_cap
 from .interfaces import Route
 from .outbound import find_tunnels, make_outbound
 from .reporting import ReportingService
@@ -67,13 +68,14 @@ class ServerService(ReportingService):
         # One for all: what was recorded at one port must not pass at another.
         replays = replay_memory(1 if shared is None else shared.workers)
         self._guard = ReplayGuard(self._key, replays)
-        capacity = options.udp_max_associations
+        capacity = association_cap(options.udp_max_associations)
         #: Of all UDP sockets, which are one to it.
         self.packets = packet_server(
             self._key,
             memory=replays,
             retention=max(_SHORTEST_SESSION, math.ceil(options.udp_timeout)),
-            **({} if not capacity else {"max_sessions": min(capacity, _MOST_SESSIONS)}),
+            # One more than may stay: a session ends with its association.
+            max_sessions=min(capacity + 1, _MOST_SESSIONS) if capacity else _MOST_SESSIONS,
             **({} if options.mtu is None else {"mtu": options.mtu}),
         )
 

@@ -114,6 +114,8 @@ cdef class PacketCodec:
 
     # The same, with `_salt_size` bytes of salt already in `out` and padding in `packet`.
     cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED
+    # Forgets a session before its time, if it has it: the client's next packet makes a new one.
+    cpdef int forget(self, PacketSession session) except -1
     cdef int _choose_padding(self, Packet* packet) except -1
     # Most bytes of padding that suit this packet; none for most addresses.
     cdef Py_ssize_t padding_room(self, const Packet* packet) noexcept

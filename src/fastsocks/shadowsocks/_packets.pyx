@@ -51,6 +51,9 @@ cdef class PacketCodec:
     cdef Py_ssize_t seal_behind(self, Packet* packet, uint8_t* out) except? RAISED:
         raise NotImplementedError
 
+    cpdef int forget(self, PacketSession session) except -1:
+        return 0
+
     cdef int _choose_padding(self, Packet* packet) except -1:
         cdef Py_ssize_t room = self.padding_room(packet)
         cdef uint16_t number = 0

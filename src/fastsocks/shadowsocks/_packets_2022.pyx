@@ -27,6 +27,7 @@ from ._packets cimport (
     WRONG_TIME,
     WRONG_TYPE,
     Packet,
+    PacketSession,
     fill_randomly,
     open_rest,
     put_address,
@@ -217,6 +218,9 @@ cdef class Aead2022PacketServer(Aead2022Packets):
     def expire(self, now):
         """Forget the sessions that are no longer to be kept; returns how many there were."""
         return self._sessions.expire(int(now))
+
+    cpdef int forget(self, PacketSession session) except -1:
+        return self._sessions.forget(session)
 
     def begin(self, ServerSession session not None, bytes server_session_id=None,
               uint64_t packet_id=0):

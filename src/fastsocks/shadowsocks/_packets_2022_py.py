@@ -11,7 +11,7 @@ from ..crypto import TAG_SIZE
 from ..crypto._primitives_py import Aead, BlockCipher, random_bytes
 from . import packet_faults as faults
 from ._fingerprints_py import Fingerprints
-from ._packets_py import Packet, PacketCodec, read_contents
+from ._packets_py import Packet, PacketCodec, PacketSession, read_contents
 from ._session_memory_py import SessionMemory
 from ._sessions_py import WINDOW_SIZE, ServerSession, SessionTable
 from ._window_py import SlidingWindow
@@ -181,6 +181,11 @@ class Aead2022PacketServer(_Aead2022Packets):
     def expire(self, now: float) -> int:
         """Forget the sessions that are no longer to be kept; see :meth:`PacketCodec.expire`."""
         return self._sessions.expire(int(now))
+
+    def forget(self, session: PacketSession) -> None:
+        """Forget a session before its time; see :meth:`PacketCodec.forget`."""
+        if isinstance(session, ServerSession):
+            self._sessions.forget(session)
 
     def begin(
         self,

@@ -85,6 +85,9 @@ class PacketCodec:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a codec can be neither copied nor pickled")
 
+    def forget(self, session: PacketSession) -> None:
+        """Forget a session before its time, if it has it: the next packet makes a new one."""
+
     def expire(self, now: float) -> int:
         """Forget the sessions that are no longer to be kept.
 

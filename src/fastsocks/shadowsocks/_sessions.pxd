@@ -58,6 +58,7 @@ cdef class SessionTable:
     # Note a packet.
     cdef void touch(self, PyObject* session, int64_t now) noexcept
     cdef Py_ssize_t expire(self, int64_t now) except -1
+    cdef int forget(self, ServerSession session) except -1
     cdef int _remove(self, PyObject* session) except -1
     cdef int _grow(self) except -1
     cdef void _insert(self, PyObject* session) noexcept

@@ -108,10 +108,18 @@ cdef class SessionTable:
             self._unlink(session)
             self._append(session)
 
+    cdef int forget(self, ServerSession session) except -1:
+        if session in self._sessions:
+            self._remove(<PyObject*>session)
+        return 0
+
     cdef Py_ssize_t expire(self, int64_t now) except -1:
         cdef Py_ssize_t before = len(self._sessions)
         cdef int64_t idle
         while self._oldest is not NULL:
+            if (<ServerSession>self._oldest).association is not None:
+                # It lasts as long as that.
+                break
             idle = now - (<ServerSession>self._oldest).last_used
             # A clock that was set back by more than that makes every session look new.
             if -self._retention < idle < self._retention:

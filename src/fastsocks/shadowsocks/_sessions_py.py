@@ -114,11 +114,19 @@ class SessionTable:
         session.last_used = now
         self._sessions.move_to_end(session.client_session_id)
 
+    def forget(self, session: ServerSession) -> None:
+        """Forget a session before its time, if it is there."""
+        if self._sessions.get(session.client_session_id) is session:
+            del self._sessions[session.client_session_id]
+
     def expire(self, now: int) -> int:
         """Forget the sessions that are no longer to be kept; returns how many there were."""
         before = len(self._sessions)
         while self._sessions:
             oldest = next(iter(self._sessions.values()))
+            if oldest.association is not None:
+                # It lasts as long as that.
+                break
             # A clock that was set back by more than that makes every session look new.
             if -self._retention < now - oldest.last_used < self._retention:
                 break
