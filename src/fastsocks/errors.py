@@ -111,6 +111,12 @@ class AuthenticationError(ProtocolError):
     reply = 0x02
 
 
+class BusyError(ProtocolError):
+    """A login that could not be checked in time, right or wrong."""
+
+    status = "busy"
+
+
 class ContextError(AuthenticationError):
     """No GSSAPI context could be established with the other side."""
 

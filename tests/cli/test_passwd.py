@@ -96,6 +96,60 @@ def test_what_cannot_be(tmp_path: Path, arguments: list[str], password: bytes, s
     assert not path.exists()
 
 
+LIST = b"\xef\xbb\xbf# of the office\r\nalice:one:with a colon\r\n\r\nbob: two \r\ncarol:three"
+
+
+@pytest.mark.parametrize("source", ["file", "-", "input"])
+def test_a_list(tmp_path: Path, source: str) -> None:
+    path, listed = tmp_path / "accounts", tmp_path / "list"
+    listed.write_bytes(LIST)
+    assert passwd(str(path), "bob", password=b"before\n").returncode == 0
+    given = {"file": ["--from-file", str(listed)], "-": ["--from-file", "-"], "input": []}[source]
+    done = passwd(str(path), *given, password=b"" if source == "file" else LIST)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert "2 users are added and 1 changed" in done.stderr.decode()
+    found = read_accounts_file(path)
+    assert list(found) == [b"bob", b"alice", b"carol"]
+    assert found[b"alice"].matches(b"one:with a colon")
+    assert found[b"bob"].matches(b" two ")
+    assert found[b"carol"].matches(b"three")
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (b"alice:one\nbob", "standard input: line 2: write USER:PASSWORD"),
+        (b"alice:", "standard input: line 1: it has 1 to 255 bytes"),
+        (b":one", "standard input: line 1: a name has 1 to 255 bytes"),
+        (b" alice:secret-word", "standard input: line 1: no colon, no control character"),
+        (b"alice:secret-word\0", "standard input: line 1: it cannot end in NUL"),
+        (b"alice:secret-word\nalice:two", "standard input: line 2: this user is there twice"),
+        (b"\n# nobody\n", "standard input: there is no line USER:PASSWORD"),
+    ],
+)
+def test_a_list_that_cannot_be(tmp_path: Path, listed: bytes, said: str) -> None:
+    path = tmp_path / "accounts"
+    done = passwd(str(path), password=listed)
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+    assert b"secret-word" not in done.stderr
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["alice", "--from-file", "list"], "USER: leave it out"),
+        (["--delete", "--from-file", "list"], "--delete: name the USER"),
+        (["--from-file", "missing"], "missing: No such file"),
+    ],
+)
+def test_flags_that_do_not_go_together(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = passwd(str(tmp_path / "accounts"), *arguments, password=b"one\n")
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+
+
 def test_the_longest_password(tmp_path: Path) -> None:
     path = tmp_path / "accounts"
     assert passwd(str(path), "alice", password=b"p" * 255 + b"\r\n").returncode == 0

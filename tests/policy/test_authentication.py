@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from fastsocks.errors import BusyError
 from fastsocks.policy.authentication import REMEMBERED, Authenticator
 from fastsocks.policy.failures import FailedLogins
 
 PEER = ("192.0.2.1", 40000)
 OTHER = ("192.0.2.2", 40000)
-SHUT_OUT = "10 different logins were wrong; further ones are refused for 60 s, right or wrong"
+SHUT_OUT = (
+    "10 different logins were wrong; for 60 s one a second is checked, besides those that were "
+    "right from there before"
+)
 
 
 class Clock:
@@ -61,7 +65,7 @@ class Threads:
 class Hashed:
     """An authenticator of two users with hashes, and one without."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = 1000) -> None:
         self.clock = Clock()
         self.threads = Threads()
         self.notices: list[tuple[str, str]] = []
@@ -69,6 +73,7 @@ class Hashed:
         self.authenticator = Authenticator(
             {b"plain": b"p-secret"},
             run=self.threads,
+            places=places,
             notice=lambda *told: self.notices.append(told),
             clock=self.clock,
         )
@@ -202,13 +207,77 @@ def test_who_guesses_is_shut_out(run: Any) -> None:
         for number in range(50):
             assert await hashed.check(b"alice", b"%d" % number) is None
         assert hashed.made == 11
-        # Or else the right one could be found among those that are remembered.
-        assert hashed.authenticator.check(b"bob", b"b-secret", PEER) is None
         assert hashed.authenticator.check(b"plain", b"p-secret", PEER) is None
+        assert hashed.authenticator.check(b"plain", b"p-secret", OTHER) == "plain"
         assert hashed.authenticator.check(b"bob", b"b-secret", OTHER) == "bob"
         assert hashed.notices == [(PEER[0], SHUT_OUT)]
         hashed.clock.now += 61
+        assert hashed.authenticator.check(b"plain", b"p-secret", PEER) == "plain"
+
+    run(scenario())
+
+
+def test_a_pair_gets_in_where_it_was_right_before(run: Any) -> None:
+    """Whoever guesses at the same address, and whether its hash has to be made again or not."""
+
+    async def scenario() -> None:
+        hashed = Hashed()
+        assert await hashed.check(b"bob", b"b-secret") == "bob"
+        assert hashed.authenticator.check(b"plain", b"p-secret", PEER) == "plain"
+        for number in range(10):
+            assert await hashed.check(b"alice", b"%d" % number) is None
         assert hashed.authenticator.check(b"bob", b"b-secret", PEER) == "bob"
+        assert hashed.authenticator.check(b"plain", b"p-secret", PEER) == "plain"
+        hashed.clock.now += REMEMBERED
+        for number in range(10):
+            assert await hashed.check(b"alice", b"%d" % number) is None
+        assert await hashed.check(b"bob", b"b-secret") == "bob"
+        assert hashed.bob.made == 2
+        # Where it never was, it waits as others do.
+        for number in range(10):
+            assert await hashed.check(b"alice", b"%d" % number, OTHER) is None
+        assert await hashed.check(b"plain", b"p-secret", OTHER) is None
+        # One that has become wrong is nothing special any more.
+        hashed.authenticator.use_hashes({b"bob": Hash(b"new")})
+        for number in range(10):
+            assert await hashed.check(b"alice", b"%d" % number) is None
+        assert hashed.authenticator.check(b"bob", b"b-secret", PEER) is None
+
+    run(scenario())
+
+
+def test_who_is_shut_out_has_one_check_a_second(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed()
+        for number in range(10):
+            assert await hashed.check(b"alice", b"%d" % number) is None
+        made = hashed.made
+        for second in range(5):
+            hashed.clock.now += 1
+            # Known to be wrong: that takes no check.
+            assert await hashed.check(b"alice", b"1") is None
+            for number in range(20):
+                assert await hashed.check(b"alice", b"%d %d" % (second, number)) is None
+            assert hashed.made == made + second + 1
+        hashed.clock.now += 1
+        assert await hashed.check(b"alice", b"a-secret") == "alice"
+        assert hashed.authenticator.check(b"alice", b"a-secret", PEER) == "alice"
+
+    run(scenario())
+
+
+def test_guesses_that_wait_are_not_checked_once_their_client_is_shut_out(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed(places=1)
+        verdicts = [hashed.begin(b"alice", b"%d" % number) for number in range(100)]
+        await asyncio.sleep(0)
+        while hashed.threads.waiting:
+            hashed.threads.run()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert set(await asyncio.gather(*verdicts)) == {None}
+        # And the one that had begun when the tenth came out.
+        assert hashed.made == 11
 
     run(scenario())
 
@@ -222,35 +291,64 @@ def test_who_guesses_from_one_network_of_ipv6_is_one_client() -> None:
     assert authenticator.check(b"user", b"pass", ("2001:db8:0:1::1", 4000, 0, 0)) == "user"
 
 
-def test_few_hashes_wait(run: Any) -> None:
+def test_a_burst_of_right_logins(run: Any) -> None:
+    """All wait for their turn, and nobody is told that a password is wrong."""
+
     async def scenario() -> None:
-        hashed = Hashed()
-        verdicts = [
-            hashed.begin(b"alice", b"%d" % number, (f"192.0.2.{number % 8}", 1))
-            for number in range(64)
-        ]
-        assert hashed.authenticator.check(b"alice", b"a-secret", OTHER) is None
-        assert [text for _, text in hashed.notices] == [
-            "too many passwords are being checked; further ones are refused"
-        ]
-        # What waits already can be waited for.
-        verdicts.append(hashed.begin(b"alice", b"1"))
+        hashed = Hashed(places=2)
+        users = {b"user %d" % number: Hash(b"right") for number in range(500)}
+        hashed.authenticator.use_hashes(users)
+        verdicts = [hashed.begin(user, b"right") for user in users]
         await asyncio.sleep(0)
-        hashed.threads.run()
-        assert set(await asyncio.gather(*verdicts)) == {None}
-        assert await hashed.check(b"alice", b"a-secret", ("198.51.100.1", 1)) == "alice"
+        while hashed.threads.waiting:
+            assert len(hashed.threads.waiting) <= 2
+            hashed.threads.run()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert await asyncio.gather(*verdicts) == [user.decode() for user in users]
+        assert hashed.notices == []
 
     run(scenario())
 
 
-def test_few_hashes_of_one_client_wait(run: Any) -> None:
+def test_who_cannot_be_checked_in_time_did_nothing_wrong(run: Any) -> None:
     async def scenario() -> None:
-        hashed = Hashed()
-        verdicts = [hashed.begin(b"alice", b"%d" % number) for number in range(16)]
-        assert hashed.authenticator.check(b"alice", b"a-secret", PEER) is None
-        verdicts.append(hashed.begin(b"bob", b"b-secret", OTHER))
+        hashed = Hashed(places=1)
+        hashed.authenticator._queue._patience = 0.01
+        first = hashed.begin(b"alice", b"a-secret")
+        late = [hashed.begin(b"bob", b"%d" % number) for number in range(20)]
+        for verdict in late:
+            with pytest.raises(BusyError, match="too long"):
+                await verdict
         hashed.threads.run()
-        assert (await asyncio.gather(*verdicts))[-1] == "bob"
+        assert await first == "alice"
+        assert len(hashed.authenticator._failures) == 0
+        assert await hashed.check(b"bob", b"b-secret") == "bob"
+
+    run(scenario())
+
+
+def test_who_leaves_waits_no_more(run: Any) -> None:
+    async def scenario() -> None:
+        hashed = Hashed(places=1)
+        first = hashed.begin(b"alice", b"a-secret")
+        gone = [hashed.begin(b"bob", b"b-secret") for _ in range(3)]
+        await asyncio.sleep(0)
+        assert len(hashed.authenticator._queue) == 1
+        late = hashed.authenticator.check(b"bob", b"b-secret", PEER)
+        for verdict in gone:
+            verdict.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        assert len(hashed.authenticator._queue) == 0
+        hashed.threads.run()
+        assert await first == "alice"
+        assert hashed.bob.made == 0
+        # Who was about to wait with them is checked anyway.
+        assert isinstance(late, Awaitable)
+        checked = asyncio.ensure_future(late)
+        await asyncio.sleep(0)
+        hashed.threads.run()
+        assert await checked == "bob"
 
     run(scenario())
 

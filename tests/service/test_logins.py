@@ -185,8 +185,9 @@ def test_a_hook_in_a_proxy(run: Any, twin: SetupTwin, caplog: pytest.LogCaptureF
                 for number in range(12):
                     wrong = b"wrong %d" % number
                     assert await log_in(proxy, b"alice", wrong, target) == b"\x05\x02\x01\x01"
-                # Right or wrong, as the log says, once.
-                assert await log_in(proxy, b"alice", b"one", target) == b"\x05\x02\x01\x01"
+                # It was right from here before.
+                answer = await log_in(proxy, b"alice", b"one", target)
+                assert answer[:8] == bytes.fromhex("0502 0100 05000001")
 
     run(scenario())
     assert caplog.text.count("10 different logins were wrong") == 1
@@ -214,3 +215,66 @@ def test_a_hook_that_takes_too_long(run: Any, twin: SetupTwin) -> None:
                 assert proxy.acceptor.failures["handshake-timeout"] == 1
 
     run(scenario())
+
+
+async def say(proxy: Proxy, data: bytes, size: int) -> bytes:
+    """Send some bytes, and return the first `size` of what comes back."""
+    reader, writer = await asyncio.open_connection(*proxy.addresses[0])
+    writer.write(data)
+    answer = await reader.readexactly(size)
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+def test_a_burst_of_logins(run: Any, twin: SetupTwin, tmp_path: Path) -> None:
+    """More than wait for threads at once, right after the start; all are right."""
+    path = tmp_path / "accounts"
+    users = [f"user{number}" for number in range(200)]
+    write(path, *(line(user, "right") for user in users))
+
+    async def scenario() -> None:
+        async with Proxy(ProxyOptions(port=0, accounts_file=str(path))) as proxy:
+
+            async def one(user: str) -> bytes:
+                login = bytes((1, len(user))) + user.encode() + b"\5right"
+                return await say(proxy, b"\5\1\2" + login, 4)
+
+            answers = await asyncio.gather(*map(one, users))
+            assert answers == [b"\5\2\1\0"] * len(users)
+            assert proxy.acceptor.failures["authentication"] == 0
+
+    run(scenario())
+
+
+def test_logins_that_cannot_be_checked_in_time(
+    run: Any,
+    twin: SetupTwin,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They get a general failure, as in HTTP a status 503, and the log says so."""
+    path = tmp_path / "accounts"
+    write(path, line("alice", "one"))
+
+    async def scenario() -> None:
+        options = ProxyOptions(port=0, accounts_file=str(path), timeout=1.5)
+        async with Proxy(options) as proxy:
+            assert proxy._proxy.logins is not None
+            # All threads are taken, for ever.
+            monkeypatch.setattr(proxy._proxy.logins._authenticator._queue, "_places", 0)
+            login = b"\5\1\2\1\5alice\3one\5\1\0\1\x7f\0\0\1\0\x50"
+            assert (await say(proxy, login, 6)).hex() == "050201000501"
+            pair = base64.b64encode(b"alice:one")
+            head = (
+                b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n"
+                b"Proxy-Authorization: Basic " + pair + b"\r\n\r\n"
+            )
+            assert await say(proxy, head, 13) == b"HTTP/1.1 503 "
+            await proxy.acceptor.wait_idle()
+            assert proxy.acceptor.failures["busy"] == 2
+            assert proxy.acceptor.failures["authentication"] == 0
+
+    run(scenario())
+    assert "a login waited too long to be checked (busy)" in caplog.text

@@ -15,6 +15,7 @@ from fastsocks.address import Address
 from fastsocks.errors import (
     AddressTypeError,
     AuthenticationError,
+    BusyError,
     DialError,
     HandshakeTimeoutError,
     PolicyError,
@@ -251,6 +252,34 @@ def test_a_check_that_refuses_later() -> None:
     with pytest.raises(AuthenticationError) as caught:
         wait_for(server)
     assert server.failed(caught.value) == b"\x05\x02\x01\x01"
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("ahead", [b"", REQUEST[:3], REQUEST])
+def test_a_check_that_comes_too_late(later: bool, ahead: bytes) -> None:
+    """It is no wrong password: the request gets a general failure, whatever it is."""
+
+    async def wait() -> str | None:
+        raise BusyError("a login waited too long")
+
+    def check(*_: bytes) -> Awaitable[str | None]:
+        if later:
+            return wait()
+        raise BusyError("too many logins wait")
+
+    server = SocksServer(check)
+
+    def play() -> None:
+        server.receive(LOGIN + ahead)
+        if later:
+            wait_for(server)
+        assert server.take_outgoing() == b"\x05\x02\x01\x00"
+        server.receive(REQUEST[len(ahead) :])
+
+    with pytest.raises(BusyError) as caught:
+        play()
+    wanted = bytes.fromhex("0501 0001000000000000")
+    assert server.failed(caught.value).removeprefix(b"\x05\x02\x01\x00") == wanted
 
 
 def test_a_bad_request_behind_a_check() -> None:

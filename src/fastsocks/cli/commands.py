@@ -244,19 +244,30 @@ def genkey(method: str) -> None:
 
 @fastsocks.command()
 @click.argument("file", type=flags.FILE, metavar="FILE")
-@click.argument("user", metavar="USER")
+@click.argument("user", metavar="[USER]", required=False)
 @click.option("--delete", is_flag=True, help="Take the user out.")
-def passwd(file: str, user: str, delete: bool) -> None:
-    """Set the password of USER in FILE, a file of hashes.
+@click.option(
+    "--from-file",
+    "listed",
+    type=flags.FILE,
+    metavar="LIST",
+    help="In the place of USER: set those of a file with lines USER:PASSWORD; - is standard input.",
+)
+def passwd(file: str, user: str | None, delete: bool, listed: str | None) -> None:
+    """Set the password of USER in FILE, a file of hashes, or of all users of a list.
 
     FILE is for --accounts-file of `fastsocks local` and `fastsocks proxy`; it is made if it is not
     there, and gets a hash of the password. The password is asked for, or is the first line of
-    standard input where that is no terminal. A service that runs notices the change by itself.
+    standard input where that is no terminal. Without USER, standard input is a list, as that of
+    --from-file. A service that runs notices the change by itself.
     """
     with failures():
-        from .passwd_command import change_account
+        from .passwd_command import change_account, change_accounts
 
-        change_account(file, user, delete=delete)
+        if user is not None and listed is None:
+            change_account(file, user, delete=delete)
+        else:
+            change_accounts(file, user, listed, delete=delete)
 
 
 @fastsocks.command()

@@ -7,14 +7,18 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import click
 
 from fastsocks.config.accounts import LONGEST_CREDENTIAL
 from fastsocks.config.accounts_file import read_accounts_file, read_lines
+from fastsocks.config.text import as_utf8, read_text_file
 from fastsocks.errors import ConfigError
+
+#: Largest list of users and passwords that is read, in bytes.
+_LARGEST_LIST = 16 * 1024 * 1024
 
 
 def change_account(file: str, user: str, *, delete: bool) -> None:
@@ -24,31 +28,111 @@ def change_account(file: str, user: str, *, delete: bool) -> None:
         or has no such user to take out.
     """
     name = os.fsencode(user)
-    if not 1 <= len(name) <= LONGEST_CREDENTIAL:
-        raise ConfigError("USER: a name has 1 to 255 bytes (RFC 1929)")
-    if b":" in name or name.startswith(b"#") or name != name.strip() or not user.isprintable():
-        raise ConfigError("USER: no colon, no control character, no # or space in front")
+    _check_name(name, "USER")
     path = Path(os.path.realpath(file))
-    known = {}
-    lines: list[bytes] = []
-    if path.exists():
-        known = read_accounts_file(path)
-        lines = read_lines(path)
     if delete:
+        known, lines = _read(path)
         if name not in known:
             raise ConfigError(f"{file}: it has no user {user!r}")
         _replace(path, [line for line in lines if not line.startswith(name + b":")])
         click.echo(f"{user} is no longer in {file}", err=True)
         return
+    _read(path)
+    changed = _set(path, {name: _read_password()})
+    click.echo(f"{user} is {'changed' if changed else 'added'} in {file}", err=True)
+
+
+def change_accounts(file: str, user: str | None, listed: str | None, *, delete: bool) -> None:
+    """Set the passwords of a list in a file of accounts: of all its users, or of none.
+
+    :param user: None; it is given to say what is wrong with it.
+    :param listed: the file of the list; None and ``-`` are standard input.
+    :raises ConfigError: a line of the list cannot be, or a file cannot be read or written.
+    """
+    if user is not None:
+        raise ConfigError("USER: leave it out where --from-file names the users")
+    if delete:
+        raise ConfigError("--delete: name the USER; a list is for setting passwords")
+    passwords = _read_list(listed)
+    path = Path(os.path.realpath(file))
+    _read(path)
+    changed = _set(path, passwords)
+    added = len(passwords) - changed
+    click.echo(f"{added} users are added and {changed} changed in {file}", err=True)
+
+
+def _read_list(listed: str | None) -> dict[bytes, bytes]:
+    """Read passwords by user name, from lines ``USER:PASSWORD``; ``#`` begins a comment."""
+    where = "standard input" if listed in (None, "-") else str(listed)
+    try:
+        if listed is not None and listed != "-":
+            data = read_text_file(listed, _LARGEST_LIST)
+        elif listed is None and sys.stdin.isatty():
+            raise ConfigError("USER: name one, or give a list (--from-file, or standard input)")
+        else:
+            data = as_utf8(sys.stdin.buffer.read(_LARGEST_LIST + 1))
+            if len(data) > _LARGEST_LIST:
+                raise ConfigError("it is larger than 16 MiB, the most that is read")
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    passwords: dict[bytes, bytes] = {}
+    for number, line in enumerate(data.replace(b"\r\n", b"\n").split(b"\n"), 1):
+        if not line.strip() or line.startswith(b"#"):
+            continue
+        name, colon, password = line.partition(b":")
+        place = f"{where}: line {number}"
+        if not colon:
+            raise ConfigError(f"{place}: write USER:PASSWORD")
+        _check_name(name, place)
+        _check_password(password, place)
+        if name in passwords:
+            raise ConfigError(f"{place}: this user is there twice")
+        passwords[name] = password
+    if not passwords:
+        raise ConfigError(f"{where}: there is no line USER:PASSWORD")
+    return passwords
+
+
+def _check_name(name: bytes, where: str) -> None:
+    if not 1 <= len(name) <= LONGEST_CREDENTIAL:
+        raise ConfigError(f"{where}: a name has 1 to 255 bytes (RFC 1929)")
+    printable = name.decode("utf-8", "surrogateescape").isprintable()
+    if b":" in name or name.startswith(b"#") or name != name.strip() or not printable:
+        raise ConfigError(f"{where}: no colon, no control character, no # or space in front")
+
+
+def _check_password(password: bytes, where: str) -> None:
+    if not 1 <= len(password) <= LONGEST_CREDENTIAL:
+        raise ConfigError(f"{where}: it has 1 to 255 bytes (RFC 1929)")
+    if password.endswith(b"\0"):
+        raise ConfigError(f"{where}: it cannot end in NUL")
+
+
+def _read(path: Path) -> tuple[Container[bytes], list[bytes]]:
+    """Return the users and the lines of a file of accounts, which need not be there yet."""
+    if not path.exists():
+        return (), []
+    return read_accounts_file(path), read_lines(path)
+
+
+def _set(path: Path, passwords: Mapping[bytes, bytes]) -> int:
+    """Write hashes of passwords into a file of accounts; return how many users it had already."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from fastsocks.crypto.passwords import ScryptHash
 
-    entry = name + b":" + ScryptHash.of(_read_password()).text.encode()
-    if name in known:
-        lines = [entry if line.startswith(name + b":") else line for line in lines]
-    else:
-        lines.append(entry)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        hashes = list(threads.map(ScryptHash.of, passwords.values()))
+    entries = {
+        name: name + b":" + hashed.text.encode()
+        for name, hashed in zip(passwords, hashes, strict=True)
+    }
+    # Read again: hashes take their time.
+    known, lines = _read(path)
+    lines = [entries.get(line.partition(b":")[0], line) for line in lines]
+    lines += [entry for name, entry in entries.items() if name not in known]
     _replace(path, lines)
-    click.echo(f"{user} is {'changed' if name in known else 'added'} in {file}", err=True)
+    return sum(name in known for name in passwords)
 
 
 def _read_password() -> bytes:
@@ -59,10 +143,7 @@ def _read_password() -> bytes:
         # One byte more than there may be, a byte order mark and the end of the line.
         line = sys.stdin.buffer.readline(LONGEST_CREDENTIAL + 6)
         password = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").removesuffix(b"\r")
-    if not 1 <= len(password) <= LONGEST_CREDENTIAL:
-        raise ConfigError("the password: it has 1 to 255 bytes (RFC 1929)")
-    if password.endswith(b"\0"):
-        raise ConfigError("the password: it cannot end in NUL")
+    _check_password(password, "the password")
     return password
 
 

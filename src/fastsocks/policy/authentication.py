@@ -8,12 +8,12 @@ import hmac
 import os
 import time
 import traceback
-from collections import Counter
 from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .failures import FailedLogins
+from .fair_queue import FairQueue
 from .limits import client_of
 from .turns import Turns
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 
     from fastsocks.config.options import Hook
+
+    from .fair_queue import Job
 
 #: A user's name; None refuses; or what is to be awaited for one of the two.
 Verdict: TypeAlias = "str | Awaitable[str | None] | None"
@@ -33,9 +35,11 @@ _MOST_REMEMBERED = 4096
 _MOST_ASKED = 256
 _MOST_ASKED_PER_CLIENT = 32
 
-#: Checks that may wait for a thread, in all and of one client.
-_MOST_WAITING = 64
-_MOST_WAITING_PER_CLIENT = 16
+#: Checks that may wait for a thread; a client has a quarter of that while others wait.
+_MOST_WAITING = 2048
+
+#: Pairs that are kept with the clients from which they were right, over all.
+_MOST_AT_HOME = 16384
 
 
 class PasswordHash(Protocol):
@@ -53,9 +57,11 @@ class Authenticator:
     """Checks user names and passwords: against accounts, hashes, or by asking a program.
 
     A wrong password of a user, and a user that there is not, take the same time where all hashes
-    have the same cost; who is not there takes what the most expensive one does. A client that
-    fails too often is refused without a check; see :class:`.failures.FailedLogins`. Neither
-    names nor passwords are kept beyond a keyed hash, nor told to anybody but the hook.
+    have the same cost; who is not there takes what the most expensive one does. Of a client that
+    fails too often (:class:`.failures.FailedLogins`) one login a second is checked, besides those
+    that were right from there before; the rest are refused. Where checks have to wait, clients take
+    turns; see :class:`.fair_queue.FairQueue`. Neither names nor passwords are kept beyond a keyed
+    hash, nor told to anybody but the hook.
 
     All calls come from the loop's thread.
 
@@ -66,6 +72,8 @@ class Authenticator:
         refuses, and does not count as a failure of the client. At most 256 of its calls are under
         way, and 32 of one client; further ones wait.
     :param run: runs a function in another thread. Needed for hashes.
+    :param places: functions that `run` is given at a time.
+    :param patience: seconds that a check waits for its turn.
     :param notice: is called with a client and what whoever runs the service should know of it.
     :param clock: seconds of a clock that never goes back.
     """
@@ -76,6 +84,8 @@ class Authenticator:
         *,
         hook: Hook | None = None,
         run: Callable[[Callable[[], bool]], asyncio.Future[bool]] | None = None,
+        places: int = 1,
+        patience: float = 20.0,
         notice: Callable[[str, str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,8 +102,10 @@ class Authenticator:
         self._key = os.urandom(32)
         # When each pair that was right is forgotten; in this order, too.
         self._right: dict[bytes, float] = {}
-        self._waiting: dict[bytes, asyncio.Future[bool]] = {}
-        self._waiting_of: Counter[str] = Counter()
+        # Where each pair was right before; the longest unused comes first.
+        self._at_home: dict[bytes, None] = {}
+        self._queue = FairQueue(places, _MOST_WAITING, patience)
+        self._waiting: dict[bytes, _Check] = {}
 
     def use_hashes(self, hashes: Mapping[bytes, PasswordHash]) -> None:
         """Take the hashes of passwords, by user name, in the place of those before.
@@ -103,6 +115,7 @@ class Authenticator:
         self._hashes = hashes
         self._stand_in = max(hashes.values(), key=lambda one: one.cost, default=None)
         self._right.clear()
+        self._at_home.clear()
         self._failures.clear()
         # What still runs was begun with the old ones.
         self._waiting.clear()
@@ -114,19 +127,22 @@ class Authenticator:
         :param peer: the client's socket address.
         :return: the user's name, bytes that are not UTF-8 as surrogate escapes; or None. What is
             to be awaited can be given up at any time.
+        :raises BusyError: too many wait already; so may what is awaited, after `patience`.
         """
         client = client_of(peer[0])
-        if self._failures.shut_out(client):
-            return None
         pair = self._pair(username, password)
+        if not self._may_try(client, pair):
+            return None
         if self._hook is not None:
-            return _Later(partial(self._ask, self._hook, username, password, peer, pair))
+            tried = self._failures.shut_out(client)
+            return _Later(partial(self._ask, self._hook, username, password, peer, pair, tried))
         name = username.decode("utf-8", "surrogateescape")
         expected = self._accounts.get(username)
         # compare_digest takes as long as its second argument is: nothing of the password, and
         # whether there is such a user, shows in the time.
         same = hmac.compare_digest(expected or b"", password)
         if expected is not None and same:
+            self._settle(client, pair)
             return name
         known = None if expected is not None else self._hashes.get(username)
         hashed = known or self._stand_in
@@ -134,6 +150,7 @@ class Authenticator:
             self._failed(client, pair)
             return None
         if self._remembers(pair):
+            self._settle(client, pair)
             return name
         if self._failures.known(client, pair):
             return None
@@ -141,7 +158,7 @@ class Authenticator:
         if waiting is None:
             check = partial(_matches, hashed, password, known is not None)
             waiting = self._begin(client, pair, check)
-        return None if waiting is None else _Later(partial(self._await, waiting, name))
+        return _Later(partial(self._await, waiting, client, pair, name))
 
     def _pair(self, username: bytes, password: bytes) -> bytes:
         text = len(username).to_bytes(4) + username + password
@@ -151,44 +168,90 @@ class Authenticator:
         until = self._right.get(pair)
         return until is not None and until > self._clock()
 
-    def _begin(
-        self, client: str, pair: bytes, check: Callable[[], bool]
-    ) -> asyncio.Future[bool] | None:
-        """Have a hash made elsewhere; None if too many are."""
+    def _home(self, client: str, pair: bytes) -> bytes:
+        """Return what stands for a pair and the client from which it came."""
+        return hashlib.blake2b(client.encode() + pair, key=self._key, digest_size=16).digest()
+
+    def _may_try(self, client: str, pair: bytes) -> bool:
+        """Tell whether a login is looked at, of a client that may have failed too often."""
+        return (
+            not self._failures.shut_out(client)
+            or self._home(client, pair) in self._at_home
+            or (not self._failures.known(client, pair) and self._failures.may_try_again(client))
+        )
+
+    def _settle(self, client: str, pair: bytes) -> None:
+        """Note that a pair was right, and where."""
+        home = self._home(client, pair)
+        self._at_home.pop(home, None)
+        while len(self._at_home) >= _MOST_AT_HOME:
+            del self._at_home[next(iter(self._at_home))]
+        self._at_home[home] = None
+
+    def _begin(self, client: str, pair: bytes, check: Callable[[], bool]) -> _Check:
+        """Have a hash made elsewhere, now or when its turn comes.
+
+        :raises BusyError: there are too many.
+        """
         if self._run is None:
             raise RuntimeError("hashes need somewhere to run")
-        if (
-            len(self._waiting) >= _MOST_WAITING
-            or self._waiting_of[client] >= _MOST_WAITING_PER_CLIENT
-        ):
-            self._tell(client, "too many passwords are being checked; further ones are refused")
-            return None
-        waiting = self._run(check)
+        tried = self._failures.shut_out(client)
+        begin = partial(self._run_check, self._run, client, pair, check, tried)
+        waiting = _Check(self._queue.submit(client, begin), check)
         self._waiting[pair] = waiting
-        self._waiting_of[client] += 1
-        waiting.add_done_callback(partial(self._done, client, pair))
+        waiting.job.result.add_done_callback(partial(self._done, client, pair, waiting))
         return waiting
 
-    def _done(self, client: str, pair: bytes, waiting: asyncio.Future[bool]) -> None:
-        self._waiting_of[client] -= 1
-        if not self._waiting_of[client]:
-            del self._waiting_of[client]
+    def _run_check(
+        self,
+        run: Callable[[Callable[[], bool]], asyncio.Future[bool]],
+        client: str,
+        pair: bytes,
+        check: Callable[[], bool],
+        tried: bool,
+    ) -> asyncio.Future[bool]:
+        """Run a check whose turn has come, unless its client has failed too often meanwhile.
+
+        :param tried: whether it had before, and this is its one try a second.
+        """
+        if not tried and not self._may_try(client, pair):
+            refused: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            refused.set_result(False)
+            return refused
+        return run(check)
+
+    def _done(
+        self, client: str, pair: bytes, waiting: _Check, result: asyncio.Future[bool]
+    ) -> None:
         if self._waiting.get(pair) is not waiting:
             return
         del self._waiting[pair]
-        if waiting.cancelled() or waiting.exception() is not None:
+        if result.cancelled() or result.exception() is not None:
             return
-        if not waiting.result():
+        if not result.result():
             self._failed(client, pair)
             return
+        self._settle(client, pair)
         while len(self._right) >= _MOST_REMEMBERED:
             del self._right[next(iter(self._right))]
         self._right.pop(pair, None)
         self._right[pair] = self._clock() + REMEMBERED
 
-    async def _await(self, waiting: asyncio.Future[bool], name: str) -> str | None:
-        # Others may wait for the same pair.
-        return name if await asyncio.shield(waiting) else None
+    async def _await(self, waiting: _Check, client: str, pair: bytes, name: str) -> str | None:
+        if waiting.job.result.cancelled():
+            # Whoever waited for it has left meanwhile.
+            waiting = self._waiting.get(pair) or self._begin(client, pair, waiting.check)
+        waiting.waiters += 1
+        try:
+            # Others may wait for the same pair.
+            right = await asyncio.shield(waiting.job.result)
+        finally:
+            waiting.waiters -= 1
+            if not waiting.waiters:
+                self._queue.withdraw(waiting.job)
+        if right:
+            self._settle(client, pair)
+        return name if right else None
 
     async def _ask(
         self,
@@ -197,12 +260,13 @@ class Authenticator:
         password: bytes,
         peer: tuple[Any, ...],
         pair: bytes,
+        tried: bool,
     ) -> str | None:
         client = client_of(peer[0])
         name = username.decode("utf-8", "surrogateescape")
         try:
             async with self._turns.turn(client):
-                if self._failures.shut_out(client):
+                if not tried and not self._may_try(client, pair):
                     # Since it began to wait.
                     return None
                 answer = hook(name, password.decode("utf-8", "surrogateescape"), peer)
@@ -223,19 +287,20 @@ class Authenticator:
                 "neither True nor False nor a user name; nobody gets in by it",
             )
             return None
-        if isinstance(answer, str) and answer:
-            return answer
-        if answer is True:
-            return name
+        if answer is True or (isinstance(answer, str) and answer):
+            self._settle(client, pair)
+            return name if answer is True else answer
         self._failed(client, pair)
         return None
 
     def _failed(self, client: str, pair: bytes) -> None:
+        self._at_home.pop(self._home(client, pair), None)
         if self._failures.add(client, pair):
             self._tell(
                 client,
-                f"{self._failures.most} different logins were wrong; further ones are refused for "
-                f"{self._failures.window:g} s, right or wrong",
+                f"{self._failures.most} different logins were wrong; for "
+                f"{self._failures.window:g} s one a second is checked, besides those that were "
+                "right from there before",
             )
 
     def _tell(self, client: str, text: str) -> None:
@@ -247,6 +312,18 @@ def _place(error: Exception) -> str:
     """Say where in its program an error was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"in {frame.filename}, line {frame.lineno}"
+
+
+class _Check:
+    """A hash that is made, or waits for its turn."""
+
+    __slots__ = ("check", "job", "waiters")
+
+    def __init__(self, job: Job, check: Callable[[], bool]) -> None:
+        self.job = job
+        self.check = check
+        #: Logins that wait for it.
+        self.waiters = 0
 
 
 class _Later:

@@ -9,11 +9,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+#: Seconds between two tries of a client that is shut out.
+_TRY_INTERVAL = 1.0
+
+
 class _Failures:
-    __slots__ = ("pairs", "since")
+    __slots__ = ("next_try", "pairs", "since")
 
     def __init__(self, since: float) -> None:
         self.since = since
+        #: When the client, shut out, may try once more.
+        self.next_try = 0.0
         self.pairs: set[bytes] = set()
 
 
@@ -24,7 +30,7 @@ class FailedLogins:
     that for ever, locks nobody out who shares its address.
 
     :param most: different pairs of one client within a window; with them the client is shut out
-        for the rest of it.
+        for the rest of it, but for one try a second.
     :param window: seconds, from the client's first failure.
     :param capacity: clients that are remembered; the oldest goes first.
     :param clock: seconds of a clock that never goes back.
@@ -53,6 +59,16 @@ class FailedLogins:
         failures = self._current(client)
         return failures is not None and len(failures.pairs) >= self.most
 
+    def may_try_again(self, client: str) -> bool:
+        """Tell whether a client that is shut out has a try, and take it."""
+        failures = self._current(client)
+        now = self._clock()
+        if failures is None or now >= failures.next_try:
+            if failures is not None:
+                failures.next_try = now + _TRY_INTERVAL
+            return True
+        return False
+
     def known(self, client: str, pair: bytes) -> bool:
         """Tell whether this pair of the client is among those that were wrong."""
         failures = self._current(client)
@@ -72,6 +88,7 @@ class FailedLogins:
         if pair in failures.pairs or len(failures.pairs) >= self.most:
             return False
         failures.pairs.add(pair)
+        failures.next_try = self._clock() + _TRY_INTERVAL
         return len(failures.pairs) == self.most
 
     def clear(self) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +31,12 @@ _LOOK_INTERVAL = 1.0
 
 #: Hashes made at a time, at most; each takes its memory and, while it lasts, a processor.
 _MOST_THREADS = 4
+
+#: Part of the time for a handshake that a login waits for its turn: the rest is for its answer.
+_PATIENCE = 5 / 6
+
+#: What these threads have less of than the loop's where processors are short (nice).
+_NICENESS = 5
 
 _log = logging.getLogger("fastsocks")
 
@@ -53,6 +62,8 @@ class Logins:
             encode_accounts(options.accounts),
             hook=options.authenticate,
             run=self._run,
+            places=_threads(),
+            patience=options.timeout * _PATIENCE,
             notice=notice,
             clock=clock,
         )
@@ -112,6 +123,16 @@ class Logins:
 
     def _run(self, function: Callable[[], bool]) -> asyncio.Future[bool]:
         if self._threads is None:
-            count = min(max((os.cpu_count() or 1) - 1, 1), _MOST_THREADS)
-            self._threads = ThreadPoolExecutor(count, "fastsocks-passwords")
+            self._threads = ThreadPoolExecutor(_threads(), "fastsocks-passwords", _step_back)
         return asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+
+def _threads() -> int:
+    return min(os.cpu_count() or 1, _MOST_THREADS)
+
+
+def _step_back() -> None:
+    """Let the loop's thread go before this one."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

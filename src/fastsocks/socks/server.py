@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from fastsocks.errors import (
     AuthenticationError,
+    BusyError,
     CommandError,
     ProtectionError,
     ProtocolError,
@@ -80,7 +81,8 @@ class SocksServer:
     GSSAPI; while a check takes its time, what the client had sent ahead.
 
     :param check: is given user name and password of a client, any bytes, and returns the user's
-        name, or None, which refuses, or what is to be awaited for that. With it every client has
+        name, or None, which refuses, or what is to be awaited for that. A BusyError, raised now or
+        then, refuses the request with a general failure. With it every client has
         to log in; None lets everybody in, unless there is `gssapi`.
     :param commands: what is offered here; other commands are refused with reply 7.
     :param gssapi: begins a negotiation of GSSAPI, for clients that do not offer to log in with
@@ -88,6 +90,7 @@ class SocksServer:
     """
 
     __slots__ = (
+        "_busy",
         "_check",
         "_commands",
         "_gssapi",
@@ -123,6 +126,8 @@ class SocksServer:
         self._outgoing = b""
         self._refusal = b""
         self._user: str | None = None
+        # Why the client's request will be refused, whatever it is.
+        self._busy: BusyError | None = None
 
     def receive(self, data: Buffer) -> Request | None:
         """Take in what the client sent, cut anywhere.
@@ -132,6 +137,7 @@ class SocksServer:
             until then None. Nothing can be received after it.
         :raises VersionError: not SOCKS5, or not the message that is due.
         :raises AuthenticationError: no acceptable method, or wrong credentials.
+        :raises BusyError: the login could not be checked.
         :raises AddressError: ATYP is unknown, or the name is empty or contains NUL.
         :raises CommandError: the command is not offered here.
         :raises ProtectionError: GSSAPI messages that were changed, or with less protection.
@@ -205,7 +211,11 @@ class SocksServer:
                 self._kept = bytes(data[position:])
                 return None
             username, password, position = credentials
-            verdict = self._check(username, password) if self._check is not None else None
+            try:
+                verdict = self._check(username, password) if self._check is not None else None
+            except BusyError as error:
+                self._put_off(error)
+                return self._read_request(data, position)
             if verdict is not None and not isinstance(verdict, str):
                 self._stage = _CHECKING
                 self.pending = _Pending(self._go_on, verdict, bytes(data[position:]))
@@ -215,11 +225,18 @@ class SocksServer:
 
     async def _go_on(self, verdict: Awaitable[str | None], data: bytes) -> Request | None:
         """Wait whether the client may log in, and read what it has sent ahead."""
-        user = await verdict
+        busy = user = None
+        try:
+            user = await verdict
+        except BusyError as error:
+            busy = error
         self.pending = None
         self._stage = _CREDENTIALS
         try:
-            self._log_in(user)
+            if busy is None:
+                self._log_in(user)
+            else:
+                self._put_off(busy)
             return self._read_request(data, 0)
         except ProtocolError as error:
             self._refuse(error)
@@ -230,6 +247,8 @@ class SocksServer:
         if request is None:
             self._kept = bytes(data[position:])
             return None
+        if self._busy is not None:
+            raise self._busy
         command, address, position = request
         if command not in self._commands:
             raise CommandError(f"command {command:#04x} is not offered")
@@ -276,6 +295,16 @@ class SocksServer:
             self.pending = self._negotiation = None
             self._refuse(error)
             raise
+
+    def _put_off(self, error: BusyError) -> None:
+        """Let a client, of whom nobody knows who it is, ask for what it will not get.
+
+        RFC 1929 has no status but success for who did not give a wrong password; a reply to a
+        request does.
+        """
+        self._busy = error
+        self._outgoing += _WELCOME
+        self._stage = _REQUEST
 
     def _log_in(self, user: str | None) -> None:
         if user is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.errors import (
     AuthenticationError,
+    BusyError,
     CommandError,
     HandshakeTimeoutError,
     PolicyError,
@@ -96,6 +97,7 @@ class HttpServer:
             until then None. Nothing can be received after it.
         :raises RequestError: the head is malformed, too long or asks for what is not done here.
         :raises AuthenticationError: no credentials, or wrong ones.
+        :raises BusyError: they could not be checked.
         :raises CommandError: no connections are offered here. (All are ProtocolErrors.)
         """
         if self._reader is None:
@@ -266,6 +268,8 @@ def _answer(error: FastsocksError, *, bodyless: bool) -> bytes:
     ]
     if status is HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         fields.insert(0, _CHALLENGE)
+    elif status is HTTPStatus.SERVICE_UNAVAILABLE:
+        fields.insert(0, (b"Retry-After", b"5"))
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
         fields.insert(0, (b"Allow", b"CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"))
     line = f"HTTP/1.1 {status.value} {status.phrase}".encode()
@@ -277,6 +281,8 @@ def _status_of(error: FastsocksError) -> HTTPStatus:
         return HTTPStatus(error.code)
     if isinstance(error, AuthenticationError):
         return HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    if isinstance(error, BusyError):
+        return HTTPStatus.SERVICE_UNAVAILABLE
     if isinstance(error, HandshakeTimeoutError):
         return HTTPStatus.REQUEST_TIMEOUT
     if isinstance(error, PolicyError):
