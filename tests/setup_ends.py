@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, Self
 
 from fastsocks.address import Address
-from fastsocks.errors import FastsocksError, HeaderError
+from fastsocks.errors import DialError, FastsocksError, HeaderError
 from fastsocks.net import Dialer, Resolver
 from fastsocks.policy.counters import UserCounters
 from fastsocks.policy.limits import ClientLimits
@@ -169,6 +169,14 @@ class ScriptedDialer:
 
     def literal(self, address: Address, permit: Any = None) -> Any:
         return None if address.is_name else self._real.literal(address, permit)
+
+    def not_there(self, host: str, error: DialError) -> None:
+        """Remember nothing."""
+
+    async def approach(
+        self, address: Address, client: str = "", permit: Any = None, resolved: Any = None
+    ) -> Any:
+        return await self.dial(address, client, permit, resolved)
 
     async def dial(
         self, address: Address, client: str = "", permit: Any = None, resolved: Any = None

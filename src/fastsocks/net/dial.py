@@ -212,6 +212,37 @@ class Dialer:
         elif self.may_dial is not None and not self.may_dial(host):
             raise not_public(host if of_name else "")
 
+    async def approach(
+        self,
+        address: Address,
+        client: str = "",
+        permit: Permit | None = None,
+        resolved: Callable[[], None] | None = None,
+    ) -> socket.socket | tuple[int, tuple[Any, ...]]:
+        """Do what :meth:`dial` does, but leave the connecting to the caller where it is simple.
+
+        :return: what :meth:`literal` does where there is one address, which has no scope; else a
+            connected socket.
+        """
+        if self.plain:
+            infos = await self._look_up(address, client, permit)
+            if len(infos) == 1 and not any(infos[0][4][2:]):
+                if resolved is not None:
+                    resolved()
+                return infos[0][0], infos[0][4]
+        return await self.dial(address, client, permit, resolved)
+
+    async def _look_up(
+        self, address: Address, client: str, permit: Permit | None
+    ) -> list[AddrInfo]:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._addresses(address, client, permit)
+        except DialError:
+            raise
+        except TimeoutError as timeout:
+            raise ResolveError("name look-up timed out") from timeout
+
     async def dial(
         self,
         address: Address,

@@ -354,10 +354,12 @@ cdef class Connection(Ending):
             self.state = State.DIALING
             # The dialer has a time limit of its own.
             self.deadline = float("inf")
-            dial, client = acceptor.dialer.dial, self.admission.client
+            approach, client = acceptor.dialer.approach, self.admission.client
             resolved = None if self.stages is None else self.stages.resolved
-            make = partial(dial, address, client, self.route.permit, resolved)
-            return self.begin_task(make, self.dialed)
+            if address.is_name:
+                self.named = address.host
+            make = partial(approach, address, client, self.route.permit, resolved)
+            return self.begin_task(make, self.approached)
         wire = address.wire
         return self.connect(wire)
 
@@ -572,6 +574,19 @@ cdef class Connection(Ending):
             self.from_target = way.early_data
             self.begin_payload()
         self.dialed(way.socket)
+
+    def approached(self, found):
+        """Take the socket of the dialer, or the one address that it has found."""
+        if not isinstance(found, tuple):
+            self.dialed(found)
+            return
+        self.task = None
+        if self.state != State.DIALING:
+            return
+        try:
+            self.connect(Address.of(*found[1][:2]).wire)
+        except Exception as fault:
+            self.acceptor.fail(self, fault)
 
     def dialed(self, sock):
         """Take the socket of the dialer."""

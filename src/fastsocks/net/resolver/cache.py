@@ -81,8 +81,13 @@ class Cache:
         return entry
 
     def drop(self, name: str, now: float) -> None:
-        """Have somebody asked again; of a name that is kept, the addresses stay until then."""
-        self._entries.pop(name, None)
+        """Have somebody asked again for a name that had addresses.
+
+        Those of one that is kept stay until then; that there are none is not forgotten.
+        """
+        entry = self._entries.get(name)
+        if entry is not None and entry.addresses:
+            del self._entries[name]
         kept = self._kept.get(name)
-        if kept is not None:
+        if kept is not None and kept.addresses:
             kept.expires = now
