@@ -134,6 +134,10 @@ ROWS: dict[Place, dict[str, Row]] = {
         "no_delay": same(False, "no_delay"),
         "ipv6_first": same(True, "ipv6_first"),
         "ipv6_only": everywhere(True, IGNORED),
+        "search_domains": (
+            "corp.example, lan", Sets("search_domains", ("corp.example", "lan")),
+            WARNING, Sets("search_domains", ("corp.example", "lan")),
+        ),
         "ipv4_first": same(True, "ipv4_first"),
         "ipv4_only": same(True, "ipv4_only"),
         "target_ipv6_only": same(True, "ipv6_only"),

@@ -100,6 +100,7 @@ ROWS = (
     Row("server", "--user", f"a:{OTHER_PSK}", "users", {"a": OTHER_PSK}, base=IN_2022),
     Row("server", "--allow-unencrypted", "", "allow_unencrypted", True),
     Row("server", "--public-address", "h:1", "public_address", "h:1"),
+    Row("server proxy", "--search-domains", "lan,b.test", "search_domains", ("lan", "b.test")),
     Row("server proxy", "--upstream", "socks5://h", "upstream", ("socks5://h",)),
     Row("server proxy", "--allow-private", "", "allow_private", True),
     Row("local", "-s", "h", "server", "h", base="-m aes-256-gcm -k p"),

@@ -144,3 +144,34 @@ def test_one_family_of_names_alone(
     ):
         echoes(proxy, SocketAddress("two.test", target.address.port))
         assert {one.kind for one in names.questions} == {"A" if host == "127.0.0.1" else "AAAA"}
+
+
+def test_domains_are_searched_where_that_is_set(
+    names: NameServer, implementation: Implementation
+) -> None:
+    names.answers |= {"db.corp.test": "127.0.0.1", "www.test": "127.0.0.1"}
+    searching = ("--search-domains", "none.test,corp.test", "--rule", "deny to secret.corp.test")
+    with (
+        ServingTarget(echo) as target,
+        start_proxy(names, implementation) as plain,
+        start_proxy(names, implementation, *searching) as proxy,
+    ):
+        port = target.address.port
+        with pytest.raises(ReplyError):
+            echoes(plain, SocketAddress("db", port))
+        assert names.names == ["db"]
+        names.questions.clear()
+        echoes(proxy, SocketAddress("DB", port))
+        echoes(proxy, SocketAddress("www.test", port))
+        assert names.names == ["db.none.test", "db.corp.test", "www.test"]
+        names.questions.clear()
+        for name, code in (
+            ("db.", socks.HOST_UNREACHABLE),  # complete
+            ("nobody", socks.HOST_UNREACHABLE),
+            ("secret", socks.NOT_ALLOWED),
+        ):
+            with pytest.raises(ReplyError) as refused:
+                echoes(proxy, SocketAddress(name, port))
+            assert refused.value.code == code
+        wanted = ["db", "nobody.none.test", "nobody.corp.test", "nobody", "secret.none.test"]
+        assert names.names == wanted

@@ -93,6 +93,7 @@ def fastsocks() -> None:
 # ss-server takes it, for the sake of shared configurations.
 @click.option("-l", "--local-port", type=int, hidden=True, expose_value=False)
 @flags.upstream
+@flags.search_domains
 @flags.allow_private
 @flags.allow_unencrypted
 @flags.public_address
@@ -150,6 +151,7 @@ def local(**given: Any) -> None:
 )
 @flags.accounts_file
 @flags.upstream
+@flags.search_domains
 @flags.gssapi
 @flags.allow_private
 @flags.binding

@@ -310,6 +310,13 @@ upstream = click.option(
     "http://[USER:PASSWORD@]HOST[:PORT]; may be repeated, for a chain in that order.",
 )
 
+search_domains = click.option(
+    "--search-domains",
+    metavar="DOMAIN,...|system",
+    help="Domains in which short names of targets are searched; system is those of resolv.conf.  "
+    "[default: none]",
+)
+
 gssapi = _all(
     _flag(
         "--gssapi",

@@ -25,6 +25,7 @@ SECTIONS = {
         "ipv4_only",
         "target_ipv6_only",
         "resolver",
+        "search_domains",
         "timeout",
         "fast_open",
         "no_delay",

@@ -245,6 +245,9 @@ _KEYS: tuple[Key, ...] = (
         _TOP | _SERVERS | _LOCALS),
     Key("upstream", _FASTSOCKS, _TOP | _SERVERS | _LOCALS,
         _sets("upstream"), _NO_UPSTREAM, _sets("upstream"), values.read_texts, secret=True),
+    Key("search_domains", _FASTSOCKS, _TOP, _sets("search_domains"),
+        _warning("ignored: the server looks names up"), _sets("search_domains"),
+        values.read_words),
     # How
     _option("timeout", _ALL, values.read_seconds, _TOP | _SERVERS),
     _option("tcp_idle_timeout", _FASTSOCKS, values.read_seconds),

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from fastsocks.errors import ConfigError
+from fastsocks.address import host_name
+from fastsocks.errors import ConfigError, HostNameError
 from fastsocks.request import PROTOCOLS, SOCKS4
 
 from .values import split_host
@@ -38,9 +39,9 @@ def check_port(key: str, port: int, lowest: int) -> None:
         raise ConfigError(f"{key}: {port} is not in {lowest}..65535")
 
 
-def check_resolver(servers: tuple[str, ...]) -> None:
+def check_resolver(servers: Sequence[str]) -> None:
     """Check who looks names up."""
-    if servers in {("auto",), ("system",)}:
+    if tuple(servers) in {("auto",), ("system",)}:
         return
     from fastsocks.net.resolver import read_name_server
 
@@ -53,6 +54,19 @@ def check_resolver(servers: tuple[str, ...]) -> None:
             read_name_server(text)
         except ConfigError as error:
             raise ConfigError(f"resolver: {error}") from None
+
+
+def check_search(domains: Sequence[str], upstream: Sequence[str]) -> None:
+    """Check domains in which names are searched."""
+    if domains and upstream:
+        raise ConfigError("search_domains: the upstream looks names up; remove it, or upstream")
+    if tuple(domains) == ("system",):
+        return
+    for domain in domains:
+        try:
+            host_name(domain)
+        except HostNameError as error:
+            raise ConfigError(f"search_domains: {domain!r}: {error}") from None
 
 
 def check_families(wanted: dict[str, bool]) -> None:

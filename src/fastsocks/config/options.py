@@ -26,6 +26,7 @@ from .option_checks import (
     check_protocols,
     check_public_address,
     check_resolver,
+    check_search,
     check_seconds,
     check_server,
     check_udp_address,
@@ -106,7 +107,7 @@ class Options:
     #: names that it has from elsewhere (nsswitch.conf); ``system``, its getaddrinfo, for all names;
     #: or name servers such as ``9.9.9.9``, ``[2620:fe::fe]:53`` or ``tcp://9.9.9.9``. The hosts
     #: file comes first.
-    resolver: tuple[str, ...] = ("auto",)
+    resolver: Sequence[str] = ("auto",)
     #: Largest IP packet in bytes, 576..65535, that the padding of 2022 methods may make of a
     #: datagram; 1500 where nothing is set. Without padding nothing is made smaller: the kernel
     #: fragments what is too large.
@@ -229,6 +230,10 @@ class ServerOptions(Options):
     #: URLs of servers to connect through, in their order: ``ss://...``, or ``socks5://`` and
     #: ``http://`` with ``[user:password@]host[:port]``. See upstream.md.
     upstream: Sequence[str] = field(default=(), repr=False)
+    #: Domains in which names are searched before they are looked up as they are, or after that if
+    #: they have as many dots as `ndots` of resolv.conf (1 where nothing is said); ``system`` is the
+    #: domains of resolv.conf. Names with a dot at their end, and those of datagrams, are complete.
+    search_domains: Sequence[str] = ()
     #: IP addresses to dial from, one of each family at most; none leaves it to the system.
     outbound_addresses: Sequence[str] = ()
     #: Whether clients may reach addresses that are not public: this host, its network.
@@ -245,6 +250,7 @@ class ServerOptions(Options):
         object.__setattr__(self, "password", without_line_ends(self.password))
         check_key(self.password, self.key)
         check_outbound(self.outbound_addresses)
+        check_search(self.search_domains, self.upstream)
         check_public_address(self.public_address)
         if (
             self.method.lower() in _UNENCRYPTED
@@ -376,6 +382,8 @@ class ProxyOptions(SocksOptions):
 
     #: As on the server.
     upstream: Sequence[str] = field(default=(), repr=False)
+    #: As on the server.
+    search_domains: Sequence[str] = ()
     #: Where it listens beyond loopback, whether clients may reach addresses that are not
     #: public: this host, its network.
     allow_private: bool = False
@@ -392,6 +400,7 @@ class ProxyOptions(SocksOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_outbound(self.bind_addresses, "bind_address")
+        check_search(self.search_domains, self.upstream)
         check_public_address(self.public_address)
         for address in self.bind_addresses:
             if ip_address(address).is_unspecified:

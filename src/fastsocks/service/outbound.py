@@ -67,7 +67,7 @@ def make_outbound(
 ) -> Outbound | None:
     """Make the outbound of a service, and set its rules; None where it has neither of both.
 
-    :raises ConfigError: an upstream is none.
+    :raises ConfigError: an upstream is none, or a domain to search.
     """
     service.use_rules(options.read_rules, guard=guard, by_name=bool(options.upstream))
     chain = None
@@ -76,6 +76,12 @@ def make_outbound(
 
         chain = Chain(options.upstream, options.timeout)
         service.upstream = chain.upstreams[0]
+    if options.search_domains:
+        from .search import SearchingOutbound
+
+        # It has to see whether a name ends with a dot.
+        service.canonical_names = False
+        return SearchingOutbound(service.ruling, guard, options.search_domains)
     if chain is None and service.ruling is None:
         return None
     return Outbound(service.ruling, chain, guard)
