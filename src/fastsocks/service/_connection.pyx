@@ -314,6 +314,8 @@ cdef class Connection(Ending):
         self.acceptor.run(self, PEER_CAME)
 
     cdef int peer_came(self) except -1:
+        if self.stages is not None:
+            self.stages.connected()
         if self.send_client(self.inbound.connected(self.route.address)):
             return self.hand_over()
         return 0
