@@ -36,6 +36,22 @@ class Resets:
         if sys.platform == "linux":
             self._epoll: select.epoll | None = None
 
+    def open(self) -> None:
+        """Take what it needs, so that it is there when no descriptor is left.
+
+        :raises OSError: none is left now.
+        """
+        if sys.platform == "linux":
+            self._opened()
+
+    if sys.platform == "linux":
+
+        def _opened(self) -> select.epoll:
+            if self._epoll is None:
+                self._epoll = select.epoll()
+                self._loop.add_reader(self._epoll, self._ready)
+            return self._epoll
+
     def watch(self, sock: socket.socket, lost: _Lost, *, ends: bool = False) -> None:
         """Watch a socket, until :meth:`unwatch`, which is due before it is closed.
 
@@ -44,10 +60,7 @@ class Resets:
         """
         self._watched[sock.fileno()] = sock, lost
         if sys.platform == "linux":
-            if self._epoll is None:
-                self._epoll = select.epoll()
-                self._loop.add_reader(self._epoll, self._ready)
-            self._epoll.register(sock, select.EPOLLRDHUP if ends else 0)
+            self._opened().register(sock, select.EPOLLRDHUP if ends else 0)
         elif self._looking is None:
             self._looking = self._loop.call_later(LOOK_INTERVAL, self._look)
 

@@ -91,6 +91,7 @@ class Acceptor:
 
         :param sock: a bound, listening, non-blocking socket; this object's from now on.
         """
+        self.resets.open()
         self._listening[self.loop.create_task(self._accept(sock))] = sock
 
     def stop_listening(self) -> None:
