@@ -249,6 +249,9 @@ cdef class DatagramEngine(EngineBase):
                     continue
                 try:
                     (<Port>port).readable()
+                except OSError:
+                    # No random bytes, say: what is left of the batch is lost.
+                    self.count_drop("not-sent")
                 except Exception as error:
                     self.loop.call_exception_handler(
                         {"message": "relaying datagrams failed", "exception": error}

@@ -134,7 +134,12 @@ class Association:
         """
         self.engine.table.touch(self)
         self.answered = self.touched
-        if self.count_down(self.answer(address, payload)):
+        outcome: OSError | str | None
+        try:
+            outcome = self.answer(address, payload)
+        except OSError as error:  # no random bytes
+            outcome = error
+        if self.count_down(outcome):
             counters = self.engine.counters
             counters.packets_down += 1
             counters.bytes_down += len(payload)

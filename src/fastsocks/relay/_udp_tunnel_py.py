@@ -55,7 +55,10 @@ class _TunnelPort(Port):
 
     def send(self, address: Address, payload: bytes) -> OSError | None:
         """Send a payload, or return why not."""
-        packet = self.tunnel.packets.seal(address, payload, time())
+        try:
+            packet = self.tunnel.packets.seal(address, payload, time())
+        except OSError as error:  # no random bytes
+            return error
         outcome = self._send(packet)
         if outcome is not None and outcome.errno in _FROM_ICMP:
             # That was about an earlier datagram; this one was not tried yet.

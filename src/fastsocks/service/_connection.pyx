@@ -11,7 +11,7 @@ import socket
 from functools import partial
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport EAGAIN, EINPROGRESS
+from libc.errno cimport EAGAIN, EINPROGRESS, EIO
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastsocks.address._host_name cimport canonical
@@ -609,6 +609,9 @@ cdef class Connection(Ending):
         if isinstance(error, FastsocksError):
             try:
                 self.not_reached(error)
+                return
+            except OSError as fault:
+                self.client_lost(-(fault.errno or EIO))
                 return
             except Exception as fault:
                 error = fault
