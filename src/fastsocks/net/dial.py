@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -30,6 +31,8 @@ ATTEMPT_DELAY = 0.25
 
 #: linux/in.h; Python has no name for it before 3.12.
 _IP_BIND_ADDRESS_NO_PORT = 24
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 #: Most telling first: what the target itself said, then what the way to it said, then
 #: (after everything that is not listed) what only says that this host lacks one family.
@@ -105,6 +108,11 @@ class _ConnectLoop:
                 await self._loop.sock_connect(sock, address)
         except OSError as cause:
             self.causes.append(cause)
+            raise
+        except asyncio.CancelledError:
+            # It may stand by now, and was for nothing: an end would look as if it had been for
+            # something.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             raise
 
     def new_socket(self, local: dict[int, str], fast_open: bool, info: AddrInfo) -> socket.socket:
