@@ -80,6 +80,20 @@ _RULES = (
     b"deny to 10.0.0.0/8 2001:db8::/32 port 25 1000-2000",
     b"allow from 192.0.2.0/24 user alice to *.example.com command connect",
 )
+_NAMES = tuple(
+    bytes((choices,)) + name.encode() + b"\n" + rule
+    for choices, rule in (
+        (1, b"deny to denied.test"),
+        (3, b"allow to =denied.test\ndeny to 127.0.0.0/8"),
+        (2, b"direct to denied.test"),
+        (2, b""),
+    )
+    for name in (
+        *("www.Denied.Test.", "denied.test\u3002", "denied\uff0etest", "denied.test\u2024"),
+        *("127.1", "0x7f.1", "2130706433", "stra\xdfe.de", "xn--strae-oqa.de", "xn--denied-.test"),
+        *("denied\\.test", "\\100enied.test", "a b", "8.8.8.8.", "127.0.0.1", "[::1]", "1.2.3.4.5"),
+    )
+)
 #: Targets that take them as they stand here.
 _READY = {
     "accounts": (_ACCOUNTS,),
@@ -88,6 +102,7 @@ _READY = {
     "document": _DOCUMENTS,
     "relay": tuple(map(bytes.fromhex, _RELAYED)),
     "rule": _RULES,
+    "names": _NAMES,
     "rules": (b"a.example.com\n" + _RULES[1], b"10.0.0.1\n" + b"\n".join(_RULES)),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import configuration, datagrams, explain, http, relay, shadowsocks, socks
+from . import configuration, datagrams, explain, http, names, relay, shadowsocks, socks
 
 #: By the names of their folders in the corpus.
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
@@ -29,6 +29,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "url": configuration.url,
     "rule": configuration.rule,
     "rules": configuration.rules,
+    "names": names.names,
     "acl": configuration.acl,
     "accounts": configuration.accounts,
     "document": configuration.document,
