@@ -5,6 +5,8 @@ The twin of ``_udp_table_py.py``. Whatever is asked costs the same with 100 asso
 100,000: they stand in rings, and clients by how many they have.
 """
 
+from collections import OrderedDict
+
 from cpython.object cimport PyObject
 
 from fastsocks.net._sockets cimport now
@@ -124,7 +126,6 @@ cdef class AssociationTable:
         return 0
 
     cdef int count(self, Holder holder, Py_ssize_t difference) except -1:
-        cdef dict same
         if holder.associations:
             same = self.by_number[holder.associations]
             del same[holder]
@@ -135,7 +136,11 @@ cdef class AssociationTable:
                     self.most -= 1
         holder.associations += difference
         if holder.associations:
-            self.by_number.setdefault(holder.associations, {})[holder] = None
+            # The first of a dict is looked for behind all that were deleted.
+            same = self.by_number.get(holder.associations)
+            if same is None:
+                same = self.by_number[holder.associations] = OrderedDict()
+            same[holder] = None
             self.most = max(self.most, holder.associations)
         return 0
 

@@ -62,7 +62,7 @@ class AssociationTable:
         self._clients: dict[str, _Holder] = {}
         self._users: dict[str, _Holder] = {}
         # Clients by how many associations they have, and the highest of these numbers.
-        self._by_number: dict[int, dict[_Holder, None]] = {}
+        self._by_number: dict[int, OrderedDict[_Holder, None]] = {}
         self._most = 0
         #: Datagrams that wait now.
         self.waiting = 0
@@ -156,7 +156,8 @@ class AssociationTable:
     def _enter_number(self, holder: _Holder) -> None:
         number = len(holder.associations)
         if number:
-            self._by_number.setdefault(number, {})[holder] = None
+            # The first of a dict is looked for behind all that were deleted.
+            self._by_number.setdefault(number, OrderedDict())[holder] = None
             self._most = max(self._most, number)
 
     def idle_since(self, limit: float) -> list[Association]:
