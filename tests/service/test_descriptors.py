@@ -28,7 +28,7 @@ def test_all_caps_fit_together(monkeypatch: pytest.MonkeyPatch, files: int, udp:
     others = 64 - 16
     pipes = 2 * (files // 64)
     taken = CONNECTION * connections + ASSOCIATION * associations + BIND * binds
-    assert taken + descriptors.possible_lookups() + pipes + others <= files
+    assert taken + descriptors.possible_lookup_sockets() + pipes + others <= files
     # And little of it lies idle.
     assert taken > files / 2 or files < 400
 

@@ -131,7 +131,7 @@ class Options:
     #: Without effect any more, like it; see `max_handshakes_per_client`.
     max_drains_per_client: int = 0
     #: Most names that are looked up at a time for one client's address; further ones wait for
-    #: their turn. A quarter of all is the most, 1024 where the limit of open files allows it.
+    #: their turn. A quarter of all, which is 1024, is the most.
     max_lookups_per_client: int = 1024
 
     def __post_init__(self) -> None:

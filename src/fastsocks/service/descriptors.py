@@ -28,7 +28,7 @@ _PER_BIND = 2
 
 #: For the log, listeners, the event loop, and a few name look-ups.
 _OTHERS = 64
-_FEW_LOOK_UPS = 16
+_FEW_SOCKETS = 16
 
 
 def possible_connections(*, udp: bool) -> int | None:
@@ -66,20 +66,20 @@ def possible_binds() -> int | None:
     return None if files is None else max(files // _PARTS // _PER_BIND, 1)
 
 
-def possible_lookups() -> int:
-    """Return how many names may be looked up at a time, by a socket or two each."""
+def possible_lookup_sockets() -> int:
+    """Return how many sockets look-ups may take before they share them."""
     files = _shared()
     if files is None:
         return MOST_LOOK_UPS
-    return max(min(files // _PARTS, MOST_LOOK_UPS), _FEW_LOOK_UPS)
+    return max(min(files // _PARTS, MOST_LOOK_UPS), _FEW_SOCKETS)
 
 
 def lookups_of_client(wanted: int) -> int:
-    """Return how many of them one client may have.
+    """Return how many names may be looked up at a time for one client.
 
-    :param wanted: the most, where that is less than a quarter; 0 is a quarter.
+    :param wanted: the most, where that is less than a quarter of all; 0 is a quarter.
     """
-    part = possible_lookups() // 4
+    part = MOST_LOOK_UPS // 4
     return min(wanted or part, part)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastsocks.net import Resolver
 from fastsocks.policy import Cap
 
-from .descriptors import possible_lookups
+from .descriptors import possible_lookup_sockets
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +30,7 @@ def make_resolver(
         options.resolver,
         families=(only[True],) if True in only else (),
         first=first.get(True, 0),
-        most=possible_lookups(),
+        most_sockets=possible_lookup_sockets(),
         per_client=options.max_lookups_per_client,
         queued=partial(service.limit_hit, Cap.LOOKUPS_PER_CLIENT),
     )

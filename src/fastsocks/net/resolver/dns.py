@@ -10,6 +10,7 @@ from .exchange import Exchange, NoAnswer
 from .finding import NO_ADDRESS, NO_SUCH_NAME, Failure, Finding
 from .message import AAAA, NAME_ERROR, A, Answer
 from .order import in_order, info_of
+from .sockets import Sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -40,6 +41,7 @@ class DnsSource:
     :param loop: the running event loop.
     :param servers: gives those to ask now.
     :param families: gives those of addresses that are wanted now, AF_INET and AF_INET6 or one.
+    :param most_sockets: see :class:`.sockets.Sockets`.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class DnsSource:
         loop: asyncio.AbstractEventLoop,
         servers: Callable[[], NameServers],
         families: Callable[[], tuple[int, ...]],
+        most_sockets: int,
     ) -> None:
         self._loop = loop
+        self.sockets = Sockets(loop, most_sockets)
         self._servers = servers
         self._families = families
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,7 +60,7 @@ class DnsSource:
     def look_up(self, name: str, found: Callable[[Finding], None]) -> DnsLookUp:
         """Begin to look a name up; see :class:`.finding.Source`."""
         kinds = tuple(AAAA if one == socket.AF_INET6 else A for one in self._families())
-        return DnsLookUp(self._loop, self._servers(), name, kinds, found, self._start)
+        return DnsLookUp(self._loop, self._servers(), name, kinds, found, self.sockets, self._start)
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(coroutine)
@@ -83,6 +87,7 @@ class DnsLookUp:
         name: str,
         kinds: tuple[int, ...],
         found: Callable[[Finding], None],
+        sockets: Sockets,
         start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._loop = loop
@@ -90,7 +95,9 @@ class DnsLookUp:
         self._wanted = len(kinds)
         self._outcomes: dict[int, Answer | NoAnswer] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._exchange = Exchange(loop, servers, name.encode("ascii"), kinds, self._answered, start)
+        self._exchange = Exchange(
+            loop, servers, name.encode("ascii"), kinds, self._answered, sockets, start
+        )
 
     def _answered(self, kind: int, outcome: Answer | NoAnswer) -> None:
         self._outcomes[kind] = outcome

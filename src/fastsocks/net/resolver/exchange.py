@@ -1,8 +1,4 @@
-"""One name asked of name servers, over UDP and, where an answer is too long for that, over TCP.
-
-Every look-up has sockets of its own, connected to the server, so that their ports are random as
-the numbers of its questions are, and the kernel drops what comes from elsewhere (RFC 5452).
-"""
+"""One name asked of name servers, over UDP and, where an answer is too long for that, over TCP."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import errno
 import os
 import socket
 import struct
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .message import (
@@ -30,12 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from .name_servers import NameServer, NameServers
-
-#: Bytes that are taken of a datagram.
-_DATAGRAM = 4096
-
-#: Datagrams that are looked at before other sockets have their turn.
-_ROUNDS = 8
+    from .sockets import Sockets
 
 #: Seconds for an answer over TCP.
 _TCP_WAIT = 5.0
@@ -53,12 +43,13 @@ class NoAnswer(NamedTuple):
 
 
 class _Link:
-    """A socket towards one server.
+    """What one server is asked, and what it has said; a user of :mod:`.sockets`.
 
-    :raises OSError: it cannot be had.
+    :raises OSError: no socket can be had.
     """
 
-    def __init__(self, server: NameServer) -> None:
+    def __init__(self, exchange: Exchange, sockets: Sockets, server: NameServer) -> None:
+        self._exchange = exchange
         self.server = server
         self.edns = True
         #: The random number of each question, by kind.
@@ -66,13 +57,31 @@ class _Link:
         #: Kinds of which it has said that it will not answer.
         self.refused: set[int] = set()
         self.answered = False
-        self.socket = socket.socket(server.family, socket.SOCK_DGRAM)
-        try:
-            self.socket.setblocking(False)
-            self.socket.connect(server.sockaddr)
-        except BaseException:
-            self.socket.close()
-            raise
+        self._socket = sockets.get(server, self)
+        self._closed = False
+
+    def send(self, kind: int, question: bytes) -> None:
+        """Send a question; again with the same number.
+
+        :raises OSError: it cannot be sent, or what was sent before has not arrived.
+        """
+        if kind not in self.idents:
+            self.idents[kind] = self._socket.make_ident(self)
+        self._socket.send(make_query(self.idents[kind], question, edns=self.edns), self)
+
+    def received(self, data: bytes) -> None:
+        """Take an answer."""
+        self._exchange.received(self, data)
+
+    def broken(self, cause: OSError) -> None:
+        """Expect no answer to anything that was asked."""
+        if not self._closed:
+            self._exchange.broken(self, cause)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._closed = True
+        self._socket.leave(self, list(self.idents.values()))
 
 
 class Exchange:
@@ -83,6 +92,7 @@ class Exchange:
     :param name: see :func:`.message.encode_name`; exactly that is looked up.
     :param kinds: A, AAAA or both.
     :param answered: is called once for each kind, later than this, unless :meth:`close` is called.
+    :param sockets: by which to ask.
     :param start: makes a task, and sees to its end.
     :raises ValueError: the name is none.
     """
@@ -94,11 +104,13 @@ class Exchange:
         name: bytes,
         kinds: Iterable[int],
         answered: Callable[[int, Answer | NoAnswer], None],
+        sockets: Sockets,
         start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._loop = loop
         self._servers = servers
         self._answered = answered
+        self._sockets = sockets
         self._start = start
         encoded = encode_name(name)
         self._questions = {kind: make_question(encoded, kind) for kind in kinds}
@@ -119,8 +131,7 @@ class Exchange:
             self._timer = None
         for link in self._links.values():
             if link is not None:
-                self._loop.remove_reader(link.socket.fileno())
-                link.socket.close()
+                link.close()
         self._links.clear()
         for task in self._streams.values():
             task.cancel()
@@ -167,13 +178,12 @@ class Exchange:
     def _link_to(self, server: NameServer) -> _Link | None:
         if server not in self._links:
             try:
-                link = _Link(server)
+                link = _Link(self, self._sockets, server)
             except OSError as cause:
                 self._failed(server, cause)
                 self._links[server] = None
             else:
                 self._links[server] = link
-                self._loop.add_reader(link.socket.fileno(), partial(self._readable, link))
         return self._links[server]
 
     def _failed(self, server: NameServer, cause: OSError) -> None:
@@ -184,40 +194,22 @@ class Exchange:
             self._servers.silent(server)
 
     def _send(self, link: _Link, kind: int) -> None:
-        ident = link.idents.get(kind)
-        while ident is None:
-            ident = os.urandom(2)
-            if ident in link.idents.values():
-                ident = None
-        link.idents[kind] = ident
         try:
-            link.socket.send(make_query(ident, self._questions[kind], edns=link.edns))
-        except BlockingIOError:
-            # As good as lost on the way.
-            return
+            link.send(kind, self._questions[kind])
         except OSError as cause:
-            self._broken(link, cause)
+            self._give_up_on(link, cause)
 
-    def _broken(self, link: _Link, cause: OSError) -> None:
-        """Expect no answer to anything that was asked: ICMP, or the kernel, says so."""
+    def _give_up_on(self, link: _Link, cause: OSError) -> None:
         self._failed(link.server, cause)
         link.refused.update(self._questions)
 
-    def _readable(self, link: _Link) -> None:
-        for _ in range(_ROUNDS):
-            if not self._questions:
-                return
-            try:
-                data = link.socket.recv(_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError as cause:
-                self._broken(link, cause)
-                self._go_on()
-                return
-            self._received(link, data)
+    def broken(self, link: _Link, cause: OSError) -> None:
+        """Expect no answer of a server to anything that was asked: ICMP says so."""
+        self._give_up_on(link, cause)
+        self._go_on()
 
-    def _received(self, link: _Link, data: bytes) -> None:
+    def received(self, link: _Link, data: bytes) -> None:
+        """Take what a server sent."""
         kind = next((one for one, ident in link.idents.items() if ident == data[:2]), None)
         if kind is None or kind not in self._questions:
             return

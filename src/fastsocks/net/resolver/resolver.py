@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from .finding import LookUp, Source
     from .order import AddrInfo
 
-#: Look-ups at a time, each of which takes a socket or two.
+#: Look-ups at a time.
 MOST_LOOK_UPS = 4096
+
+#: Sockets that they have before they share them, where nothing else is said: an eighth of the files
+#: that a process may open on most systems.
+MOST_SOCKETS = 128
 
 #: Seconds that a look-up waits for its turn.
 LONGEST_LINE = 10.0
@@ -62,6 +66,7 @@ class Resolver:
     :param first: the family to try first, AF_INET or AF_INET6; 0 goes by RFC 6724.
     :param size: how many names are kept at most; the oldest goes first.
     :param most: how many look-ups there are at a time; further ones wait, ten seconds at most.
+    :param most_sockets: how many sockets these take before they share them.
     :param per_client: how many one client has, a quarter of `most` at most; 0 is that.
     :param queued: is called with the client each time that a look-up waits for others of its own.
     :param system: the files that say how this system looks names up.
@@ -77,6 +82,7 @@ class Resolver:
         first: int = 0,
         size: int = 4096,
         most: int = MOST_LOOK_UPS,
+        most_sockets: int = MOST_SOCKETS,
         per_client: int = 0,
         queued: Callable[[str], None] | None = None,
         system: System | None = None,
@@ -91,6 +97,7 @@ class Resolver:
         self._ways = Ways(first)
         self._look_ups: dict[str, _Shared] = {}
         self._most, self._per_client = most, per_client
+        self._most_sockets = most_sockets
         self._sources: dict[str, tuple[Source, FairShare]] = {}
         self._choice = tuple(servers)
         self._find_servers: Callable[[], NameServers] = self._system.name_servers
@@ -232,7 +239,10 @@ class Resolver:
         from .dns import DnsSource
 
         places = FairShare(self._most, self._per_client, self._queued)
-        return DnsSource(self.loop, self._find_servers, self._families), places
+        return (
+            DnsSource(self.loop, self._find_servers, self._families, self._most_sockets),
+            places,
+        )
 
     def take(self, name: str, found: Finding) -> Entry:
         """Remember what a look-up has found, and return what to say of the name."""
