@@ -84,7 +84,8 @@ for peer in ${*//benchmarks/libev rust xray microsocks dante pproxy blake3}; do
   sshd)
     debian ssh openssh-client
     # A folder that was kept from another machine comes without the libraries.
-    if ldd "$prefix/openssh/usr/sbin/sshd" 2>&1 | grep -q -E 'not found|No such file'; then
+    program=$prefix/openssh/usr/sbin/sshd
+    if [ ! -x "$program" ] || [[ $(ldd "$program") == *"not found"* ]]; then
       update sshd openssh-server
       unpack openssh-server "$prefix/openssh"
       ln -sf ../openssh/usr/sbin/sshd "$prefix/bin/sshd"
