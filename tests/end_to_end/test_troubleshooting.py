@@ -69,6 +69,7 @@ def test_lines_of_a_server() -> None:
             "permits it) (not-allowed)": (public, writes(refusing, KEY)),
             '25" (not-allowed)': (ruled, writes(SocketAddress("127.0.0.1", 25), KEY)),
             "(limit)": (limited, b"of the second one"),
+            "(host-name)": (ruled, writes(SocketAddress("no name", 80), KEY)),
             "(resolve)": (server, writes(SocketAddress("nothing.invalid", 80))),
             "timed out (dial)": (server, writes(silent)),
         }

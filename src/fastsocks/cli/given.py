@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ from .flags import NOT_KEYS
 from .peers_flags import WARNINGS
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
@@ -59,8 +59,10 @@ class Given:
         found = []
         for service in services:
             options = service.options
-            if sockets:
-                names = [sock.getsockname() for sock in sockets]
+            # Of another family it is of no use, which `Running.bind` tells.
+            internet = (socket.AF_INET, socket.AF_INET6)
+            names = [sock.getsockname() for sock in sockets if sock.family in internet]
+            if names:
                 hosts = tuple(dict.fromkeys(name[0] for name in names))
                 options = replace(options, addresses=hosts, port=names[0][1])
             shared = None

@@ -234,10 +234,10 @@ def split_host(text: str) -> Host:
         if not _is_ip(host, version=6):
             raise ConfigError("only an IPv6 address stands in brackets")
         if port_text:
-            port = read_listening_port(port_text[1:])
+            port = _port_behind(port_text[1:])
     elif text.count(":") == 1:
         host, _, port_text = text.partition(":")
-        port = read_listening_port(port_text)
+        port = _port_behind(port_text)
     elif ":" in text and not _is_ip(text, version=6):
         raise ConfigError("it has colons, but is not an IPv6 address")
     if host:
@@ -248,6 +248,13 @@ def split_host(text: str) -> Host:
         except AddressError as error:
             raise ConfigError(str(error)) from None
     return Host(host, port)
+
+
+def _port_behind(text: str) -> int:
+    try:
+        return read_listening_port(text)
+    except ConfigError as error:
+        raise ConfigError(f"its port: {error}") from None
 
 
 def _is_ip(text: str, *, version: int) -> bool:
