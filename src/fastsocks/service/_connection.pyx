@@ -38,6 +38,7 @@ from fastsocks.shadowsocks._framing cimport Codec
 
 from fastsocks.address import Address
 from fastsocks.errors import (
+    DialError,
     FastsocksError,
     HandshakeTimeoutError,
     HostNameError,
@@ -624,7 +625,9 @@ cdef class Connection(Ending):
         """Go another way, if the route has one, else give up."""
         route = None
         if self.named is not None:
-            self.acceptor.dialer.not_there(self.named, error)
+            # A refusal of ours says nothing of the name.
+            if isinstance(error, DialError):
+                self.acceptor.dialer.not_there(self.named, error)
             self.named = None
         if self.route is not None and self.route.retry is not None:
             route = self.route.retry(error)
