@@ -12,6 +12,7 @@ import pytest
 
 from fastsocks.net import Resolver
 from fastsocks.net.resolver import System, system_files
+from fastsocks.net.resolver import system as system_module
 from fastsocks.net.resolver.name_servers import of_resolv_conf, read_name_server
 from fastsocks.net.resolver.system_files import (
     read_hosts,
@@ -121,6 +122,22 @@ def test_for_which_names_the_system_is_asked(
     found = system(tmp_path, nsswitch_conf=f"hosts: {sources}\n")
     names = ["here", "printer.local", "a.example"]
     assert [name for name in names if found.has_to_be_asked(name)] == asked
+
+
+@pytest.mark.parametrize(
+    ("server", "runs", "asked"),
+    [("127.0.0.53", True, False), ("192.0.2.1", True, True), ("192.0.2.1", False, False)],
+)
+def test_systemd_resolved_is_asked_where_it_alone_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, runs: bool, asked: bool
+) -> None:
+    socket_file = tmp_path / "io.systemd.Resolve"
+    if runs:
+        socket_file.touch()
+    monkeypatch.setattr(system_module, "_RESOLVED", socket_file)
+    sources = "hosts: resolve [!UNAVAIL=return] files dns\n"
+    found = system(tmp_path, resolv_conf=f"nameserver {server}\n", nsswitch_conf=sources)
+    assert found.has_to_be_asked("a.example") == asked
 
 
 def test_hosts() -> None:

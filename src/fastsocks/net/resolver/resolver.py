@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from fastsocks.address import host_name
-from fastsocks.errors import HostNameError, ResolveError
+from fastsocks.errors import ConfigError, HostNameError, ResolveError
 
 from .cache import Cache, Entry
 from .fair_share import FairShare
@@ -102,6 +102,10 @@ class Resolver:
         self._choice = tuple(servers)
         self._find_servers: Callable[[], NameServers] = self._system.name_servers
         if self._choice not in {(AUTO,), (SYSTEM,)}:
+            if isinstance(loop, getattr(asyncio, "ProactorEventLoop", ())):
+                raise ConfigError(
+                    "resolver: this event loop of Windows cannot ask name servers; write system"
+                )
             chosen = NameServers(tuple(map(read_name_server, self._choice)))
             self._find_servers = lambda: chosen
 

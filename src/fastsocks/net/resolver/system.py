@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .name_servers import NameServers, of_resolv_conf
@@ -21,9 +22,12 @@ from .system_files import (
 if TYPE_CHECKING:
     from .system_files import ResolvConf
 
-#: Sources that name servers and the hosts file stand for: nss-resolve asks systemd-resolved, whom
-#: resolv.conf names too.
-_OURS = frozenset(("files", "dns", "resolve", "cache"))
+#: Sources that name servers and the hosts file stand for.
+_OURS = frozenset(("files", "dns", "cache"))
+
+#: systemd-resolved: where it can be asked, and the addresses by which resolv.conf names it.
+_RESOLVED = Path("/run/systemd/resolve/io.systemd.Resolve")
+_STUBS = frozenset(("127.0.0.53", "127.0.0.54"))
 
 #: Sources that know names of one label only: this host's, and its containers'.
 _OF_ONE_LABEL = frozenset(("myhostname", "mymachines"))
@@ -82,7 +86,11 @@ class System:
         for source in self._nsswitch_conf.get():
             if source in _OURS:
                 continue
-            if source in _OF_ONE_LABEL:
+            if source == "resolve":
+                # It may know more than the name servers of resolv.conf do.
+                servers = self._resolv_conf.get().servers
+                asked = not _STUBS.issuperset(servers) and _RESOLVED.exists()
+            elif source in _OF_ONE_LABEL:
                 asked = "." not in name
             elif source in _OF_LOCAL:
                 asked = name.endswith(".local")
