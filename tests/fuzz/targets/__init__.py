@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import configuration, datagrams, explain, http, names, relay, shadowsocks, socks
+from . import bursts, configuration, datagrams, explain, http, names, relay, shadowsocks, socks
 
 #: By the names of their folders in the corpus.
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
@@ -26,6 +26,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "datagrams_socks": datagrams.socks,
     "datagrams_server": datagrams.server,
     "datagrams_client": datagrams.client,
+    "datagrams_bursts": bursts.bursts,
     "url": configuration.url,
     "rule": configuration.rule,
     "rules": configuration.rules,
