@@ -144,8 +144,12 @@ class _Party:
             raise DifferenceError(f"a clean end after {verifier.size} of {other._sent} bytes")
 
     async def _read(self, verifier: Verifier) -> None:
-        while data := await self._end.receive():
-            verifier.feed(data)
+        codec = self._end.codec
+        while data := await self._end.receive_raw():
+            verifier.feed(data if codec is None else bytes(codec.open(data)))
+        if codec is not None and codec.incomplete:
+            # What a client of a server is told in the place of a reset.
+            self._told = True
 
 
 def _codecs(twin: Twin, which: int) -> tuple[CodecPair, bool]:
