@@ -94,12 +94,24 @@ _NAMES = tuple(
         *("denied\\.test", "\\100enied.test", "a b", "8.8.8.8.", "127.0.0.1", "[::1]", "1.2.3.4.5"),
     )
 )
+_RECORD = "00010001 0000003c"
+#: Kind of address, flags to change, numbers of records, records.
+_DNS = (
+    f"04 0000 0001 0000 0000 c00c {_RECORD} 0004 c0000201",
+    "01 0000 0002 0000 0000 c00c 001c0001 0000003c 0010" + "20010db8" * 8,
+    "04 0000 0002 0000 0000 c00c 00050001 0000003c 0008 0162047465737400 0162047465737400"
+    + f"{_RECORD} 0004 c0000202",
+    "04 0003 0000 0001 0000 0474657374 00 00060001 00000e10 001a 026e73c00c 0161c00c 00000001"
+    + "00000002 00000003 00000004 0000003c",
+    "04 0200 0000 0000 0000",
+)
 #: Targets that take them as they stand here.
 _READY = {
     "accounts": (_ACCOUNTS,),
     "acl": _ACL,
     "configuration": _CONFIGURATIONS,
     "document": _DOCUMENTS,
+    "dns_answer": tuple(map(bytes.fromhex, _DNS)),
     "relay": tuple(map(bytes.fromhex, _RELAYED)),
     "rule": _RULES,
     "names": _NAMES,

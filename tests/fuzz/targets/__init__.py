@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import bursts, configuration, datagrams, explain, http, names, relay, shadowsocks, socks
+from . import bursts, configuration, datagrams, dns, explain, http, names, relay, shadowsocks, socks
 
 #: By the names of their folders in the corpus.
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
@@ -31,6 +31,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "rule": configuration.rule,
     "rules": configuration.rules,
     "names": names.names,
+    "dns_answer": dns.answer,
     "acl": configuration.acl,
     "accounts": configuration.accounts,
     "document": configuration.document,
