@@ -97,6 +97,7 @@ class Reader:
         command.chmod(0o755)
         self._environment["PATH"] = f"{command.parent}:{self._environment['PATH']}"
         (folder / "password").write_text("the password of a user\n")
+        (folder / "list").write_text("carol:the password of another\n")
 
     def run(self, block: Block) -> None:
         """Do what a block says."""

@@ -222,11 +222,11 @@ def test_a_peer_of_both_families_may_come_by_either(
     async def scenario() -> None:
         listener = await bind(binder(resolver=Names(*hosts)), NAME)
         assert listener.bound.host == hosts[0]
+        sockets = listener._sockets
+        assert {sock.family for sock in sockets} == {socket.AF_INET, socket.AF_INET6}
         assert (await accepted(listener, source)).host == source
-        # Nothing listens any more, in either family.
-        for gone in hosts:
-            with pytest.raises(ConnectionRefusedError):
-                await come(listener, gone)
+        # Nothing listens any more, in either family; somebody else may have the port by now.
+        assert all(sock.fileno() < 0 for sock in sockets)
 
     run(scenario())
 

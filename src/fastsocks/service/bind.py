@@ -11,7 +11,14 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastsocks.address import Address
-from fastsocks.errors import DialError, ListenError, PolicyError, ResolveError, dial_error
+from fastsocks.errors import (
+    DialError,
+    DialTimeoutError,
+    ListenError,
+    PolicyError,
+    ResolveError,
+    dial_error,
+)
 from fastsocks.net import listen_for_peer, outgoing_address
 from fastsocks.policy.limits import client_of
 
@@ -76,9 +83,9 @@ class BoundListener:
             self._check_place()
             came = next(wait for wait in waits if wait.done())
         except TimeoutError as cause:
-            error = DialError(f"the expected peer has not connected in {self._timeout:g} s")
-            error.reply = 0x06
-            raise error from cause
+            raise DialTimeoutError(
+                f"the expected peer has not connected in {self._timeout:g} s"
+            ) from cause
         finally:
             for wait in waits:
                 if wait is not came:
