@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from datagram_ends import Engine, Far, ShadowsocksClient, UdpTwin, address_of, bound, import_udp
+from datagram_ends import (
+    Engine,
+    Far,
+    ShadowsocksClient,
+    SocksClient,
+    UdpTwin,
+    address_of,
+    bound,
+    import_udp,
+)
 from fastsocks.address import Address
 from harness.services import find_program
 from packet_ends import new_packet_server
@@ -75,25 +86,51 @@ def test_answers_leave_from_the_address_that_was_asked(
     run(_ask_at(twin, method, "0.0.0.0", ("127.0.0.1", "127.0.0.2", "127.1.2.3")))
 
 
+def _in_namespace(addresses: tuple[str, ...], scenario: Callable[[], None]) -> None:
+    """Run in a network namespace whose loopback has some more addresses."""
+    ip = find_program("ip")
+
+    def inside() -> None:
+        # For this thread and its children alone.
+        assert ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) == 0, ctypes.get_errno()
+        subprocess.run([ip, "link", "set", "lo", "up"], check=True, capture_output=True)
+        for address in addresses:
+            arguments = ("address", "add", address, "dev", "lo", "nodad")
+            subprocess.run([ip, *arguments], check=True, capture_output=True)
+        scenario()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(inside).result()
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("method", METHODS)
 def test_so_do_those_of_ipv6(run: Any, twin: UdpTwin, method: str) -> None:
     """In a network namespace, because ::1 alone is no choice."""
-    ip = find_program("ip")
+    others = ("fd00:66:73::2", "fd00:66:73::3")
+    _in_namespace(
+        tuple(f"{one}/128" for one in others),
+        lambda: run(_ask_until_answered(twin, method, ("::1", *others))),
+    )
 
-    def scenario() -> None:
-        # For this thread and its children alone.
-        assert ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) == 0, ctypes.get_errno()
-        for arguments in (
-            ("link", "set", "lo", "up"),
-            ("address", "add", "fd00:66:73::2/128", "dev", "lo", "nodad"),
-            ("address", "add", "fd00:66:73::3/128", "dev", "lo", "nodad"),
-        ):
-            subprocess.run([ip, *arguments], check=True, capture_output=True)
-        run(_ask_until_answered(twin, method, ("::1", "fd00:66:73::2", "fd00:66:73::3")))
 
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(scenario).result()
+async def _ask_beside_a_stranger(twin: UdpTwin) -> None:
+    async with Engine(twin) as engine:
+        _, relay = engine.associate("::1")
+        with SocksClient(relay, "::1") as client, Far() as target:
+            target.echo()
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as stranger:
+                stranger.bind(("fe80::1", 0, 0, socket.if_nametoindex("lo")))
+                stranger.sendto(b"x", (relay.host, relay.port))
+            await engine.dropped("foreign-source")
+            client.ask(b"x", target.address)
+            assert await client.answer() == (b"x", target.address)
+            assert engine.counters.dropped == {"foreign-source": 1}
+
+
+@pytest.mark.root
+def test_a_link_local_stranger_keeps_no_client_out(run: Any, twin: UdpTwin) -> None:
+    _in_namespace(("fe80::1/64",), lambda: run(_ask_beside_a_stranger(twin)))
 
 
 def test_a_session_may_move_to_another_socket_of_ours(run: Any, twin: UdpTwin) -> None:

@@ -157,18 +157,19 @@ cdef class ClientPort(Port):
         return association.forward(&packet)
 
     cdef bint comes_from_client(self, const Name* source) noexcept:
-        cdef Name tried = source[0]
+        cdef Name tried = source[0], expected = self.expected
         # Whoever asked by TCP did so from the same interface, if it is link-local.
-        take_scope(&self.expected, source)
+        take_scope(&expected, source)
         if not self.learned:
-            set_port_of(&tried, &self.expected)
-        return same_name(&tried, &self.expected)
+            set_port_of(&tried, &expected)
+        return same_name(&tried, &expected)
 
     cdef int learn(self, const Name* source) except -1:
         if not self.learned:
             self.learned = True
             self.expected = source[0]
             self.association.client = source[0]
+        take_scope(&self.expected, source)
         take_scope(&self.association.client, source)
         return 0
 
