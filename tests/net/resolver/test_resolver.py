@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from dnslib import RR, DNSRecord
 
 from fastsocks.errors import ConfigError, ResolveError
 from fastsocks.net import Resolver
@@ -324,6 +325,38 @@ def test_an_answer_that_is_too_long_for_udp_comes_by_tcp(run: Any) -> None:
                 # Of more than a few of them nobody has any use.
                 assert await hosts(resolver, "many.test") == list(many[:32])
             assert [one.over_tcp for one in server.questions if one.kind == "A"] == [False, True]
+
+    run(scenario())
+
+
+def test_an_answer_that_comes_by_both_ways_counts_once(run: Any, patient: None) -> None:
+    """The whole of it comes over UDP while it is asked for by TCP, and the other kind is open."""
+
+    def then_all_of_it(reply: bytes) -> list[bytes]:
+        record = DNSRecord.parse(reply)
+        if not record.header.tc:
+            return [reply]
+        record.header.tc = 0
+        record.add_answer(*RR.fromZone("a.test 60 A 192.0.2.1"))
+        return [reply, bytes(record.pack())]
+
+    async def scenario() -> None:
+        tasks: list[asyncio.Task[Any]] = []
+
+        def noting(
+            loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
+        ) -> asyncio.Task[Any]:
+            tasks.append(asyncio.Task(coroutine, loop=loop, **options))
+            return tasks[-1]
+
+        asyncio.get_running_loop().set_task_factory(noting)
+        answer = Answer(("192.0.2.2",), truncated=True, silent=("AAAA",), mangle=then_all_of_it)
+        with NameServer({"a.test": answer}) as server:
+            async with resolving(server) as resolver:
+                assert await hosts(resolver, "a.test") == ["192.0.2.1"]
+        assert tasks
+        await asyncio.wait(tasks)
+        assert all(one.cancelled() or one.exception() is None for one in tasks)
 
     run(scenario())
 

@@ -234,6 +234,8 @@ class Exchange:
             link.answered = True
             self._servers.answered(link.server)
             self._finish(kind, answer)
+            if self._questions and self._timer is None:
+                self._try_next()
             return
         reason = _REASONS.get(answer.rcode, f"answered with code {answer.rcode}")
         self._failure = NoAnswer(f"name server {link.server} {reason}")
@@ -266,6 +268,10 @@ class Exchange:
 
     def _finish(self, kind: int, outcome: Answer | NoAnswer) -> None:
         del self._questions[kind]
+        stream = self._streams.pop(kind, None)
+        if stream is not None:
+            # Another server, or a second answer of the same one, was faster.
+            stream.cancel()
         answered = self._answered
         if not self._questions:
             self.close()
@@ -293,8 +299,6 @@ class Exchange:
         else:
             del self._streams[kind]
             self._take(link, kind, answer)
-            if self._questions and self._timer is None:
-                self._try_next()
 
 
 async def _ask_over_tcp(
