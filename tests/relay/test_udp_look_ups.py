@@ -266,3 +266,28 @@ def test_rules_are_asked_before_a_name_is_looked_up(run: Any, twin: UdpTwin) -> 
                 ]
 
     run(scenario())
+
+
+def test_what_was_sent_to_a_name_is_not_lost_by_a_fault_behind_it(run: Any, twin: UdpTwin) -> None:
+    async def scenario() -> None:
+        with Far() as target, Far() as other:
+
+            def judge(client: str, user: str | None, asked: Address, resolved: str | None) -> bool:
+                if resolved is not None and asked.port == other.address.port:
+                    raise ValueError("a fault of the judge")
+                return False
+
+            async with Engine(twin, judge=judge) as engine:
+                engine.resolver.names["two.example"] = ["127.0.0.1"]
+                _, relay = engine.associate()
+                with SocksClient(relay) as client:
+                    for end in (target, other):
+                        client.ask(bytes(700), Address.of("two.example", end.address.port))
+                    await settle(lambda: engine.counters.waiting == 2, "both wait")
+                    engine.resolver.open.set()
+                    assert (await target.receive())[0] == bytes(700)
+                    await settle(lambda: bool(engine.faults), "the judge's fault is told")
+                    ((fault,), engine.faults[:]) = engine.faults, []
+                    assert isinstance(fault["exception"], ValueError)
+
+    run(scenario())

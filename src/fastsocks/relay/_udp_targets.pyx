@@ -266,17 +266,21 @@ cdef class Targets:
         if self.waiting is None:
             return 0
         waiting = self.waiting.pop(host, ())
-        for address, payload in waiting:
-            if payload is None:
-                if not reason:
-                    self.choose_again(address, infos)
-                continue
-            engine.table.release(self.association, len(payload))
-            if reason:
-                self.association.drop(reason)
-            elif self.choose(address.wire, address, infos):
-                self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), len(payload))
-        return engine.flush()
+        try:
+            for address, payload in waiting:
+                if payload is None:
+                    if not reason:
+                        self.choose_again(address, infos)
+                    continue
+                engine.table.release(self.association, len(payload))
+                if reason:
+                    self.association.drop(reason)
+                elif self.choose(address.wire, address, infos):
+                    self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), len(payload))
+        finally:
+            # What is queued lies in `waiting`, whatever a judge has raised.
+            engine.flush()
+        return 0
 
 
 async def _look_up(Targets targets, str host):
