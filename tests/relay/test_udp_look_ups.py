@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from datagram_ends import Engine, Far, ShadowsocksClient, SocksClient, UdpTwin, import_udp, settle
 from fastsocks.address import Address
-from fastsocks.errors import PolicyError, ResolveError
+from fastsocks.errors import DialError, PolicyError, ResolveError
 
 METHOD = "2022-blake3-aes-128-gcm"
 
@@ -289,5 +290,29 @@ def test_what_was_sent_to_a_name_is_not_lost_by_a_fault_behind_it(run: Any, twin
                     await settle(lambda: bool(engine.faults), "the judge's fault is told")
                     ((fault,), engine.faults[:]) = engine.faults, []
                     assert isinstance(fault["exception"], ValueError)
+
+    run(scenario())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="this Python has no eager tasks")
+def test_eager_tasks_lose_nothing_that_waits(run: Any, twin: UdpTwin) -> None:
+    """Of a name of which it is known that it is not there, and of a tunnel that is refused."""
+
+    async def refuse(_: str) -> Any:
+        raise DialError("there is no way")
+
+    async def scenario() -> None:
+        # Python 3.11 has no such name.
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009
+        for options, reason in (({}, "resolve"), ({"find_tunnel": refuse}, "upstream")):
+            async with Engine(twin, **options) as engine:
+                engine.resolver.names["none.example"] = ResolveError("there is no such name")
+                engine.resolver.open.set()
+                _, relay = engine.associate()
+                with SocksClient(relay) as client:
+                    for count in range(1, 21):
+                        client.ask(b"x", Address.of("none.example", 9))
+                        await engine.dropped(reason, count)
+                assert engine.counters.waiting == 0
 
     run(scenario())

@@ -307,7 +307,8 @@ class Targets:
         host = address.host
         if host not in self._waiting:
             self._waiting[host] = []
-            task = self._engine.loop.create_task(self._wait_for(host))
+            # An eager task (asyncio.eager_task_factory) would be through with what is yet to come.
+            task = asyncio.Task(self._wait_for(host), loop=self._engine.loop)
             self._lookups.add(task)
             task.add_done_callback(self._lookups.discard)
         self._waiting[host].append((address, payload))

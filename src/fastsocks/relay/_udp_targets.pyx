@@ -253,7 +253,8 @@ cdef class Targets:
         waiting = self.waiting.get(host)
         if waiting is None:
             waiting = self.waiting[host] = []
-            task = self.association.engine.loop.create_task(_look_up(self, host))
+            # Not by the loop's factory, which may be an eager one: see _udp_ports_py.py.
+            task = asyncio.Task(_look_up(self, host), loop=self.association.engine.loop)
             self.lookups.add(task)
             task.add_done_callback(self.lookups.discard)
         waiting.append((address, payload))

@@ -4,6 +4,7 @@
 Part of ``_udp.pyx``; the twin of ``_udp_tunnel_py.py``, where the renewal is described.
 """
 
+import asyncio
 import errno
 import time
 
@@ -174,7 +175,7 @@ cdef class TunnelSide:
     cdef int renew(self, why) except -1:
         cdef EngineBase engine = self.association.engine
         if self.renewing is None and self.port.tunnel.renew is not None:
-            self.renewing = engine.loop.create_task(_renew(self, why))
+            self.renewing = asyncio.Task(_renew(self, why), loop=engine.loop)
             engine.tasks.add(self.renewing)
             self.renewing.add_done_callback(engine.tasks.discard)
         return 0
@@ -196,7 +197,8 @@ cdef class TunnelSide:
             if now() < self.rests_until:
                 return self.association.drop("upstream")
             self.waiting = []
-            self.finding = engine.loop.create_task(_find_tunnel(self))
+            # Not by the loop's factory, which may be an eager one: see _udp_ports_py.py.
+            self.finding = asyncio.Task(_find_tunnel(self), loop=engine.loop)
             engine.tasks.add(self.finding)
             self.finding.add_done_callback(engine.tasks.discard)
         if not engine.table.let_wait(self.association, packet.payload_size):

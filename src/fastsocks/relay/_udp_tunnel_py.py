@@ -169,7 +169,8 @@ class TunnelSide:
         self._waiting.append((address, payload))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._engine.loop.create_task(work)
+        # Not by the loop's factory, which may be an eager one: see _udp_ports_py.py.
+        task = asyncio.Task(work, loop=self._engine.loop)
         self._engine.tasks.add(task)
         task.add_done_callback(self._engine.tasks.discard)
         return task

@@ -382,7 +382,8 @@ cdef class Connection(Ending):
 
     cdef int begin_task(self, make, take) except -1:
         """Go on with `take` and the result of what `make` gives to be awaited."""
-        self.task = self.acceptor.loop.create_task(_carry_out(self, make, take))
+        # Not by the loop's factory: an eager task could end the connection in here.
+        self.task = asyncio.Task(_carry_out(self, make, take), loop=self.acceptor.loop)
         return self.attend_client()
 
     cdef int begin_payload(self) except -1:
