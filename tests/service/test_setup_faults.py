@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fastsocks.policy.counters import UserCounters
+from fastsocks.service.interfaces import Opened, Route
 from setup_ends import (
     BAD_LINE,
     Entrance,
@@ -162,6 +163,42 @@ def test_a_fault_in_the_outbound_after_the_wait(run: Any, twin: SetupTwin, paylo
                 with await target.accept() as accepted:
                     expected = b"<%s %s>" % (str(target.address).encode(), payload)
                     assert await accepted.read(len(expected)) == expected
+
+    run(scenario())
+
+
+@linux_only
+def test_a_fault_in_the_outbound_behind_a_way(
+    run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server that is dialed in the place of one that was not there."""
+
+    async def scenario() -> None:
+        service = LineService()
+        async with Entrance(twin, service, faults=1) as entrance:
+            await still_serves(entrance)
+            entrance.forget()
+            before = descriptors()
+            with Target() as target:
+
+                async def open_way(dialer: Any, client: str) -> Opened:
+                    codec = spying_codec(twin, [])
+                    broken = type("Faulty", (type(codec),), {"request": fault})()
+                    return Opened(await dialer.dial(target.address, client), broken, 0.0, b"")
+
+                with monkeypatch.context() as patch:
+                    way = Route(target.address, open=open_way)
+                    patch.setattr(service, "route", lambda request, peer: way)
+                    client = await entrance.connect(target.line + b"early")
+                    await entrance.acceptor.wait_idle()
+                assert await client.end_error() is RESET
+                with await target.accept() as accepted:
+                    assert await accepted.end_error() is RESET
+                client.socket.close()
+            assert service.limits.connections == 0
+            assert descriptors() <= before
+            entrance.forget()
+            assert isinstance(entrance.faults[0]["exception"], FaultError)
 
     run(scenario())
 

@@ -576,7 +576,12 @@ cdef class Connection(Ending):
         if self.state == State.DIALING:
             self.route = self.route._replace(codec=way.codec, payload_wait=way.payload_wait)
             self.from_target = way.early_data
-            self.begin_payload()
+            try:
+                self.begin_payload()
+            except Exception as fault:
+                self.target = way.socket.detach()
+                self.acceptor.fail(self, fault)
+                return
         self.dialed(way.socket)
 
     def approached(self, found):
@@ -589,6 +594,8 @@ cdef class Connection(Ending):
             return
         try:
             self.connect(Address.of(*found[1][:2]).wire)
+        except OSError as fault:
+            self.client_lost(-(fault.errno or EIO))
         except Exception as fault:
             self.acceptor.fail(self, fault)
 
