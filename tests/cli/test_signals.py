@@ -286,6 +286,27 @@ def test_one_that_comes_while_it_starts_is_a_stop(
     assert "Traceback" not in process.output
 
 
+#: Sends this process the signal once more while it ends.
+ONCE_MORE = """
+import atexit, os, sys
+
+atexit.register(os.kill, os.getpid(), int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("module", ["fastsocks.cli.title", "fastsocks.service"])
+def test_another_one_after_a_stop_while_it_starts_changes_nothing(
+    number: signal.Signals, module: str
+) -> None:
+    python, option, program, *arguments = while_importing(number, module, "proxy", "-l", "0")
+    process = Process(
+        "fastsocks proxy", [python, option, ONCE_MORE + program, *arguments], environment()
+    )
+    assert process.wait() == 0
+    assert "Traceback" not in process.output
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
 @pytest.mark.parametrize("module", ["fastsocks.cli.title", "fastsocks.service"])

@@ -47,6 +47,11 @@ class EarlySignals:
     def _stop(self, _number: int, _frame: object) -> None:
         # Where whoever is interrupted swallows the exception, this is looked at later.
         self.stop = True
+        # Another one must not make a death by it, or a traceback, of the end of this process.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        if self.hangup_stops:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         raise SystemExit(0)
 
     def _hang_up(self, _number: int, _frame: object) -> None:
