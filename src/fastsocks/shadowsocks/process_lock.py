@@ -25,7 +25,12 @@ class ProcessLock:
         import fcntl
 
         self._threads.acquire()
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            # Else the next one would wait for good, and the loop with it.
+            self._threads.release()
+            raise
         return self
 
     def __exit__(
