@@ -79,7 +79,8 @@ def test_ip_is_typed_and_unmapped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "port"), [(b"a.example", 80), (None, 80), ("a.example", "80"), ("a.example", None)]
+    ("host", "port"),
+    [(b"a.example", 80), (None, 80), ("a.example", "80"), ("a.example", None), ("a.example", True)],
 )
 def test_of_refuses_other_types(host: Any, port: Any) -> None:
     with pytest.raises(AddressError, match=type(port).__name__):

@@ -168,7 +168,7 @@ class Address(Stored):
 
 
 def _check_types(host: object, port: object) -> None:
-    if not isinstance(host, str) or not isinstance(port, int):
+    if not isinstance(host, str) or not isinstance(port, int) or isinstance(port, bool):
         raise AddressError(
             "a host is a text and a port a whole number, not "
             f"{type(host).__name__} and {type(port).__name__}"
