@@ -236,7 +236,12 @@ cdef class BriefRelay(Relay):
         engine._poller.unwatch(client.fd)
         engine._poller.unwatch(target.fd)
         one = _take_over(client.fd, self._client_family, engine._bare)
-        other = _take_over(target.fd, self._target_family, engine._bare)
+        try:
+            other = _take_over(target.fd, self._target_family, engine._bare)
+        except BaseException:
+            # Still this relay's, which closes it.
+            one.detach()
+            raise
         self._brief = False
         engine._poller.remove(self._token)
         return AttachingEngine._attach(engine, self, one, other)
