@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import fastsocks
+
 #: What may fail, in the order of failing_calls.c.
 CALLS = ("epoll_ctl", "epoll_create1", "socket", "accept4", "getrandom", "mmap", "pipe2")
 
@@ -53,6 +55,7 @@ class FailingCalls:
         #: For the environment of the process.
         self.variables = {
             "FAILING_CALLS": str(control),
+            "FAILING_CALLS_PACKAGE": f"{Path(fastsocks.__file__).parent}/",
             "LD_PRELOAD": f"{before}:{library}" if before else str(library),
         }
 
