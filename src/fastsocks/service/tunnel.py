@@ -119,7 +119,8 @@ async def create_connection(
                     ssl_module.SSL_ERROR_SSL,
                     f"{host} port {port} does not speak TLS: it spoke before it was asked",
                 )
-            context = ssl if isinstance(ssl, ssl_module.SSLContext) else _default_context()
+            context = ssl if isinstance(ssl, ssl_module.SSLContext) else None
+            context = context or ssl_module.create_default_context()
             secured = await loop.start_tls(
                 transport,
                 early,
@@ -137,10 +138,6 @@ async def create_connection(
         transport.abort()
         raise
     return transport, protocol
-
-
-def _default_context() -> ssl_module.SSLContext:
-    return ssl_module.create_default_context()
 
 
 class _EarlyData(asyncio.Protocol):

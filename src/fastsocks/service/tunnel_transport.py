@@ -38,9 +38,8 @@ class TunnelProtocol(asyncio.Protocol):
         self._target = target
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._tunnel = tunnel_transport(
-            self._loop, self, cast("asyncio.Transport", transport), self._codec, self._target
-        )
+        make = _transport_of(self._loop)
+        self._tunnel: _Tunnel = make(self._loop, self, transport, self._codec, self._target)
         if not self.opened.done():
             self.opened.set_result(cast("asyncio.Transport", self._tunnel))
 
@@ -246,22 +245,11 @@ def _uvloop_transport() -> type[_Tunnel]:
     return UvloopTunnelTransport
 
 
-def tunnel_transport(
-    loop: asyncio.AbstractEventLoop,
-    below: TunnelProtocol,
-    transport: asyncio.Transport,
-    codec: ClientCodec,
-    target: Address,
-) -> _Tunnel:
-    """Make the transport of a tunnel, of a class that its loop can speak TLS through.
-
-    :param below: what receives from `transport`.
-    :param transport: the connection to the server.
-    """
-    kind: type[Any] = TunnelTransport
+def _transport_of(loop: asyncio.AbstractEventLoop) -> type[Any]:
+    """Return the class of tunnels' transports that a loop can speak TLS through."""
     if type(loop).__module__.partition(".")[0] == "uvloop":
-        kind = _uvloop_transport()
-    return cast("_Tunnel", kind(loop, below, transport, codec, target))
+        return _uvloop_transport()
+    return TunnelTransport
 
 
 def feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:
