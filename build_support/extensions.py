@@ -21,7 +21,7 @@ LIBCRYPTO_MODULE = "fastsocks.crypto._primitives"
 #: They wait with epoll; elsewhere their pure-Python twin serves, over the other modules.
 LINUX_MODULES = (
     "fastsocks.net._poller",
-    "fastsocks.relay._brief",
+    "fastsocks.relay._bare",
     "fastsocks.relay._splice",
     "fastsocks.relay._udp",
     "fastsocks.relay._udp_associations",

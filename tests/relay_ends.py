@@ -28,18 +28,19 @@ class Twin(NamedTuple):
     """The modules of one implementation that belong together."""
 
     implementation: str
-    tcp: ModuleType
+    engine: Any
     shadowsocks: ModuleType
 
 
 @functools.cache
-def import_relay(implementation: str, *, brief: bool = False) -> Twin:
+def import_relay(implementation: str, *, bare: bool = False) -> Twin:
     """Import the relay and the codecs of one implementation.
 
-    :param brief: the Cython one that begins without transports.
+    :param bare: the Cython one that begins without transports.
     """
-    tcp = import_twin("fastsocks.relay", "_brief" if brief else "_tcp", implementation)
-    return Twin(implementation, tcp, import_shadowsocks(implementation))
+    tcp: Any = import_twin("fastsocks.relay", "_bare" if bare else "_tcp", implementation)
+    engine = tcp.BareEngine if bare else tcp.Engine
+    return Twin(implementation, engine, import_shadowsocks(implementation))
 
 
 class CodecPair(NamedTuple):

@@ -30,7 +30,6 @@ class SetupTwin(NamedTuple):
 
     implementation: str
     setup: ModuleType
-    tcp: ModuleType
     shadowsocks: ModuleType
 
 
@@ -40,8 +39,8 @@ def import_setup(implementation: str) -> SetupTwin:
     relay = import_relay(implementation)
     if implementation == "python":
         # It binds the engine of the implementation that runs by default.
-        setup.Engine = relay.tcp.Engine
-    return SetupTwin(implementation, setup, relay.tcp, relay.shadowsocks)
+        setup.Engine = relay.engine
+    return SetupTwin(implementation, setup, relay.shadowsocks)
 
 
 class LineInbound:

@@ -160,18 +160,18 @@ def test_build_stops_and_names_the_remedy(
 
 
 def test_build_says_what_it_does(copy: Path) -> None:
-    if not twins.is_built("fastsocks.address._stored"):
-        twins.missing_extension("fastsocks.address._stored")
+    if not twins.is_built("fastsocks.address._fields"):
+        twins.missing_extension("fastsocks.address._fields")
     package = copy / "src" / "fastsocks"
     for path in package.rglob("*.pyx"):
-        if path != package / "address" / "_stored.pyx":
+        if path != package / "address" / "_fields.pyx":
             path.unlink()
     build = ("setup.py", "--quiet", "build_ext", "--inplace")
     first = run(copy, *build, CFLAGS="-O0")
     assert first.returncode == 0, first.stdout
     told = [line for line in first.stdout.splitlines() if line.startswith("fastsocks: ")]
     assert told[0].startswith("fastsocks: translating 1 modules with Cython; compiling them")
-    assert told[1:] == ["fastsocks: compiled fastsocks.address._stored"]
+    assert told[1:] == ["fastsocks: compiled fastsocks.address._fields"]
     again = run(copy, *build, CFLAGS="-O0")
     assert (again.returncode, again.stdout) == (0, "")
 

@@ -22,7 +22,7 @@ from twins import IMPLEMENTATIONS, import_twin
 @pytest.fixture(scope="module", autouse=True, params=IMPLEMENTATIONS)
 def either_twin(request: pytest.FixtureRequest) -> Iterator[None]:
     """Have the tests of this module use the class Address over each twin in turn."""
-    twin = import_twin("fastsocks.address", "_stored", request.param)
+    twin = import_twin("fastsocks.address", "_fields", request.param)
     spec = importlib.util.spec_from_file_location(_address.__name__, _address.__file__)
     assert spec is not None
     assert spec.loader is not None
@@ -30,7 +30,7 @@ def either_twin(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fastsocks.implementation, "IMPLEMENTATION", request.param)
         spec.loader.exec_module(copy)
-        assert issubclass(copy.Address, twin.Stored)
+        assert issubclass(copy.Address, twin.Fields)
         patch.setattr(sys.modules[__name__], "Address", copy.Address)
         patch.setitem(sys.modules, _address.__name__, copy)
         yield

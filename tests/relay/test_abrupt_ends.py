@@ -55,7 +55,7 @@ async def assert_cut(client: End) -> None:
 @pytest.mark.parametrize("method", [None, "aes-256-gcm", "aes-256-cfb", "none"])
 def test_a_reset_is_passed_on(run: Any, twin: Twin, breaking: str, method: str | None) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, codec_pair(twin.shadowsocks, method)) as relayed:
             one, other = ends(relayed, breaking)
             await one.send(b"half of it")
@@ -77,7 +77,7 @@ def test_a_client_of_a_server_is_told_of_a_break_by_a_cut(
     run: Any, twin: Twin, method: str, sent: bytes
 ) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, codec_pair(twin.shadowsocks, method)) as relayed:
             await relayed.target.send(sent)
             assert await relayed.client.read(len(sent)) == sent
@@ -94,7 +94,7 @@ def test_an_answer_that_has_ended_is_whole(run: Any, twin: Twin, method: str) ->
     """Whatever becomes of the other direction."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, codec_pair(twin.shadowsocks, method)) as relayed:
             await relayed.target.send(b"all of it")
             relayed.target.finish()
@@ -111,7 +111,7 @@ def test_a_client_that_does_not_take_the_rest(run: Any, twin: Twin) -> None:
     """Its end is queued behind what it does not read: that is kept for a while only."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop(), half_open_timeout=0.4)
+        engine = twin.engine(asyncio.get_running_loop(), half_open_timeout=0.4)
         async with Relayed(
             engine, codec_pair(twin.shadowsocks, "aes-256-gcm"), buffer=8192
         ) as relayed:
@@ -127,7 +127,7 @@ def test_a_client_that_does_not_take_the_rest(run: Any, twin: Twin) -> None:
 @pytest.mark.parametrize("breaking", ["client", "target"])
 def test_a_reset_after_the_other_direction_ended(run: Any, twin: Twin, breaking: str) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine) as relayed:
             one, other = ends(relayed, breaking)
             other.finish()
@@ -144,7 +144,7 @@ def test_a_reset_of_who_had_ended_its_own_direction(run: Any, twin: Twin, breaki
     """It shows when something is sent there; the sender must hear of it."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine) as relayed:
             one, other = ends(relayed, breaking)
             one.finish()
@@ -162,7 +162,7 @@ def test_a_reset_of_who_had_ended_its_own_direction(run: Any, twin: Twin, breaki
 @pytest.mark.parametrize("breaking", ["client", "target"])
 def test_a_reset_of_the_reader_with_a_full_queue(run: Any, twin: Twin, breaking: str) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, buffer=8192) as relayed:
             reader, writer = ends(relayed, breaking)
             await writer.fill()
@@ -176,7 +176,7 @@ def test_a_reset_of_the_reader_with_a_full_queue(run: Any, twin: Twin, breaking:
 @pytest.mark.parametrize("breaking", ["client", "target"])
 def test_a_reset_of_the_writer_with_a_full_queue(run: Any, twin: Twin, breaking: str) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, buffer=8192) as relayed:
             writer, reader = ends(relayed, breaking)
             sent = await writer.fill()
@@ -194,7 +194,7 @@ def test_a_reset_of_the_writer_with_a_full_queue(run: Any, twin: Twin, breaking:
 @pytest.mark.parametrize("side", ["client", "target"])
 def test_a_tag_that_fails_after_data(run: Any, twin: Twin, side: str, method: str) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         pairs = {"in": CodecPair(None, None), "out": CodecPair(None, None)}
         pairs["in" if side == "client" else "out"] = codec_pair(twin.shadowsocks, method)
         async with Relayed(engine, pairs["in"], pairs["out"]) as relayed:
@@ -215,7 +215,7 @@ def test_a_tag_that_fails_after_data(run: Any, twin: Twin, side: str, method: st
 @pytest.mark.parametrize("missing", [1, 17, 23])
 def test_a_stream_that_ends_inside_a_record(run: Any, twin: Twin, side: str, missing: int) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         pairs = {"in": CodecPair(None, None), "out": CodecPair(None, None)}
         pairs["in" if side == "client" else "out"] = codec_pair(twin.shadowsocks, "aes-128-gcm")
         async with Relayed(engine, pairs["in"], pairs["out"]) as relayed:
@@ -235,7 +235,7 @@ def test_a_stream_that_ends_inside_a_record(run: Any, twin: Twin, side: str, mis
 @pytest.mark.parametrize("method", ["aes-256-gcm", "aes-256-cfb", "2022-blake3-aes-128-gcm"])
 def test_an_answer_that_ends_inside_its_salt(run: Any, twin: Twin, method: str) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         pair = codec_pair(twin.shadowsocks, method)
         async with Relayed(engine, outbound=pair) as relayed:
             answer = relayed.target.codec.seal(b"answer")
@@ -252,7 +252,7 @@ def test_an_answer_that_does_not_begin_well(run: Any, twin: Twin) -> None:
     """The errors of the codec's begin end the relay like those of its records."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         errors: list[type[ProtocolError]] = [TagError, ReplayError, HeaderError]
         pairs = [
             codec_pair(twin.shadowsocks, method)
@@ -277,7 +277,7 @@ def test_a_fault_in_a_codec_ends_only_its_relay(run: Any, twin: Twin, direction:
         loop = asyncio.get_running_loop()
         faults: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, context: faults.append(context))
-        engine = twin.tcp.Engine(loop)
+        engine = twin.engine(loop)
         shadowsocks = twin.shadowsocks
 
         def fault(_: object) -> None:
@@ -312,7 +312,7 @@ def test_a_fault_in_a_codec_ends_only_its_relay(run: Any, twin: Twin, direction:
 
 def test_abort_resets_every_relay(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with contextlib.AsyncExitStack() as stack:
             relays = [
                 await stack.enter_async_context(Relayed(engine, buffer=8192)) for _ in range(3)
@@ -335,7 +335,7 @@ def test_abort_resets_every_relay(run: Any, twin: Twin) -> None:
 
 def test_abort_before_the_first_turn_of_the_loop(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, first={"to_client": b"x", "to_target": b"y"}) as relayed:
             engine.abort()
             await assert_both_reset(relayed)
@@ -347,7 +347,7 @@ def test_abort_before_the_first_turn_of_the_loop(run: Any, twin: Twin) -> None:
 @pytest.mark.parametrize("which", ["client", "target"])
 def test_a_reset_before_the_relay(run: Any, twin: Twin, which: str) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, first={"to_client": b"x", "to_target": b"y"}) as relayed:
             one, other = ends(relayed, which)
             one.reset()
@@ -376,7 +376,7 @@ def test_a_socket_that_cannot_be_attached(run: Any, twin: Twin, which: tuple[int
                     raise OSError(errno.ENOMEM, "no memory")
                 return await loop.connect_accepted_socket(factory, sock)
 
-        engine = twin.tcp.Engine(Loop())
+        engine = twin.engine(Loop())
         # What set-up left has a relay attached from the start.
         async with Relayed(engine, first={"to_client": b"x"}) as relayed:
             assert isinstance(await relayed.error(), ResetError)

@@ -34,7 +34,7 @@ def test_a_reader_that_stops_stops_the_sender(
     run: Any, twin: Twin, reader: str, method: str | None
 ) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         pair = codec_pair(twin.shadowsocks, method)
         # What the relay seals piles up: the worst case, since it must be copied.
         pairs = (pair, PLAIN) if reader == "client" else (PLAIN, pair)
@@ -59,7 +59,7 @@ def test_a_reader_that_stops_stops_the_sender(
 
 def test_a_full_direction_does_not_hold_up_the_other(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, buffer=BUFFER) as relayed:
             up = await relayed.client.fill()
             await asyncio.gather(
@@ -72,7 +72,7 @@ def test_a_full_direction_does_not_hold_up_the_other(run: Any, twin: Twin) -> No
 
 def test_both_directions_full_at_once(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, buffer=BUFFER) as relayed:
             up, down = await relayed.client.fill(), await relayed.target.fill()
             await asyncio.gather(relayed.client.verify(down), relayed.target.verify(up))
@@ -87,7 +87,7 @@ def test_an_end_behind_a_full_queue(run: Any, twin: Twin) -> None:
     """The sender ends while it is not read; the reader gets all and the end."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, buffer=BUFFER) as relayed:
             sent = await relayed.client.fill()
             relayed.client.finish()
@@ -103,7 +103,7 @@ def test_a_queue_is_not_the_buffer_of_the_engine(run: Any, twin: Twin, method: s
     """What waits for a slow reader stays what it was while other relays use the buffers."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
 
         def pair() -> Any:
             return codec_pair(twin.shadowsocks, method)
@@ -127,7 +127,7 @@ def test_a_queue_is_not_the_buffer_of_the_engine(run: Any, twin: Twin, method: s
 
 def test_bytes_left_by_set_up_hold_back_the_other_side(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         left = bytes(2_000_000)
         for side in ("client", "target"):
             async with Relayed(engine, buffer=BUFFER, first={f"to_{side}": left}) as relayed:
@@ -153,7 +153,7 @@ def test_a_fast_sender_leaves_the_others_their_turn(
     """What waits for a relay is not carried at one go while another waits."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with (
             Relayed(engine, outbound=codec_pair(twin.shadowsocks, method)) as busy,
             Relayed(engine) as other,
@@ -183,7 +183,7 @@ def test_bulk_over_a_short_path_has_a_bounded_send_buffer(
 
     async def scenario() -> None:
         pair = codec_pair(twin.shadowsocks, method)
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         near_client, far_client = connect()
         near_target, far_target = connect(BUFFER)
         ended = asyncio.get_running_loop().create_future()
@@ -207,7 +207,7 @@ def test_little_is_kept_for_a_receiver_that_stops(run: Any, twin: Twin) -> None:
 
     async def scenario() -> None:
         pair = codec_pair(twin.shadowsocks, "aes-256-gcm")
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         near_client, far_client = connect(BUFFER)
         near_target, far_target = connect()
         ended = asyncio.get_running_loop().create_future()

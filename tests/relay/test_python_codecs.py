@@ -56,7 +56,7 @@ class RefusingCodec(FlippingCodec):
 @pytest.mark.parametrize("hold", [0, 60_000])
 def test_bytes_arrive_both_ways(run: Any, twin: Twin, hold: int, kind: Any) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         flipping = CodecPair(kind(), kind(hold))
         async with Relayed(engine, flipping, CodecPair(None, None)) as relayed:
             results = await asyncio.gather(
@@ -73,7 +73,7 @@ def test_bytes_arrive_both_ways(run: Any, twin: Twin, hold: int, kind: Any) -> N
 
 def test_what_it_refuses_ends_the_relay(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         pair = CodecPair(FlippingCodec(), RefusingCodec())
         async with Relayed(engine, pair, CodecPair(None, None)) as relayed:
             await relayed.client.send(b"x")

@@ -50,7 +50,7 @@ async def one_relay(engine: Any, twin: Twin, number: int) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc: Linux only")
 def test_nothing_is_left(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         await one_relay(engine, twin, 0)
         # No collection: what reference counts cannot free would pile up until one comes by.
         gc.collect()
@@ -93,7 +93,7 @@ async def _clean(relayed: Relayed) -> None:
     relayed.target.finish()
 
 
-async def _more_than_brief(relayed: Relayed) -> None:
+async def _more_than_bare(relayed: Relayed) -> None:
     await asyncio.gather(relayed.client.send(bytes(200_000)), relayed.target.read(200_000))
 
 
@@ -104,13 +104,13 @@ async def _with_a_queue(relayed: Relayed) -> None:
 
 ENDINGS = (
     *(_half_a_record, _what_nobody_sealed, _reset_by_the_client, _reset_by_the_target),
-    *(_clean, _more_than_brief, _with_a_queue),
+    *(_clean, _more_than_bare, _with_a_queue),
 )
 
 
 def test_memory_is_given_back(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
 
         async def once() -> None:
             for end in ENDINGS:
@@ -119,10 +119,10 @@ def test_memory_is_given_back(run: Any, twin: Twin) -> None:
                 async with Relayed(engine, pair, plain, buffer=8192) as relayed:
                     await end(relayed)
                     # Of those that end by themselves; the others are left by their far ends.
-                    if end not in {_more_than_brief, _with_a_queue}:
+                    if end not in {_more_than_bare, _with_a_queue}:
                         await relayed.error()
             async with Relayed(engine) as relayed:
-                await _more_than_brief(relayed)
+                await _more_than_bare(relayed)
             async with Relayed(engine) as relayed:
                 engine.abort()
                 await relayed.error()
@@ -141,7 +141,7 @@ def test_codecs_and_engine_go_with_the_relay(run: Any, twin: Twin) -> None:
         __slots__ = ("__weakref__",)
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         codec = Codec()
         codec.transparent = True
         gone = weakref.ref(codec)

@@ -26,7 +26,7 @@ SIDES = pytest.mark.parametrize("side", ["client", "target"])
 @pytest.fixture
 def twin() -> Twin:
     """The engine that splices."""
-    return import_relay("cython", brief=True)
+    return import_relay("cython", bare=True)
 
 
 def ends(relayed: Relayed, side: str) -> tuple[End, End]:
@@ -66,7 +66,7 @@ def no_more_descriptors() -> Iterator[None]:
 def test_both_ways_at_once_and_to_the_ends(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
         attach_nothing()
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine) as relayed:
             sizes = await asyncio.gather(
                 relayed.client.send_pattern(MORE, finish=True),
@@ -86,7 +86,7 @@ def test_both_ways_at_once_and_to_the_ends(run: Any, twin: Twin) -> None:
 def test_one_way_goes_on_after_the_other_has_ended(run: Any, twin: Twin, side: str) -> None:
     async def scenario() -> None:
         attach_nothing()
-        async with Relayed(twin.tcp.Engine(asyncio.get_running_loop())) as relayed:
+        async with Relayed(twin.engine(asyncio.get_running_loop())) as relayed:
             one, other = ends(relayed, side)
             await asyncio.gather(one.send_pattern(MORE), other.verify(MORE))
             one.finish()
@@ -104,7 +104,7 @@ def test_a_slow_reader_gets_all_in_order(run: Any, twin: Twin, side: str) -> Non
 
     async def scenario() -> None:
         attach_nothing()
-        async with Relayed(twin.tcp.Engine(asyncio.get_running_loop()), buffer=4096) as relayed:
+        async with Relayed(twin.engine(asyncio.get_running_loop()), buffer=4096) as relayed:
             slow, sender = ends(relayed, side)
             sent = await sender.fill()
             assert 0 < sent < MORE
@@ -119,7 +119,7 @@ def test_a_slow_reader_gets_all_in_order(run: Any, twin: Twin, side: str) -> Non
 @SIDES
 def test_a_reset_amid_a_transfer(run: Any, twin: Twin, side: str) -> None:
     async def scenario() -> None:
-        async with Relayed(twin.tcp.Engine(asyncio.get_running_loop())) as relayed:
+        async with Relayed(twin.engine(asyncio.get_running_loop())) as relayed:
             breaking, other = ends(relayed, side)
             await other.fill()
             breaking.reset()
@@ -134,7 +134,7 @@ def test_pipes_are_held_by_flows_that_wait_only(run: Any, twin: Twin) -> None:
         # Engines of other tests that are garbage hold pipes until they are collected.
         gc.collect()
         before = count_pipes()
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine) as one, Relayed(engine) as another:
             for relayed in (one, another):
                 await asyncio.gather(relayed.client.send_pattern(MORE), relayed.target.verify(MORE))
@@ -160,7 +160,7 @@ def test_pipes_have_their_part_of_the_open_files(
         before = count_pipes()
         with monkeypatch.context() as patch:
             patch.setattr(resource, "getrlimit", lambda _: (64, 64))
-            engine = twin.tcp.Engine(asyncio.get_running_loop())
+            engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine) as one, Relayed(engine) as another:
             await one.client.fill()
             assert count_pipes() == before + 2
@@ -185,7 +185,7 @@ def test_pipes_have_their_part_of_the_open_files(
 def test_without_pipes_bytes_are_copied(run: Any, twin: Twin, side: str) -> None:
     async def scenario() -> None:
         attach_nothing()
-        async with Relayed(twin.tcp.Engine(asyncio.get_running_loop())) as relayed:
+        async with Relayed(twin.engine(asyncio.get_running_loop())) as relayed:
             one, other = ends(relayed, side)
             with no_more_descriptors():
                 await asyncio.gather(one.send_pattern(MORE, finish=True), other.verify(MORE))

@@ -30,7 +30,7 @@ async def assert_reset(relayed: Relayed) -> None:
 
 def test_an_idle_relay_ends(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(
+        engine = twin.engine(
             asyncio.get_running_loop(), idle_timeout=LIMIT, half_open_timeout=NEVER
         )
         async with Relayed(engine) as relayed:
@@ -45,7 +45,7 @@ def test_an_idle_relay_ends(run: Any, twin: Twin) -> None:
 @pytest.mark.parametrize("first", ["client", "target"])
 def test_a_half_open_relay_ends(run: Any, twin: Twin, first: str) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(
+        engine = twin.engine(
             asyncio.get_running_loop(), idle_timeout=NEVER, half_open_timeout=LIMIT
         )
         async with Relayed(engine) as relayed, Relayed(engine) as untouched:
@@ -66,7 +66,7 @@ def test_a_half_open_relay_ends(run: Any, twin: Twin, first: str) -> None:
 def test_bytes_keep_a_relay_alive(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        engine = twin.tcp.Engine(loop, idle_timeout=LIMIT, half_open_timeout=LIMIT)
+        engine = twin.engine(loop, idle_timeout=LIMIT, half_open_timeout=LIMIT)
 
         async def one(half_open: bool, method: str | None) -> None:
             async with Relayed(engine, codec_pair(twin.shadowsocks, method)) as relayed:
@@ -108,7 +108,7 @@ def test_a_slow_reader_keeps_a_relay_alive(run: Any, twin: Twin) -> None:
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        engine = twin.tcp.Engine(loop, idle_timeout=LIMIT, half_open_timeout=LIMIT)
+        engine = twin.engine(loop, idle_timeout=LIMIT, half_open_timeout=LIMIT)
 
         async def one(half_open: bool, send_buffer: int) -> None:
             async with Relayed(engine, buffer=8192, send_buffer=send_buffer) as relayed:
@@ -132,7 +132,7 @@ def test_a_slow_reader_keeps_a_relay_alive(run: Any, twin: Twin) -> None:
 def test_a_reader_that_stopped_does_not(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        engine = twin.tcp.Engine(loop, idle_timeout=LIMIT, half_open_timeout=NEVER)
+        engine = twin.engine(loop, idle_timeout=LIMIT, half_open_timeout=NEVER)
         async with Relayed(engine, buffer=8192) as relayed:
             await relayed.client.fill()
             assert type(await relayed.error()) is IdleTimeoutError
@@ -146,7 +146,7 @@ def test_a_reader_that_stopped_after_both_ended_does_not(run: Any, twin: Twin) -
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        engine = twin.tcp.Engine(loop, idle_timeout=NEVER, half_open_timeout=LIMIT)
+        engine = twin.engine(loop, idle_timeout=NEVER, half_open_timeout=LIMIT)
         async with Relayed(engine, first={"to_target": bytes(3_000_000)}, buffer=8192) as relayed:
             relayed.client.finish()
             relayed.target.finish()

@@ -29,7 +29,7 @@ def test_bytes_arrive_both_ways(
     run: Any, twin: Twin, inbound: str | None, outbound: str | None
 ) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         pairs = [codec_pair(twin.shadowsocks, method) for method in (inbound, outbound)]
         async with Relayed(engine, *pairs) as relayed:
             results = await asyncio.gather(
@@ -50,7 +50,7 @@ def test_small_messages_arrive_one_by_one(
     run: Any, twin: Twin, inbound: str | None, outbound: str | None
 ) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         pairs = [codec_pair(twin.shadowsocks, method) for method in (inbound, outbound)]
         sizes = random.Random(3)
         async with Relayed(engine, *pairs) as relayed:
@@ -67,7 +67,7 @@ def test_small_messages_arrive_one_by_one(
 
 def test_many_relays_share_one_engine(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
 
         async def exchange(number: int) -> None:
             inbound, outbound = METHODS[number % len(METHODS)]
@@ -91,7 +91,7 @@ def test_one_direction_ends_and_the_other_goes_on(
     run: Any, twin: Twin, first: str, method: str | None
 ) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         pair = codec_pair(twin.shadowsocks, method)
         async with Relayed(engine, pair) as relayed:
             ends = [relayed.client, relayed.target]
@@ -116,7 +116,7 @@ def test_both_ends_at_once_with_a_full_queue(run: Any, twin: Twin) -> None:
     """The queue of a slow reader is delivered though both directions have ended."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, buffer=4096) as relayed:
             sending = asyncio.ensure_future(relayed.client.send_pattern(SIZE, finish=True))
             relayed.target.finish()
@@ -134,7 +134,7 @@ def test_what_set_up_left_arrives_first(run: Any, twin: Twin, side: str, size: i
     """Also where it is larger than the send buffer, and the other side talks already."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         first = {f"to_{side}": pattern(size)}
         async with Relayed(engine, buffer=8192, first=first) as relayed:
             reader, writer = relayed.client, relayed.target
@@ -149,7 +149,7 @@ def test_what_set_up_left_arrives_first(run: Any, twin: Twin, side: str, size: i
 
 def test_both_sides_get_what_set_up_left(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(
             engine, first={"to_client": b"reply", "to_target": b"request"}
         ) as relayed:
@@ -163,7 +163,7 @@ def test_both_sides_get_what_set_up_left(run: Any, twin: Twin) -> None:
 
 def test_an_end_that_came_before_the_relay(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         async with Relayed(engine, first={"to_target": b"request"}) as relayed:
             relayed.client.finish()
             relayed.target.finish()
@@ -176,7 +176,7 @@ def test_an_end_that_came_before_the_relay(run: Any, twin: Twin) -> None:
 
 def test_counters(run: Any, twin: Twin) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         counters = engine.counters
         assert (counters.relays, counters.active) == (0, 0)
         async with Relayed(engine) as one:

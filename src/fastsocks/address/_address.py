@@ -12,9 +12,9 @@ from fastsocks.implementation import IMPLEMENTATION
 from ._word import one_word
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
-    from ._stored_py import Stored
+    from ._fields_py import Fields
 else:
-    from ._stored import Stored
+    from ._fields import Fields
 
 _IPV4 = 0x01
 _NAME = 0x03
@@ -58,7 +58,7 @@ def literal_wire(name: bytes) -> bytes | None:
     return b"\x04" + packed
 
 
-class Address(Stored):
+class Address(Fields):
     """A host and a port; immutable and hashable.
 
     Built by :meth:`of` or :func:`fastsocks.address.read_address`. Both bring it into one

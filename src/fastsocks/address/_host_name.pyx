@@ -5,7 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.string cimport memcmp
 
-from fastsocks.address._stored cimport Stored
+from fastsocks.address._fields cimport Fields
 
 from fastsocks.address._address import Address as _Address
 from fastsocks.address._mapping import mapped as _mapped
@@ -54,7 +54,7 @@ cpdef str host_name(str host):
 
 cpdef object canonical(object address):
     """Bring the host name of an address into its one form; see the twin."""
-    cdef bytes wire = (<Stored?>address).wire
+    cdef bytes wire = (<Fields?>address).wire
     cdef const unsigned char* start = <const unsigned char*>PyBytes_AS_STRING(wire)
     if start[0] != NAME or is_plain(start + 2, len(wire) - 4):
         return address

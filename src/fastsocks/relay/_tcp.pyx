@@ -29,7 +29,7 @@ from fastsocks.net._sockets cimport (
     send_room,
     unacknowledged,
 )
-from fastsocks.relay._adapted cimport ADAPTED_ROOM, adapted
+from fastsocks.relay._python_codec cimport ADAPTED_ROOM, adapted
 from fastsocks.shadowsocks._framing cimport HEADROOM, Codec
 
 from fastsocks.errors import (

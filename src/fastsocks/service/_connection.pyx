@@ -29,8 +29,8 @@ from fastsocks.net._epoll cimport (
     pending_error,
 )
 from fastsocks.net._sockets cimport now, receive, send
-from fastsocks.relay._adapted cimport adapted
-from fastsocks.relay._brief cimport BriefRelay
+from fastsocks.relay._python_codec cimport adapted
+from fastsocks.relay._bare cimport BareRelay
 from fastsocks.relay._tcp cimport broken
 from fastsocks.service._ending cimport READ_SIZE, AcceptorBase, Ending, State
 from fastsocks.shadowsocks._client cimport client_codec
@@ -506,7 +506,7 @@ cdef class Connection(Ending):
     cdef int hand_over(self) except -1:
         """Give both descriptors to the relay."""
         cdef AcceptorBase acceptor = self.acceptor
-        cdef BriefRelay relay
+        cdef BareRelay relay
         cdef uint64_t token = self.token
         cdef int client = self.client, target = self.target
         cdef Codec client_codec = adapted(self.inbound.codec), target_codec = self.route.codec

@@ -1,7 +1,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastsocks.net._poller cimport Poller
-from fastsocks.relay._brief cimport Engine
+from fastsocks.relay._bare cimport BareEngine
 
 cdef enum:
     READ_SIZE = 64 * 1024
@@ -34,7 +34,7 @@ cdef class AcceptorBase:
     cdef bint short_replies
     cdef object only_server
     cdef object may_dial
-    cdef Engine engine
+    cdef BareEngine engine
     # Of the service; None where users are not told apart.
     cdef object users
     cdef bint access_log

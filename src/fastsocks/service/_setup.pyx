@@ -16,7 +16,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from fastsocks.net._epoll cimport HOST_SIZE, Peer, accept_peer, close, same_host, write_host
 from fastsocks.net._poller cimport Poller
 from fastsocks.net._sockets cimport now
-from fastsocks.relay._brief cimport Engine
+from fastsocks.relay._bare cimport BareEngine
 from fastsocks.service._connection cimport (
     ACCEPTED,
     ASSOCIATION_MADE,
@@ -103,7 +103,7 @@ cdef class Acceptor(AcceptorBase):
         self.timeout = timeout
         self._interval = min(1.0, timeout / 4)
         self.poller = Poller(loop)
-        self.engine = Engine(
+        self.engine = BareEngine(
             loop,
             half_open_timeout=half_open_timeout,
             idle_timeout=idle_timeout,

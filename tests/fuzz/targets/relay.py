@@ -37,16 +37,16 @@ def relay(data: bytes) -> None:
     """Steps of a client and of a target, with the engines of both twins."""
     for implementation, brief in (("cython", True), ("cython", False), ("python", False)):
         twin = import_relay(implementation, brief=brief)
-        loop, engine = _engine(twin.tcp)
+        loop, engine = _engine(twin.engine)
         loop.run_until_complete(asyncio.wait_for(_play(twin, engine, Input(data)), _PATIENCE))
 
 
 @cache
-def _engine(tcp: Any) -> tuple[asyncio.AbstractEventLoop, Any]:
+def _engine(engine: Any) -> tuple[asyncio.AbstractEventLoop, Any]:
     loop = uvloop.new_event_loop()
 
     async def make() -> Any:
-        return tcp.Engine(loop)
+        return engine(loop)
 
     return loop, loop.run_until_complete(make())
 

@@ -4,7 +4,7 @@ cimport cython
 
 
 @cython.no_gc
-cdef class Stored:
+cdef class Fields:
     """The fields of an :class:`.Address`; see the twin."""
 
     def __init__(self, bytes wire not None):

@@ -7,8 +7,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -28,9 +27,8 @@ MORE = 1_000_000
 @pytest.fixture
 def twin() -> Twin:
     """The engine whose relays begin without transports, and all get them in the end."""
-    brief = import_relay("cython", brief=True)
-    attaching = SimpleNamespace(Engine=functools.partial(brief.tcp.Engine, splice=False))
-    return brief._replace(tcp=cast("ModuleType", attaching))
+    bare = import_relay("cython", bare=True)
+    return bare._replace(engine=functools.partial(bare.engine, splice=False))
 
 
 def count_attached() -> list[Any]:
@@ -82,7 +80,7 @@ def test_a_short_exchange_needs_no_transport(
     run: Any, twin: Twin, first: str, method: str | None
 ) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         attached = count_attached()
         async with Relayed(engine, codec_pair(twin.shadowsocks, method)) as relayed:
             one, other = ends(relayed, first)
@@ -109,7 +107,7 @@ def test_a_short_exchange_needs_no_transport(
 def test_the_size_that_needs_transports(run: Any, twin: Twin, side: str, more: int) -> None:
     async def scenario() -> None:
         attached = count_attached()
-        async with Relayed(twin.tcp.Engine(asyncio.get_running_loop())) as relayed:
+        async with Relayed(twin.engine(asyncio.get_running_loop())) as relayed:
             one, other = ends(relayed, side)
             await asyncio.gather(one.send_pattern(BRIEF_SIZE - 1000), other.verify(64536))
             await other.send(bytes(1000 + more))
@@ -131,7 +129,7 @@ def test_both_sides_send_while_it_is_attached(
     """What waits in the kernel, ends of streams included, comes after what was carried."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         attached = count_attached()
         async with Relayed(engine, *codecs(twin, side, method)) as relayed:
             # Both have more on the way than the first stage carries before anybody reads.
@@ -157,7 +155,7 @@ def test_what_a_reader_does_not_take_comes_in_order(
     """A send that comes short has the relay attached; the rest waits its turn."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         attached = count_attached()
         async with Relayed(engine, *codecs(twin, reader, method), buffer=2048) as relayed:
             slow, sender = ends(relayed, reader)
@@ -177,7 +175,7 @@ def test_what_a_reader_does_not_take_comes_in_order(
 @pytest.mark.parametrize("first", ["client", "target"])
 def test_an_end_together_with_the_last_bytes(run: Any, twin: Twin, first: str, size: int) -> None:
     async def scenario() -> None:
-        async with Relayed(twin.tcp.Engine(asyncio.get_running_loop())) as relayed:
+        async with Relayed(twin.engine(asyncio.get_running_loop())) as relayed:
             one, other = ends(relayed, first)
             one.socket.setblocking(True)  # all of it is there before the relay has its turn
             one.socket.sendall(pattern(size))
@@ -197,7 +195,7 @@ def test_an_end_long_before_it_is_attached(run: Any, twin: Twin, first: str) -> 
 
     async def scenario() -> None:
         attached = count_attached()
-        async with Relayed(twin.tcp.Engine(asyncio.get_running_loop())) as relayed:
+        async with Relayed(twin.engine(asyncio.get_running_loop())) as relayed:
             one, other = ends(relayed, first)
             one.finish()
             assert await other.read_to_end() == b""
@@ -215,7 +213,7 @@ def test_an_end_long_before_it_is_attached(run: Any, twin: Twin, first: str) -> 
 @pytest.mark.parametrize("breaking", ["client", "target"])
 def test_a_reset_after_an_end_is_noticed_at_once(run: Any, twin: Twin, breaking: str) -> None:
     async def scenario() -> None:
-        async with Relayed(twin.tcp.Engine(asyncio.get_running_loop())) as relayed:
+        async with Relayed(twin.engine(asyncio.get_running_loop())) as relayed:
             one, other = ends(relayed, breaking)
             one.finish()
             assert await other.read_to_end() == b""
@@ -228,7 +226,7 @@ def test_a_reset_after_an_end_is_noticed_at_once(run: Any, twin: Twin, breaking:
 @pytest.mark.parametrize("turns", [0, 1, 2])
 def test_abort_while_it_is_attached(run: Any, twin: Twin, turns: int) -> None:
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         attached = count_attached()
         async with Relayed(engine) as relayed:
             sending = asyncio.ensure_future(relayed.client.send_pattern(MORE))
@@ -251,7 +249,7 @@ def test_an_end_that_ends_the_others(run: Any, twin: Twin, way: str) -> None:
     """Among the events of one turn are some of relays that an earlier one has closed."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         relays = [Relayed(Hooked(engine, engine.abort)) for _ in range(8)]
         for relayed in relays:
             await relayed.client.send(b"question")
@@ -275,7 +273,7 @@ def test_a_relay_begun_where_another_ended(run: Any, twin: Twin) -> None:
     """It takes the place of the other at once; what was told of that one is not for it."""
 
     async def scenario() -> None:
-        engine = twin.tcp.Engine(asyncio.get_running_loop())
+        engine = twin.engine(asyncio.get_running_loop())
         successors: list[Relayed] = []
         hooked = Hooked(engine, lambda: successors.append(Relayed(engine)))
         relays = [Relayed(hooked) for _ in range(4)]

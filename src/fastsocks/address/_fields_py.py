@@ -1,4 +1,4 @@
-"""What an address holds, in pure Python; the twin of ``_stored.pyx``."""
+"""What an address holds, in pure Python; the twin of ``_fields.pyx``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
 
-class Stored:
+class Fields:
     """The fields of an :class:`.Address`.
 
     :param wire: ATYP ADDR PORT.

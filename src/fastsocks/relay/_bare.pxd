@@ -3,11 +3,11 @@ from libc.stdint cimport uint64_t
 from fastsocks.net._poller cimport Poller
 from fastsocks.relay._splice cimport PipeStock, Splice
 from fastsocks.relay._tcp cimport End, Relay
-from fastsocks.relay._tcp cimport Engine as AttachingEngine
+from fastsocks.relay._tcp cimport Engine
 from fastsocks.shadowsocks._framing cimport Codec
 
 
-cdef class Engine(AttachingEngine):
+cdef class BareEngine(Engine):
     cdef Poller _poller
     # None where plain relays get transports, too.
     cdef PipeStock _pipes
@@ -17,7 +17,7 @@ cdef class Engine(AttachingEngine):
     # Relays between two connected descriptors, which the poller watches for ARRIVALS under
     # `token`: end 0 is the client, 1 the target. Descriptors and token are the relay's once
     # it is returned. `prompt`: the client's descriptor has TCP_NODELAY.
-    cdef BriefRelay relay(
+    cdef BareRelay relay(
         self,
         uint64_t token,
         int client,
@@ -31,12 +31,12 @@ cdef class Engine(AttachingEngine):
     )
 
 
-cdef class BriefRelay(Relay):
+cdef class BareRelay(Relay):
     cdef uint64_t _token
     cdef int _client_family
     cdef int _target_family
     # Not attached yet.
-    cdef bint _brief
+    cdef bint _bare
     # What carries it from when it is brief no more, if it is plain.
     cdef Splice _splice
 

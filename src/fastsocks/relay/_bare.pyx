@@ -21,10 +21,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from fastsocks.net._epoll cimport ARRIVALS, EPOLLERR, EPOLLHUP, EPOLLRDHUP, close, pending_error
 from fastsocks.net._poller cimport Poller
 from fastsocks.net._sockets cimport receive, reset_on_close, send
-from fastsocks.relay._adapted cimport adapted
+from fastsocks.relay._python_codec cimport adapted
 from fastsocks.relay._splice cimport PipeStock, begin_splice
 from fastsocks.relay._tcp cimport Codec, Counters, End, Relay, broken
-from fastsocks.relay._tcp cimport Engine as AttachingEngine
+from fastsocks.relay._tcp cimport Engine
 
 from fastsocks.errors import ResetError
 
@@ -70,7 +70,7 @@ cdef object _take_over(int descriptor, int family, bint bare):
     return taken
 
 
-cdef class Engine(AttachingEngine):
+cdef class BareEngine(Engine):
     """Runs relays on one event loop, brief ones without transports.
 
     The parameters are those of the engine in ``_tcp.pyx``.
@@ -140,7 +140,7 @@ cdef class Engine(AttachingEngine):
         target.detach()
         return relay
 
-    cdef BriefRelay relay(
+    cdef BareRelay relay(
         self,
         uint64_t token,
         int client,
@@ -152,12 +152,12 @@ cdef class Engine(AttachingEngine):
         object ended,
         bint prompt,
     ):
-        cdef BriefRelay relay = BriefRelay.__new__(BriefRelay)
+        cdef BareRelay relay = BareRelay.__new__(BareRelay)
         self._begin(relay, client, client_codec, target, target_codec, ended)
         relay._client_family = client_family
         relay._target_family = target_family
         relay._token = token
-        relay._brief = True
+        relay._bare = True
         relay.client.prompt = prompt
         self._poller.pass_on(token, relay, _relay_ready)
         return relay
@@ -168,11 +168,11 @@ cdef int _no_relay_yet(object owner, int end, uint32_t events) except -1:
 
 
 cdef int _relay_ready(object owner, int end, uint32_t events) except -1:
-    return (<BriefRelay>owner)._ready(end, events)
+    return (<BareRelay>owner)._ready(end, events)
 
 
-cdef class BriefRelay(Relay):
-    """Two connected ends, without transports at first; made by :meth:`Engine.start`."""
+cdef class BareRelay(Relay):
+    """Two connected ends, without transports at first; made by :meth:`BareEngine.start`."""
 
     cdef int send_first(self, bytes to_client, bytes to_target) except -1:
         self.client.first = to_client
@@ -218,7 +218,7 @@ cdef class BriefRelay(Relay):
             if size == 0:
                 return self._end_of_stream(end)
             end.received(size)
-            if not self._brief or self._splice is not None:
+            if not self._bare or self._splice is not None:
                 return 0
             if self.bytes_up + self.bytes_down > BRIEF_SIZE:
                 return self._attach()
@@ -226,9 +226,9 @@ cdef class BriefRelay(Relay):
                 return 0
 
     cdef int _attach(self) except -1:
-        cdef Engine engine = <Engine>self._engine
+        cdef BareEngine engine = <BareEngine>self._engine
         cdef End client = self.client, target = self.target
-        if not self._brief:
+        if not self._bare:
             return 0
         if client.codec is None and target.codec is None and engine._pipes is not None:
             self._splice = begin_splice(engine._pipes, engine._poller, self, self._token)
@@ -242,13 +242,13 @@ cdef class BriefRelay(Relay):
             # Still this relay's, which closes it.
             one.detach()
             raise
-        self._brief = False
+        self._bare = False
         engine._poller.remove(self._token)
-        return AttachingEngine._attach(engine, self, one, other)
+        return Engine._attach(engine, self, one, other)
 
     cdef int _fail(self, object error, bint cut=True) except -1:
         cdef bytes last
-        if not self._brief:
+        if not self._bare:
             return Relay._fail(self, error, cut)
         self._over = True
         self.error = error
@@ -258,14 +258,14 @@ cdef class BriefRelay(Relay):
         return self._close(True)
 
     cdef int _finish(self) except -1:
-        if not self._brief:
+        if not self._bare:
             return Relay._finish(self)
         return self._close(False)
 
     cdef int _close(self, bint reset) except -1:
         """Close both ends, to which nothing is left to send."""
         cdef End end
-        self._brief = False
+        self._bare = False
         if self._splice is not None:
             self._splice.close()
             self._splice = None
@@ -275,5 +275,5 @@ cdef class BriefRelay(Relay):
             close(end.fd)
             end.fd = -1
             end.lost = True
-        (<Engine>self._engine)._poller.remove(self._token)
+        (<BareEngine>self._engine)._poller.remove(self._token)
         return self._lost()
