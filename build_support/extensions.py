@@ -29,9 +29,9 @@ LINUX_MODULES = (
     "fastsocks.relay._udp_table",
     "fastsocks.relay._udp_targets",
     "fastsocks.relay._udp_tunnel",
-    "fastsocks.service._connection",
-    "fastsocks.service._ending",
-    "fastsocks.service._setup",
+    "fastsocks.setup._connection",
+    "fastsocks.setup._ending",
+    "fastsocks.setup._setup",
 )
 
 #: For every .pyx; a hot file adds its own (boundscheck, wraparound) in its head.

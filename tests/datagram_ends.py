@@ -16,7 +16,7 @@ import pytest
 
 from fastsocks.address import Address
 from fastsocks.errors import PolicyError, ResolveError
-from fastsocks.relay.tunnel import Tunnel
+from fastsocks.relay.packet_way import Tunnel
 from packet_ends import new_packet_client, new_packet_server
 from shadowsocks_ends import import_shadowsocks
 from twins import import_twin

@@ -9,7 +9,7 @@ from typing import Any
 
 from datagram_ends import METHODS, Engine, Far, ShadowsocksClient, SocksClient, UdpTwin
 from fastsocks.address import Address
-from fastsocks.relay.tunnel import Tunnel
+from fastsocks.relay.packet_way import Tunnel
 from fastsocks.socks import datagrams
 from packet_ends import new_packet_client, new_packet_server
 from shadowsocks_ends import psk

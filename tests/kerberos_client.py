@@ -7,8 +7,8 @@ import socket
 from collections.abc import Awaitable
 from typing import Self, TypeVar
 
+from fastsocks.accounts.kerberos import kerberos_client
 from fastsocks.address import Address
-from fastsocks.service.kerberos import kerberos_client
 from fastsocks.socks import Reply, SocksClient
 from fastsocks.socks.messages import build_greeting
 from harness.deadline import DEADLINE

@@ -14,8 +14,8 @@ from fastsocks.net import Dialer, Resolver
 from fastsocks.policy.counters import UserCounters
 from fastsocks.policy.limits import ClientLimits
 from fastsocks.request import Request
-from fastsocks.service.answers import Unanswered
-from fastsocks.service.interfaces import Route
+from fastsocks.setup.answers import Unanswered
+from fastsocks.setup.roles import Route
 from relay_ends import End, import_relay
 from twins import import_twin
 
@@ -35,7 +35,7 @@ class SetupTwin(NamedTuple):
 
 def import_setup(implementation: str) -> SetupTwin:
     """Import set-up, relay and codecs of one implementation."""
-    setup: Any = import_twin("fastsocks.service", "_setup", implementation)
+    setup: Any = import_twin("fastsocks.setup", "_setup", implementation)
     relay = import_relay(implementation)
     if implementation == "python":
         # It binds the engine of the implementation that runs by default.

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
+from fastsocks.accounts.authenticator import Authenticator
 from fastsocks.address import Address
 from fastsocks.errors import DialError, FastsocksError, ProtocolError
-from fastsocks.policy.authentication import Authenticator
 from fastsocks.request import Request
 from fastsocks.socks import FirstByteServer, Reply, SocksClient, SocksServer, messages
 from fastsocks.socks.http import HttpServer

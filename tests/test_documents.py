@@ -17,7 +17,9 @@ import pytest
 from fastsocks.cli.flags import NOT_KEYS
 from fastsocks.cli.log import _JSONFormatter
 from fastsocks.config.keys import ALIASES, KEYS
-from fastsocks.service import lines, reporting, stages
+from fastsocks.journal import lines
+from fastsocks.service import reporting
+from fastsocks.setup import stages
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PARTS = {
     "datagrams": ["tests/relay", "-k", "udp"],
     "packets": ["tests/shadowsocks/test_packet_layers.py", "tests/fuzz"],
-    "set-up": ["tests/service/test_setup_faults.py", "tests/service/test_setup_dials.py"],
+    "set-up": ["tests/setup/test_faults.py", "tests/setup/test_dials.py"],
     "failing calls": ["tests/end_to_end/test_failing_calls.py", "-k", "cython"],
 }
 

@@ -7,6 +7,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from . import errors
+    from .client import create_connection, open_connection
     from .config import LocalOptions, ProxyOptions, ServerEntry, ServerOptions
     from .errors import (
         AddressError,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
         UserError,
         VersionError,
     )
-    from .service import Local, Proxy, Server, SharedState, create_connection, open_connection
+    from .service import Local, Proxy, Server, SharedState
 
     #: Which implementation runs: ``cython`` or ``python``.
     __impl__: str
@@ -109,8 +110,8 @@ _HOMES = {
     "ServerEntry": "config",
     "ServerOptions": "config",
     "SharedState": "service",
-    "create_connection": "service",
-    "open_connection": "service",
+    "create_connection": "client",
+    "open_connection": "client",
 }
 
 

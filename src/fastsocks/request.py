@@ -1,10 +1,13 @@
-"""What an Inbound yields once it knows what its client wants."""
+"""Who a client is, and what an Inbound yields once it knows what that one wants."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from .address import Address
+
+#: A socket address as :meth:`socket.socket.getpeername` returns it.
+Peer: TypeAlias = tuple[Any, ...]
 
 CONNECT = 0x01
 BIND = 0x02

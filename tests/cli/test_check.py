@@ -150,8 +150,8 @@ def test_where_a_url_leads(flags: tuple[str, ...], host: str, warns: bool) -> No
 def test_a_host_without_a_public_address_gets_a_placeholder_and_no_qr_code() -> None:
     # Whatever network this host is in: one of its own is public to nobody.
     program = (
-        "from fastsocks.cli import sharing\n"
-        "sharing._default_route = lambda: ['10.1.2.3', 'fd00::1']\n"
+        "from fastsocks.cli import server_url\n"
+        "server_url._default_route = lambda: ['10.1.2.3', 'fd00::1']\n"
         "from fastsocks.cli import main\n"
         "main()\n"
     )

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from fastsocks.cli.commands import fastsocks as cli
-from fastsocks.cli.given import Given, configured
+from fastsocks.cli.invocation import Invocation, configured
 from fastsocks.cli.peers_flags import FLAGS, PeersFlag
 from fastsocks.config.rules import Action, Rule, read_network, read_rules
 
@@ -166,18 +166,18 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Path("ACL").write_text("[outbound_block_list]\n192.0.2.0/24\n", "utf-8")
 
 
-def read(service: str, arguments: str) -> Given:
+def read(service: str, arguments: str) -> Invocation:
     command = cli.commands[service]
     with command.make_context(service, arguments.split()) as context:
         return configured(service, context.params)
 
 
-def options_of(given: Given) -> dict[str, Any]:
+def options_of(given: Invocation) -> dict[str, Any]:
     (service,) = given.configuration.services
     return {**vars(service.options), **vars(given.configuration.process)}
 
 
-def sources_of(given: Given) -> dict[str, str]:
+def sources_of(given: Invocation) -> dict[str, str]:
     (service,) = given.configuration.services
     return {**service.sources, **given.configuration.process_sources}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsocks.config.accounts_file import read_accounts_file
+from fastsocks.accounts.file import read_accounts_file
 from harness.deadline import DEADLINE
 from harness.services import environment, fastsocks_command
 from harness.terminal import Terminal

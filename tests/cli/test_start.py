@@ -23,7 +23,7 @@ KEY = "a password of some length"
 #: Of no use to a service that relays by a method older than 2022 and writes no access log.
 NEEDLESS = {
     "blake3",
-    "fastsocks.service.tunnel",
+    "fastsocks.client.connect",
     "json5",
     "logging.handlers",
     "pickle",

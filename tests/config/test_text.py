@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastsocks.accounts.file import read_accounts_file
 from fastsocks.config import ServerOptions, ServerURL, configure_proxy, configure_server
-from fastsocks.config.accounts_file import read_accounts_file
 from fastsocks.config.text import as_utf8, has_strange_edge, lines_of, without_line_ends
 from fastsocks.crypto.passwords import ScryptHash
 from fastsocks.errors import ConfigError
-from fastsocks.service.upstream import read_upstream
+from fastsocks.outbound.upstream import read_upstream
 
 MARK = "\ufeff"
 AROUND = ["{}", "{}\n", "{}\r\n", "{}\r", MARK + "{}", MARK + "{}\r\n", "\r\n{}\n\n"]

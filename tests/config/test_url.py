@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fastsocks.config import ServerURL, configure_local
 from fastsocks.errors import ConfigError
-from fastsocks.service.upstream import read_upstream
+from fastsocks.outbound.upstream import read_upstream
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "uri.json").read_text("utf-8"))
 FIELDS = ("method", "password", "host", "port", "tag", "plugin", "plugin_opts")

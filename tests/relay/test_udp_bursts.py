@@ -10,7 +10,7 @@ import pytest
 
 from datagram_ends import Engine, Far, UdpTwin, import_udp, settle
 from datagram_ways import INBOUND, SOURCES, WAYS, Clients, Servers
-from fastsocks.relay.tunnel import Tunnel
+from fastsocks.relay.packet_way import Tunnel
 
 CLIENTS = 2
 ANSWERS = 20

@@ -12,7 +12,7 @@ import pytest
 from datagram_ends import Engine, Far, SocksClient, UdpTwin, import_udp, new_tunnel, settle
 from fastsocks.address import Address
 from fastsocks.errors import UpstreamError
-from fastsocks.relay.tunnel import REFUSED, SILENT, Tunnel
+from fastsocks.relay.packet_way import REFUSED, SILENT, Tunnel
 
 #: Encrypts nothing, so that a plain socket can be the server.
 METHOD = "none"

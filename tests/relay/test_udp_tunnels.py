@@ -23,7 +23,7 @@ from datagram_ends import (
 )
 from fastsocks.address import Address
 from fastsocks.errors import PolicyError, UpstreamError
-from fastsocks.relay.tunnel import Tunnel
+from fastsocks.relay.packet_way import Tunnel
 
 METHOD = "2022-blake3-aes-128-gcm"
 SIZES = (0, 1, 512, 1400, 1473, 16384, 65000)

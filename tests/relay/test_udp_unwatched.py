@@ -22,7 +22,7 @@ from datagram_ends import (
     new_tunnel,
 )
 from fastsocks.address import Address
-from fastsocks.relay.tunnel import Tunnel
+from fastsocks.relay.packet_way import Tunnel
 from twins import import_twin
 
 METHOD = "2022-blake3-aes-128-gcm"

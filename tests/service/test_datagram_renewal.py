@@ -12,8 +12,8 @@ from datagram_ends import ScriptedResolver, bound
 from fastsocks.address import Address
 from fastsocks.config import LocalOptions, ServerEntry
 from fastsocks.errors import ResolveError
-from fastsocks.relay.tunnel import REFUSED, SILENT, Tunnel
-from fastsocks.service.chain import Chain
+from fastsocks.outbound.chain import Chain
+from fastsocks.relay.packet_way import REFUSED, SILENT, Tunnel
 from fastsocks.service.datagram_chain import DatagramChain
 from fastsocks.service.datagram_renewal import ServerWay
 from fastsocks.service.datagrams import Datagrams
@@ -120,7 +120,7 @@ def test_new_associations_avoid_a_server_that_lost_one(
         await made.way.renew(REFUSED)
         # None is better than the other.
         assert server_of(await made.another().first()) == "127.0.0.1"
-        monkeypatch.setattr("fastsocks.service.failover.time.monotonic", lambda: float("inf"))
+        monkeypatch.setattr("fastsocks.outbound.probes.time.monotonic", lambda: float("inf"))
         assert server_of(await made.another().first()) == "127.0.0.1"
         made.close()
 

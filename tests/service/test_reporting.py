@@ -28,12 +28,12 @@ from fastsocks.errors import (
     dial_error,
 )
 from fastsocks.policy import Cap, UserCounters
-from fastsocks.request import Request
-from fastsocks.service.interfaces import Peer, Route
+from fastsocks.request import Peer, Request
 from fastsocks.service.local import LocalService
 from fastsocks.service.proxy import ProxyService
 from fastsocks.service.reporting import ReportingService
 from fastsocks.service.server import ServerService
+from fastsocks.setup.roles import Route
 from fastsocks.socks import SocksServer
 
 PEER = ("192.0.2.1", 4711)

@@ -13,7 +13,7 @@ from fastsocks.config import Options
 from fastsocks.config.keys import KEYS, PASSWORDS, Key, Place, Side, Use
 from fastsocks.errors import ConfigError
 
-from .given import Given, configured, first_run
+from .invocation import Invocation, configured, first_run
 from .process import core_count, find_user, raise_limits
 
 #: Options that are from Python only, or that the process shows.
@@ -73,12 +73,12 @@ def print_check(service: str, given: Mapping[str, Any]) -> None:
         click.echo(f"  {warning}")
 
 
-def _found(service: str, given: Mapping[str, Any]) -> tuple[Given, list[str]]:
+def _found(service: str, given: Mapping[str, Any]) -> tuple[Invocation, list[str]]:
     if service != "server" or not first_run(given):
         return configured(service, given), []
     from fastsocks.shadowsocks import generate_key
 
-    from .kept_key import METHOD, has_kept_key, kept_file
+    from .key_file import METHOD, has_kept_key, kept_file
 
     kept = kept_file()
     if has_kept_key(kept):
@@ -87,7 +87,7 @@ def _found(service: str, given: Mapping[str, Any]) -> tuple[Given, list[str]]:
     return configured(service, given, defaults=defaults), [f"The key will be made in {kept}."]
 
 
-def _problems(found: Given) -> list[str]:
+def _problems(found: Invocation) -> list[str]:
     """Do all that a start does but listen; return its warnings.
 
     :raises ConfigError: it would not start.
@@ -152,7 +152,7 @@ def _key_of(option: str, side: Side) -> Key:
 
 
 def _as_files_allow(options: Options) -> str:
-    from fastsocks.service.descriptors import possible_connections
+    from fastsocks.policy.descriptors import possible_connections
 
     possible = possible_connections(udp=options.relays_udp)
     return f"0: as files allow{f', {possible}' if possible else ''}"

@@ -11,7 +11,7 @@ import click
 from fastsocks.config.rules import COMMANDS, Action
 from fastsocks.errors import AddressError, ConfigError, HostNameError
 
-from .given import Given, configured
+from .invocation import Invocation, configured
 
 _NO_RULE = "allowed: no rule holds"
 
@@ -88,7 +88,7 @@ def print_decision(service: str, given: Mapping[str, Any], asked: Asked) -> None
             click.echo(f"  {line}")
 
 
-def _decisions(found: Given, target: Any, asked: Asked) -> list[list[str]]:
+def _decisions(found: Invocation, target: Any, asked: Asked) -> list[list[str]]:
     from fastsocks.address import canonical
 
     decisions = []
@@ -153,7 +153,7 @@ def _decision(
     return lines
 
 
-def _is_guarded(found: Given, options: Any) -> bool:
+def _is_guarded(found: Invocation, options: Any) -> bool:
     if found.service == "local" or options.allow_private:
         return False
     return found.service == "server" or bool(options.beyond_loopback)
@@ -162,8 +162,8 @@ def _is_guarded(found: Given, options: Any) -> bool:
 def _public_targets(options: Any) -> Callable[[str], bool]:
     """Return what tells which addresses are public, while nothing runs."""
     from fastsocks.net.own_addresses import is_of_this_host, own_networks
+    from fastsocks.outbound.own_addresses import networks_of
     from fastsocks.policy import PublicTargets
-    from fastsocks.service.own_addresses import networks_of
 
     targets = PublicTargets()
     networks = own_networks()

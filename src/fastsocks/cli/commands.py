@@ -12,8 +12,8 @@ import click
 
 from . import flags
 from .exit_codes import failures
-from .given import Given, configured, first_run, with_password
 from .help import Command, Service, format_examples
+from .invocation import Invocation, configured, first_run, with_password
 from .peers_flags import peers_flags
 from .title import without_urls
 
@@ -363,7 +363,7 @@ def _run(service: str, given: dict[str, Any]) -> None:
 
 def _run_first(given: dict[str, Any]) -> None:
     """Run a server whose key is made now, or was on an earlier run."""
-    from .kept_key import keep_key, kept_file
+    from .key_file import keep_key, kept_file
 
     kept = kept_file()
     keep_key(kept)
@@ -373,7 +373,7 @@ def _run_first(given: dict[str, Any]) -> None:
     _start(found, announcer(found, kept))
 
 
-def _start(found: Given, announce: Callable[[Sequence[Running]], None] | None = None) -> None:
+def _start(found: Invocation, announce: Callable[[Sequence[Running]], None] | None = None) -> None:
     from .process import Start, run
 
     start = Start(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .given import Given
-from .sharing import public_address, welcome
+from .invocation import Invocation
+from .server_url import public_address, welcome
 
 if TYPE_CHECKING:
     from fastsocks.service import Running
@@ -23,7 +23,7 @@ _log = logging.getLogger("fastsocks")
 _DEFAULT_PORT = 8388
 
 
-def announcer(found: Given, kept: Path) -> Callable[[Sequence[Running]], None]:
+def announcer(found: Invocation, kept: Path) -> Callable[[Sequence[Running]], None]:
     """Return what tells how to use a server, once it listens.
 
     At a terminal that is its URL with all that belongs to it. Output that goes anywhere else is

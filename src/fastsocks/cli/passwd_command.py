@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
+from fastsocks.accounts.file import read_accounts_file, read_lines
 from fastsocks.config.accounts import LONGEST_CREDENTIAL
-from fastsocks.config.accounts_file import read_accounts_file, read_lines
 from fastsocks.config.text import as_utf8, read_text_file
 from fastsocks.errors import ConfigError
 

@@ -11,9 +11,9 @@ import click
 from fastsocks.config import PLACEHOLDER
 from fastsocks.errors import ConfigError
 
-from .given import configured, first_run
-from .kept_key import has_kept_key, kept_file
-from .sharing import public_address, qr_code, urls
+from .invocation import configured, first_run
+from .key_file import has_kept_key, kept_file
+from .server_url import public_address, qr_code, urls
 
 
 def print_urls(given: Mapping[str, Any], *, qr: bool) -> None:

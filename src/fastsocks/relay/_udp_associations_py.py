@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..shadowsocks.packets import PacketCodec, PacketSession
     from ._udp_ports_py import SockAddr
     from ._udp_py import DatagramEngine
-    from .tunnel import Tunnel
+    from .packet_way import Tunnel
 
 # SIP022 3.2.4 wants sessions to live at least this long, in seconds.
 _SHORTEST_SESSION = 60.0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..address import Address
     from ..net import Resolver
     from ..shadowsocks.packets import PacketCodec
-    from .tunnel import Tunnel
+    from .packet_way import Tunnel
 
 # Seconds between two looks for idle associations, at most.
 _SWEEP_INTERVAL = 15.0

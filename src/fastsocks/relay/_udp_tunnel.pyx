@@ -26,7 +26,7 @@ from fastsocks.shadowsocks._packets cimport Packet
 
 from fastsocks.errors import FastsocksError
 from fastsocks.net import open_datagram_socket
-from fastsocks.relay.tunnel import REFUSED, SILENT
+from fastsocks.relay.packet_way import REFUSED, SILENT
 
 # Seconds for which an association whose tunnel cannot be had looks for none.
 cdef double REST = 1.0

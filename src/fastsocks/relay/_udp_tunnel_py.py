@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import FastsocksError, ProtocolError
 from ..net import open_datagram_socket
 from ._udp_ports_py import UNREACHABLE, Port
-from .tunnel import REFUSED, SILENT
+from .packet_way import REFUSED, SILENT
 
 if TYPE_CHECKING:
     import socket
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._udp_associations_py import Association
     from ._udp_ports_py import SockAddr
     from ._udp_py import FindTunnel
-    from .tunnel import Control, Renew, Tunnel
+    from .packet_way import Control, Renew, Tunnel
 
 # Seconds for which an association whose tunnel cannot be had looks for none.
 _REST = 1.0
@@ -92,7 +92,7 @@ class _TunnelPort(Port):
 class TunnelSide:
     """Faces the servers that an association's datagrams go through, once they are known.
 
-    A way that can be renewed (:attr:`fastsocks.relay.tunnel.Tunnel.renew`) is renewed where
+    A way that can be renewed (:attr:`fastsocks.relay.packet_way.Tunnel.renew`) is renewed where
 
     - it, or one before it, has answered, and there was no answer to three datagrams and for as
       long as the engine's patience, or twice the longest time that an answer took so far;

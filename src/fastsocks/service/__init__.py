@@ -11,16 +11,12 @@ if TYPE_CHECKING:
     from .running import Running
     from .server import Server
     from .shared_state import SharedState
-    from .tunnel import create_connection, open_connection
-
 __all__ = [
     "Local",
     "Proxy",
     "Running",
     "Server",
     "SharedState",
-    "create_connection",
-    "open_connection",
 ]
 
 # A process mostly runs one of them, and should not load the others for it.
@@ -30,8 +26,6 @@ _HOMES = {
     "Running": "running",
     "Server": "server",
     "SharedState": "shared_state",
-    "create_connection": "tunnel",
-    "open_connection": "tunnel",
 }
 
 

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProxyOptions
     from fastsocks.net import Resolver
-    from fastsocks.request import Request
+    from fastsocks.request import Peer, Request
 
-    from .interfaces import Peer
 
 #: A peer that is gone again before it is accepted is not the end of waiting.
 _GONE = (errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.EPERM)
@@ -42,7 +41,7 @@ _ELSEWHERE = ("192.0.2.1", 9)
 
 
 class BoundListener:
-    """Waits for one peer; see :class:`.interfaces.PeerListener`.
+    """Waits for one peer; see :class:`.roles.PeerListener`.
 
     :param sockets: listening, this object's from now on; the client is told the first's address.
     :param may_come: is asked for the IP address of each that connects, as text. Who may not is
@@ -170,7 +169,7 @@ class Binder:
         local_host: str,
         may_reach: Callable[[str], bool] | None = None,
     ) -> BoundListener:
-        """Listen for the peer that a client expects; see :meth:`.interfaces.Service.bind`.
+        """Listen for the peer that a client expects; see :meth:`.roles.Service.bind`.
 
         A peer whose name has addresses of both families may come by either. A client that can be
         told IPv4 addresses only gets a listener there.

@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from fastsocks.address import Address
 from fastsocks.errors import CommandError, FastsocksError, UpstreamError
+from fastsocks.outbound.chain import upstream_error
+from fastsocks.outbound.upstream import ShadowsocksUpstream, SocksUpstream
+from fastsocks.outbound.upstream_control import UpstreamControl
 from fastsocks.policy.limits import client_of
-from fastsocks.relay.tunnel import MOVED, Tunnel
+from fastsocks.relay.packet_way import MOVED, Tunnel
 from fastsocks.relay.udp import SocksPackets
 from fastsocks.shadowsocks import Family, packet_client
 from fastsocks.shadowsocks.layers import LayeredPackets
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
-from .chain import upstream_error
-from .upstream import ShadowsocksUpstream, SocksUpstream
-from .upstream_control import UpstreamControl
-
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from fastsocks.outbound.chain import Chain, Link
     from fastsocks.shadowsocks import PacketCodec
 
-    from .chain import Chain, Link
     from .datagrams import Datagrams
 
 

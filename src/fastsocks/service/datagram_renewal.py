@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from fastsocks.errors import FastsocksError
 from fastsocks.policy.limits import client_of
-from fastsocks.relay.tunnel import MOVED, REFUSED, SILENT, Tunnel
+from fastsocks.relay.packet_way import MOVED, REFUSED, SILENT, Tunnel
 from fastsocks.shadowsocks import packet_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastsocks.address import Address
+    from fastsocks.outbound.probes import Servers
+    from fastsocks.setup.roles import Destination
 
     from .datagrams import Datagrams
-    from .failover import Servers
-    from .interfaces import Destination
     from .reporting import ReportingService
 
 _TEXTS = {
@@ -109,7 +109,7 @@ class ServerWay:
 
     async def _lead_on(self) -> Tunnel:
         """Lead to the best server that was not lost, or to the one that was for longest."""
-        others = [] if self._servers is None else self._servers.scores.others(self._number)
+        others = [] if self._servers is None else self._servers.balancer.others(self._number)
         failure: FastsocksError | None = None
         for number in (*(one for one in others if one not in self._lost), *self._lost):
             try:

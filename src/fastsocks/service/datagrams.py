@@ -12,11 +12,10 @@ from fastsocks.address import Address
 from fastsocks.errors import DialError, ListenError, PolicyError, ResolveError, dial_error
 from fastsocks.net import Dialer
 from fastsocks.net.resolver.ways import REMEMBERED
+from fastsocks.policy.descriptors import association_cap
 from fastsocks.policy.limits import client_of
 from fastsocks.relay.udp import DatagramEngine
-
-from .descriptors import association_cap
-from .limits import FAILOVER_WAIT
+from fastsocks.setup.limits import FAILOVER_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -25,11 +24,9 @@ if TYPE_CHECKING:
     from fastsocks.net import Resolver
     from fastsocks.net.resolver import AddrInfo
     from fastsocks.relay._udp_py import Judge
-    from fastsocks.relay.tunnel import Tunnel
+    from fastsocks.relay.packet_way import Tunnel
     from fastsocks.relay.udp import Association
-    from fastsocks.request import Request
-
-    from .interfaces import Peer
+    from fastsocks.request import Peer, Request
 
     #: See :class:`Datagrams`.
     FindTunnel: TypeAlias = Callable[["Datagrams", str], Awaitable[Tunnel]]
@@ -116,7 +113,7 @@ class Datagrams:
         announced: str = "",
         tunnel: Tunnel | None = None,
     ) -> SocksAssociation:
-        """Open an association; see :meth:`.interfaces.Service.associate`.
+        """Open an association; see :meth:`.roles.Service.associate`.
 
         :param announced: the IP address that the client is told; by default `local_host`.
         :param tunnel: see :meth:`fastsocks.relay.udp.DatagramEngine.associate`; its control is

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from fastsocks.address import Address
 from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
+from fastsocks.journal.advice import LOCAL_ADVICE
+from fastsocks.outbound.upstream import server_address
 from fastsocks.policy import check_request, weakness_of
+from fastsocks.setup.limits import PAYLOAD_WAIT
+from fastsocks.setup.roles import Destination, Route
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
-from .advice import LOCAL_ADVICE
 from .datagram_renewal import ServerWay
-from .interfaces import Destination, Route
-from .limits import PAYLOAD_WAIT
 from .running import SocksRunning
 from .socks import SocksService
-from .upstream import server_address
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from fastsocks.config import LocalOptions
     from fastsocks.errors import FastsocksError
     from fastsocks.net import Resolver
-    from fastsocks.relay.tunnel import Tunnel
-    from fastsocks.request import Request
+    from fastsocks.outbound.probes import Servers
+    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.request import Peer, Request
 
     from .datagrams import Datagrams
-    from .failover import Servers
-    from .interfaces import Peer
     from .shared_state import SharedState
 
 _log = logging.getLogger("fastsocks.local")
@@ -63,7 +62,7 @@ class LocalService(SocksService):
         #: Where there are several.
         self.servers: Servers | None = None
         if len(destinations) > 1:
-            from .failover import Servers
+            from fastsocks.outbound.probes import Servers
 
             self.servers = Servers(destinations)
 

@@ -9,22 +9,20 @@ from fastsocks.config.rules import Action
 from fastsocks.errors import CommandError, ConfigError, FastsocksError
 from fastsocks.net.dial import not_public
 from fastsocks.request import UDP_ASSOCIATE
-
-from .interfaces import Route
+from fastsocks.setup.roles import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastsocks.address import Address
     from fastsocks.config import ProxyOptions, ServerOptions
-    from fastsocks.relay.tunnel import Tunnel
-    from fastsocks.request import Request
+    from fastsocks.outbound.chain import Chain
+    from fastsocks.outbound.rules import Ruling
+    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.request import Peer, Request
 
-    from .chain import Chain
     from .datagrams import Datagrams, FindTunnel
-    from .interfaces import Peer
     from .reporting import ReportingService
-    from .ruling import Ruling
 
 
 _log = logging.getLogger("fastsocks")
@@ -72,7 +70,7 @@ def make_outbound(
     service.use_rules(options.read_rules, guard=guard, by_name=bool(options.upstream))
     chain = None
     if options.upstream:
-        from .chain import Chain
+        from fastsocks.outbound.chain import Chain
 
         chain = Chain(options.upstream, options.timeout)
         service.upstream = chain.upstreams[0]

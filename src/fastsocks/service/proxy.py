@@ -6,14 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from fastsocks.errors import CommandError
+from fastsocks.journal.advice import SOCKS_ADVICE
 from fastsocks.net import check_local_addresses
 from fastsocks.policy import check_request
+from fastsocks.policy.descriptors import possible_binds
 from fastsocks.request import BIND, UDP_ASSOCIATE
+from fastsocks.setup.roles import Route
 
-from .advice import SOCKS_ADVICE
 from .bind import Binder
-from .descriptors import possible_binds
-from .interfaces import Route
 from .outbound import find_tunnels, leads_datagrams_past_upstreams, make_outbound
 from .running import SocksRunning
 from .socks import SocksService
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProxyOptions
     from fastsocks.net import Resolver
-    from fastsocks.relay.tunnel import Tunnel
-    from fastsocks.request import Request
+    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.request import Peer, Request
+    from fastsocks.setup.roles import PeerListener
 
     from .datagrams import Datagrams, FindTunnel
-    from .interfaces import Peer, PeerListener
     from .listening import Listening
     from .shared_state import SharedState
 
@@ -79,7 +79,7 @@ class ProxyService(SocksService):
         return None if find is None else await find(datagrams, peer[0])
 
     async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
-        """Listen for a peer of a client; see :class:`.interfaces.Service`.
+        """Listen for a peer of a client; see :class:`.roles.Service`.
 
         :raises FastsocksError: it cannot be had.
         """

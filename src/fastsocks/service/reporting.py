@@ -19,21 +19,24 @@ from fastsocks.errors import (
     StoppedError,
     TruncatedError,
 )
-from fastsocks.policy import Cap, ClientLimits, PublicTargets, UserCounters
-
-from .advice import UNANSWERED_ADVICE
-from .cap_lines import CAP_LINES, KEPT_ELSEWHERE, MORE_FILES
-from .descriptors import lookups_of_client, possible_associations, possible_connections
-from .dropped_datagrams import ADVICE as DROP_ADVICE
-from .dropped_datagrams import DROPS
-from .line_limiter import LineLimiter
-from .lines import (
+from fastsocks.journal.advice import UNANSWERED_ADVICE
+from fastsocks.journal.cap_lines import CAP_LINES, KEPT_ELSEWHERE, MORE_FILES
+from fastsocks.journal.dropped_datagrams import ADVICE as DROP_ADVICE
+from fastsocks.journal.dropped_datagrams import DROPS
+from fastsocks.journal.line_limiter import LineLimiter
+from fastsocks.journal.lines import (
     in_brackets,
     line_fields,
     peer_text,
     subject,
     write_access,
     write_association_access,
+)
+from fastsocks.policy import Cap, ClientLimits, PublicTargets, UserCounters
+from fastsocks.policy.descriptors import (
+    lookups_of_client,
+    possible_associations,
+    possible_connections,
 )
 
 if TYPE_CHECKING:
@@ -43,15 +46,15 @@ if TYPE_CHECKING:
     from fastsocks.config import Options
     from fastsocks.config.rules import Rule
     from fastsocks.errors import FastsocksError
+    from fastsocks.outbound.rules import Ruling
+    from fastsocks.outbound.upstream import Upstream
     from fastsocks.relay.udp import Association
-    from fastsocks.request import Request
+    from fastsocks.request import Peer, Request
+    from fastsocks.setup.answers import Unanswered
+    from fastsocks.setup.roles import Destination, Inbound, PeerListener, Route, UdpAssociation
 
-    from .answers import Unanswered
     from .datagrams import FindTunnel
-    from .interfaces import Destination, Inbound, Peer, PeerListener, Route, UdpAssociation
-    from .ruling import Ruling
     from .shared_state import SharedState
-    from .upstream import Upstream
 
 #: Ends that come with the life of a network, and are nobody's problem.
 _ORDINARY = (ResetError, IdleTimeoutError, StoppedError)
@@ -117,7 +120,7 @@ class ReportingService(ABC):
         )
         #: Usage by user; None where no users are told apart.
         self.users: UserCounters | None = None
-        #: Whether :meth:`route` has nothing to decide; see :class:`.interfaces.Service`.
+        #: Whether :meth:`route` has nothing to decide; see :class:`.roles.Service`.
         self.straight = False
         #: See there, too.
         self.canonical_names = False
@@ -158,17 +161,17 @@ class ReportingService(ABC):
         guard: Callable[[str], bool] | None = None,
         by_name: bool = False,
     ) -> None:
-        """Apply rules, if there are any; the parameters are those of :class:`.ruling.Ruling`."""
+        """Apply rules, if there are any; the parameters are those of :class:`.rules.Ruling`."""
         self.canonical_names = bool(rules) or guard is not None
         self.decides_by_public = guard is not None or any(rule.private for rule in rules)
         if rules:
-            from .ruling import Ruling
+            from fastsocks.outbound.rules import Ruling
 
             public = self.targets.is_public
             self.ruling = Ruling(rules, guard=guard, by_name=by_name, public=public)
 
     def judge(self, client: str, user: str | None, target: Address, resolved: str | None) -> bool:
-        """Decide on a target of datagrams, and log a refusal; see :class:`.ruling.Ruling`.
+        """Decide on a target of datagrams, and log a refusal; see :class:`.rules.Ruling`.
 
         :return: whether it is reached directly, whatever else leads to targets.
         :raises PolicyError: a rule denies it.
@@ -189,7 +192,7 @@ class ReportingService(ABC):
 
     @property
     def only_server(self) -> Destination | None:
-        """A server to which :meth:`route` leads everybody; see :class:`.interfaces.Service`."""
+        """A server to which :meth:`route` leads everybody; see :class:`.roles.Service`."""
         return None
 
     @abstractmethod
@@ -217,14 +220,14 @@ class ReportingService(ABC):
         return self.ADVICE.get(error.status)
 
     async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
-        """Open a UDP relay for a client; see :class:`.interfaces.Service`.
+        """Open a UDP relay for a client; see :class:`.roles.Service`.
 
         :raises CommandError: this service has none.
         """
         raise CommandError("UDP ASSOCIATE is not offered here")
 
     async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
-        """Listen for a peer of a client; see :class:`.interfaces.Service`.
+        """Listen for a peer of a client; see :class:`.roles.Service`.
 
         :raises CommandError: this service does not.
         """

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.net import Resolver
 from fastsocks.policy import Cap
-
-from .descriptors import possible_lookup_sockets
+from fastsocks.policy.descriptors import possible_lookup_sockets
 
 if TYPE_CHECKING:
     import asyncio

@@ -16,11 +16,11 @@ from fastsocks.net import (
     fast_open_obstacle,
     is_name,
 )
+from fastsocks.setup.acceptor import Acceptor
 
 from .datagrams import Datagrams
 from .listening import Listening, bind, bind_for_workers, take_over
 from .resolving import make_resolver
-from .setup import Acceptor
 from .stopping import StopSignals, drain_all
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fastsocks.config import LocalOptions, Options, ProxyOptions
+    from fastsocks.outbound.own_addresses import OwnAddresses
     from fastsocks.policy import ClientLimits, UserCounters
     from fastsocks.relay.udp import DatagramCounters
 
-    from .own_addresses import OwnAddresses
     from .reporting import ReportingService
     from .shared_state import SharedState
     from .socks import SocksService
@@ -205,7 +205,7 @@ class Running:
     def _follow_own_addresses(
         self, loop: asyncio.AbstractEventLoop, resolver: Resolver, listening: Listening
     ) -> None:
-        from .own_addresses import OwnAddresses
+        from fastsocks.outbound.own_addresses import OwnAddresses
 
         targets = self._service.targets
         if self._datagrams is not None:
@@ -223,8 +223,7 @@ class Running:
         if upstream is None:
             return
         from fastsocks.config import at_its_source
-
-        from .own_upstream import check_not_own_upstream
+        from fastsocks.outbound.own_upstream import check_not_own_upstream
 
         resolver = make_resolver(loop, self._options, self._service)
         try:

@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING
 from fastsocks.address import Address, canonical, host_name
 from fastsocks.errors import HostNameError, ResolveError
 from fastsocks.net.resolver import System
+from fastsocks.setup.roles import Opened, Route
 
-from .interfaces import Opened, Route
 from .outbound import Outbound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastsocks.net import Dialer
-    from fastsocks.request import Request
-
-    from .interfaces import Peer
-    from .ruling import Ruling
+    from fastsocks.outbound.rules import Ruling
+    from fastsocks.request import Peer, Request
 
 #: Stands for the domains of resolv.conf.
 SYSTEM = "system"

@@ -7,7 +7,10 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fastsocks.journal.advice import SHADOWSOCKS_ADVICE
 from fastsocks.policy import UserCounters, check_request, weakness_of
+from fastsocks.policy.descriptors import association_cap
+from fastsocks.setup.roles import Route
 from fastsocks.shadowsocks import (
     ReplayGuard,
     packet_server,
@@ -16,9 +19,6 @@ from fastsocks.shadowsocks import (
     server_key,
 )
 
-from .advice import SHADOWSOCKS_ADVICE
-from .descriptors import association_cap
-from .interfaces import Route
 from .outbound import find_tunnels, make_outbound
 from .reporting import ReportingService
 from .running import Running
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     import socket
 
     from fastsocks.config import ServerOptions
-    from fastsocks.request import Request
+    from fastsocks.request import Peer, Request
     from fastsocks.shadowsocks import ServerCodec
 
     from .datagrams import Datagrams
-    from .interfaces import Peer
     from .shared_state import SharedState
 
 #: SIP022 3.2.4, in seconds.

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
+    from fastsocks.accounts.logins import Logins
     from fastsocks.config import LocalOptions, ProxyOptions
-    from fastsocks.relay.tunnel import Tunnel
-    from fastsocks.request import Request
+    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.request import Peer, Request
+    from fastsocks.setup.roles import UdpAssociation
     from fastsocks.socks.gssapi import ServerNegotiation
 
     from .datagrams import Datagrams
-    from .interfaces import Peer, UdpAssociation
-    from .logins import Logins
     from .shared_state import SharedState
 
 
@@ -45,12 +45,12 @@ class SocksService(ReportingService):
         #: Who may log in; None lets everybody in.
         self.logins: Logins | None = None
         if options.has_accounts:
-            from .logins import Logins
+            from fastsocks.accounts.logins import Logins
 
             self.logins = Logins(options, self._login_notice)
         self._gssapi: Callable[[], ServerNegotiation] | None = None
         if options.gssapi:
-            from .kerberos import kerberos_server
+            from fastsocks.accounts.kerberos import kerberos_server
 
             self._gssapi = kerberos_server(options.gssapi_keytab, options.gssapi_protection)
         if self.logins or self._gssapi:
@@ -79,7 +79,7 @@ class SocksService(ReportingService):
         )
 
     async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
-        """Open a UDP relay for a client; see :class:`.interfaces.Service`.
+        """Open a UDP relay for a client; see :class:`.roles.Service`.
 
         :raises FastsocksError: it cannot be had.
         """

@@ -7,7 +7,7 @@ import asyncio
 from datagram_ends import Engine, ShadowsocksClient, SocksClient, UdpTwin, import_udp
 from datagram_ways import INBOUND, SOURCES, WAYS, Clients, Servers
 from fastsocks.address import Address
-from fastsocks.relay.tunnel import Tunnel
+from fastsocks.relay.packet_way import Tunnel
 from twins import IMPLEMENTATIONS
 
 from ..oracle import Input, agree

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastsocks.accounts.file import read_accounts_file
 from fastsocks.address import Address, canonical
-from fastsocks.config.accounts_file import read_accounts_file
 from fastsocks.config.acl import read_acl
 from fastsocks.config.configuration import configure_local, configure_proxy, configure_server
 from fastsocks.config.document import Document, parse

@@ -22,8 +22,8 @@ from fastsocks.errors import AddressError, DialError, HostNameError, PolicyError
 from fastsocks.policy import is_public
 from fastsocks.policy.rules import Rules
 from fastsocks.request import CONNECT
-from fastsocks.service.interfaces import Route
 from fastsocks.service.proxy import ProxyService
+from fastsocks.setup.roles import Route
 from setup_ends import import_setup
 from twins import IMPLEMENTATIONS, import_twin
 

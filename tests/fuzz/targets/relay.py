@@ -35,8 +35,8 @@ _GARBAGE = bytes(range(1, 251)) * 400
 
 def relay(data: bytes) -> None:
     """Steps of a client and of a target, with the engines of both twins."""
-    for implementation, brief in (("cython", True), ("cython", False), ("python", False)):
-        twin = import_relay(implementation, brief=brief)
+    for implementation, bare in (("cython", True), ("cython", False), ("python", False)):
+        twin = import_relay(implementation, bare=bare)
         loop, engine = _engine(twin.engine)
         loop.run_until_complete(asyncio.wait_for(_play(twin, engine, Input(data)), _PATIENCE))
 

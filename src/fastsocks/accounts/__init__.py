@@ -1,0 +1,1 @@
+"""Who may log in to a proxy of SOCKS and HTTP."""

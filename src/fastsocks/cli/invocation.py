@@ -1,0 +1,139 @@
+"""From what click read to a configuration."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastsocks.errors import ConfigError
+
+from .flags import NOT_KEYS
+from .peers_flags import WARNINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from fastsocks.config import Configuration
+    from fastsocks.service import Running
+
+#: By the name of a command the function of :mod:`fastsocks.config` that puts its options together,
+#: the key of what ``--user`` gives, and the class of :mod:`fastsocks.service`.
+_SERVICES = {
+    "server": ("configure_server", "users", "Server"),
+    "local": ("configure_local", "accounts", "Local"),
+    "proxy": ("configure_proxy", "accounts", "Proxy"),
+}
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a command is told to run."""
+
+    service: str
+    configuration: Configuration[Any]
+    #: A file, ``-`` for standard output, or None.
+    access_log: str | None
+
+    def make(self, workers: int = 1, sockets: Sequence[socket.socket] = ()) -> list[Running]:
+        """Make the services, which do not listen yet.
+
+        :param workers: how many processes are to run them.
+        :param sockets: those that they will be given, in the place of new ones.
+        :raises ConfigError: an option is wrong.
+        """
+        import fastsocks
+        from fastsocks.config import at_its_source
+
+        services = self.configuration.services
+        if sockets and len(services) > 1:
+            raise ConfigError(
+                "sockets were passed (LISTEN_FDS), which can be for one service only, and these "
+                f"are {len(services)}: give each a unit of its own"
+            )
+        kind = getattr(fastsocks, _SERVICES[self.service][2])
+        found = []
+        for service in services:
+            options = service.options
+            # Of another family it is of no use, which `Running.bind` tells.
+            internet = (socket.AF_INET, socket.AF_INET6)
+            names = [sock.getsockname() for sock in sockets if sock.family in internet]
+            if names:
+                hosts = tuple(dict.fromkeys(name[0] for name in names))
+                options = replace(options, addresses=hosts, port=names[0][1])
+            shared = None
+            if workers > 1:
+                from fastsocks.service.shared_state import SharedState
+
+                shared = SharedState(workers)
+            try:
+                found.append(kind(options, shared))
+            except ConfigError as error:
+                raise at_its_source(error, service.sources) from None
+            found[-1].sources = service.sources
+        return found
+
+
+def configured(
+    service: str,
+    given: Mapping[str, Any],
+    *,
+    kept: Path | None = None,
+    defaults: Mapping[str, object] | None = None,
+) -> Invocation:
+    """Put the options of a command together.
+
+    :param service: ``server``, ``local`` or ``proxy``.
+    :param given: what click read.
+    :param kept: the file of a kept key, to be used for want of another.
+    :param defaults: what holds where nothing else is said, by key.
+    :raises ConfigError: anything is missing or wrong.
+    """
+    from fastsocks import config
+
+    configure, users, _ = _SERVICES[service]
+    file = given.get("access_log")
+    values = _values(given, users)
+    found = getattr(config, configure)(values, file=given.get("config") or kept, defaults=defaults)
+    if warnings := click.get_current_context().meta.get(WARNINGS):
+        found = replace(found, warnings=(*warnings, *found.warnings))
+    wanted = any(one.options.access_log for one in found.services)
+    return Invocation(service, found, (file or "-") if wanted else None)
+
+
+def first_run(given: Mapping[str, Any]) -> bool:
+    """Tell whether nobody has given the server a method or a key.
+
+    :raises ConfigError: the environment or a flag is malformed.
+    """
+    from fastsocks.config import is_first_run
+
+    return is_first_run(_values(given, "users"), given.get("config"))
+
+
+def with_password(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Ask for the password at the terminal; None where there is none to ask at."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    password = click.prompt("Password", hide_input=True, err=True)
+    return {**given, "password": password}
+
+
+def _values(given: Mapping[str, Any], users: str) -> dict[str, Any]:
+    values = {name: value for name, value in given.items() if name not in NOT_KEYS}
+    file = values.pop("access_log", None)
+    if file is not None:
+        if "://" in file:
+            raise click.UsageError("--access-log: a URL follows; write --access-log=-")
+        values["access_log"] = True
+    if given.get("udp") or given.get("udp_only"):
+        values["mode"] = "tcp_and_udp" if given["udp"] else "udp_only"
+    if given.get("verbose"):
+        values["log_level"] = "debug"
+    if given.get("names"):
+        values[users] = given["names"]
+    return values

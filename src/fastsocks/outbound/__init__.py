@@ -1,0 +1,1 @@
+"""What leads to targets: rules, upstreams, and the choice among servers."""

@@ -1,0 +1,1 @@
+"""Connection set-up: from accept to relay."""

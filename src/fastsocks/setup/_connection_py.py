@@ -1,0 +1,486 @@
+"""One connection's steps from accept to relay: pure Python.
+
+Part of ``_setup_py.py``, which accepts connections; the twin of ``_connection.pyx``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import random
+import socket
+import struct
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fastsocks.address import Address, canonical
+from fastsocks.errors import (
+    DialError,
+    FastsocksError,
+    HandshakeTimeoutError,
+    ProtocolError,
+    ResetError,
+    TruncatedError,
+    dial_error,
+)
+from fastsocks.net.scopes import host_of
+from fastsocks.request import BIND, UDP_ASSOCIATE
+
+from .answers import Unanswered
+from .limits import FAILOVER_WAIT, LINGER
+from .roles import Route
+from .stages import Stages
+
+if TYPE_CHECKING:
+    from fastsocks.policy.limits import Admission
+    from fastsocks.relay import Relay
+    from fastsocks.request import Peer, Request
+
+    from ._setup_py import Acceptor
+    from .roles import Inbound, PeerListener
+
+_READ_SIZE = 64 * 1024
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Connection:
+    """One accepted connection, until its relay begins; and what is to be told when it ends.
+
+    :param acceptor: what it came from.
+    :param client: its socket, non-blocking; this object's until a relay takes it over.
+    :param peer: the client's address.
+    :param admission: what it takes up of the caps on connections.
+    """
+
+    def __init__(
+        self, acceptor: Acceptor, client: socket.socket, peer: Peer, admission: Admission
+    ) -> None:
+        self._acceptor = acceptor
+        self._loop = acceptor.loop
+        self._service = acceptor.service
+        self._client = client
+        self._peer = peer
+        self._admission = admission
+        self._inbound: Inbound
+        self._request: Request | None = None
+        self._error: FastsocksError | None = None
+        self._since = self._loop.time()
+        self._number = acceptor.accepted
+        # The first Shadowsocks server on its way, once it is relayed.
+        self._server: Address | None = None
+        # When it got how far; None without an access log.
+        self._stages: Stages | None = None
+        # Payload in bytes that goes to the target before the relay begins.
+        self._early = 0
+        # What the target said behind the answer of a server on the way.
+        self._from_target = b""
+        self._deadline = 0.0
+
+    async def run(self) -> None:
+        """Serve the connection until it is relayed or closed."""
+        try:
+            if not await self._set_up():
+                self._client.close()
+                self._gone(0, 0)
+        except BaseException:
+            # A fault of ours, or abort: nobody must take it for a clean end.
+            _reset(self._client)
+            self._gone(0, 0)
+            raise
+
+    async def _set_up(self) -> bool:
+        """Bring the connection to its relay; tell whether it got there."""
+        self._inbound = self._service.inbound(self._peer)
+        seconds = self._acceptor.timeout
+        if self._inbound.silent:
+            # Chance, not secrecy, is what is wanted of it.
+            seconds *= 1 + random.random()  # noqa: S311
+        self._deadline = self._since + seconds
+        try:
+            request = self._request = await self._handshake()
+            if request is None:
+                return False
+            if self._service.access_log:
+                self._stages = Stages(self._since)
+            self._admission.established()
+            if request.command == UDP_ASSOCIATE:
+                await self._associate(request)
+                return False
+            if self._service.canonical_names:
+                # The name that is decided on has to be the one that is looked up or sent on.
+                address = canonical(request.address)
+                # Where there is nothing but a dial, the resolver reads numbers alike, and tells it.
+                if address.is_name or not self._service.straight:
+                    request = self._request = request._replace(address=address)
+            if request.command == BIND:
+                found = await self._bind(request)
+                if found is None:
+                    return False
+                request, route, target = found
+            else:
+                route = self._service.route(request, self._peer)
+                with self._client_attended():
+                    route, target = await self._dial(route)
+            try:
+                await self._hand_over(request, route, target)
+            except BaseException:
+                _reset(target)
+                raise
+        except FastsocksError as error:
+            self._tell(error)
+            await self._refuse(error)
+            return False
+        except OSError as cause:
+            _reset(self._client)
+            self._tell(ResetError(cause.strerror or str(cause)))
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _client_attended(self) -> Iterator[None]:
+        """Break off what is awaited in the block if the client, which is not read, does so.
+
+        :raises OSError: it did. The end of its stream is not that: it may go on reading.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("set-up runs in a task")
+        lost: list[OSError] = []
+
+        def broken(error: OSError | None) -> None:
+            if error is not None:
+                lost.append(error)
+                task.cancel()
+
+        before = task.cancelling()
+        self._acceptor.resets.watch(self._client, broken)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost and task.uncancel() <= before:
+                raise lost[0] from None
+            raise
+        finally:
+            self._acceptor.resets.unwatch(self._client)
+
+    async def _dial(self, route: Route) -> tuple[Route, socket.socket]:
+        """Connect, and return what the way has come to."""
+        dialer, client = self._acceptor.dialer, self._admission.client
+        way = route.open
+        if way is None:
+            try:
+                wait = None if route.retry is None else FAILOVER_WAIT
+                async with asyncio.timeout(wait):
+                    resolved = None if self._stages is None else self._stages.resolved
+                    dialing = dialer.dial(route.address, client, route.permit, resolved)
+                    return route, await dialing
+            except (DialError, TimeoutError) as cause:
+                error = cause if isinstance(cause, DialError) else dial_error(cause)
+                following = None if route.retry is None else route.retry(error)
+                if following is None or following.open is None:
+                    raise error from error.__cause__
+                route, way = following, following.open
+        opened = await way(dialer, client)
+        self._from_target = opened.early_data
+        route = route._replace(codec=opened.codec, payload_wait=opened.payload_wait)
+        return route, opened.socket
+
+    def _tell(self, error: FastsocksError) -> None:
+        """Report why this connection ends."""
+        self._error = error
+        self._acceptor.failures[error.status] += 1
+        request = self._request
+        target, user = (None, None) if request is None else (request.address, request.user)
+        name = self._acceptor.name_of(self._number)
+        self._service.report(error, self._peer, target, user, name)
+
+    def _gone(self, bytes_up: int, bytes_down: int, first_byte: float = 0.0) -> None:
+        """Give back what the connection took up, and log it where that is wanted.
+
+        :param first_byte: when the first payload came from the target.
+        """
+        self._admission.leave()
+        request = self._request
+        stages = self._stages
+        if stages is not None and request is not None and request.command != UDP_ASSOCIATE:
+            self._service.finished(
+                self._peer,
+                request.user,
+                request.address,
+                bytes_up,
+                bytes_down,
+                self._loop.time() - self._since,
+                self._error,
+                self._acceptor.name_of(self._number),
+                stages.fields(first_byte),
+            )
+
+    async def _handshake(self) -> Request | None:
+        begun = False
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                while True:
+                    data = await self._loop.sock_recv(self._client, _READ_SIZE)
+                    if not data:
+                        if begun:
+                            raise TruncatedError("the client left during its handshake")
+                        return None
+                    begun = True
+                    request = self._inbound.receive(data)
+                    self._send(self._inbound.take_outgoing())
+                    while request is None and (pending := self._inbound.pending) is not None:
+                        with self._client_attended():
+                            request = await pending
+                        self._send(self._inbound.take_outgoing())
+                    if request is not None:
+                        return request
+        except TimeoutError as cause:
+            raise HandshakeTimeoutError("no complete request in time") from cause
+
+    def _send(self, data: bytes) -> None:
+        """Send the client some bytes, at once.
+
+        :raises OSError: they do not fit. A receive window that has no room for a reply is not an
+            honest client's.
+        """
+        if data and self._client.send(data) < len(data):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    async def _associate(self, request: Request) -> None:
+        """Keep a UDP association for as long as the client keeps this connection."""
+        local_host = host_of(self._client.getsockname())
+        with self._client_attended():
+            association = await self._service.associate(request, self._peer, local_host)
+        association.ended = partial(_hang_up, self._client)
+        try:
+            self._send(self._inbound.connected(association.bound))
+            await self._discard()
+        except OSError:
+            # A reset ends it as well as an end does.
+            return
+        finally:
+            association.close()
+
+    async def _bind(self, request: Request) -> tuple[Request, Route, socket.socket] | None:
+        """Have a peer of the client connect to us; None if the client has left."""
+        local_host = host_of(self._client.getsockname())
+        with self._client_attended():
+            listener = await self._service.bind(request, self._peer, local_host)
+        try:
+            self._send(self._inbound.connected(listener.bound))
+            ahead = bytearray(request.early_data)
+            came = await self._peer_of(listener, ahead)
+        finally:
+            listener.close()
+        if came is None:
+            return None
+        target, address = came
+        request = self._request = request._replace(address=address, early_data=bytes(ahead))
+        return request, Route(address), target
+
+    async def _peer_of(
+        self, listener: PeerListener, ahead: bytearray
+    ) -> tuple[socket.socket, Address] | None:
+        """Wait for the peer while the client is there; None if it left.
+
+        :param ahead: takes what the client has for its peer.
+        """
+        accepting = self._loop.create_task(listener.accept())
+        lost: list[OSError | ProtocolError | None] = []
+
+        def left(error: OSError | None) -> None:
+            lost.append(error)
+            accepting.cancel()
+
+        def read_ahead() -> None:
+            try:
+                data = self._client.recv(_READ_SIZE - len(ahead))
+                ahead.extend(self._payload_of(data))
+            except BlockingIOError:
+                return
+            except (OSError, ProtocolError) as error:
+                lost.append(error)
+            else:
+                if data and len(ahead) < _READ_SIZE:
+                    return
+                if not data:
+                    lost.append(None)
+            self._loop.remove_reader(self._client)
+            if lost:
+                accepting.cancel()
+            else:
+                self._acceptor.resets.watch(self._client, left, ends=True)
+
+        with contextlib.suppress(NotImplementedError):  # the proactor loop of Windows
+            self._loop.add_reader(self._client, read_ahead)
+        try:
+            return await accepting
+        except asyncio.CancelledError:
+            if not lost:
+                raise
+            if lost[0] is not None:
+                raise lost[0] from None
+            return None
+        finally:
+            with contextlib.suppress(NotImplementedError):
+                self._loop.remove_reader(self._client)
+            self._acceptor.resets.unwatch(self._client)
+
+    async def _hand_over(self, request: Request, route: Route, target: socket.socket) -> None:
+        if self._stages is not None:
+            self._stages.connected()
+        bound = None
+        if request.command == BIND:
+            bound = request.address
+        elif route.codec is None and route.open is None:
+            host, port = target.getsockname()[:2]
+            if target.family == socket.AF_INET or not self._service.short_replies:
+                # A link-local address comes with its scope, which no header can hold.
+                bound = Address.of(host.partition("%")[0], port)
+        self._send(self._inbound.connected(bound))
+        payload = request.early_data
+        if route.codec is not None and not payload and route.payload_wait:
+            payload = await self._first_payload(route.payload_wait)
+        self._early = len(payload)
+        if route.codec is not None:
+            payload = route.codec.request(request.address, payload)
+            self._server = route.address
+            if not self._acceptor.answered:
+                self._acceptor.answers.awaited(route.address, self._early)
+        relay = self._acceptor.engine.start(
+            self._client,
+            self._inbound.codec,
+            target,
+            route.codec,
+            self._relay_ended,
+            to_client=self._first_to_client(),
+            to_target=payload,
+        )
+        try:
+            if self._service.users is not None:
+                self._service.users.begin(request.user, relay, self._early)
+        except Exception as error:  # noqa: BLE001
+            # A fault of ours; the relay has both sockets and the admission by now.
+            self._loop.call_exception_handler(
+                {"message": "connection set-up failed", "exception": error}
+            )
+            relay.fail(ResetError(str(error)))
+
+    def _first_to_client(self) -> bytes:
+        codec = self._inbound.codec
+        if codec is None or not self._from_target:
+            return self._from_target
+        return bytes(codec.seal(self._from_target))
+
+    def _relay_ended(self, relay: Relay) -> None:
+        try:
+            if relay.error is not None:
+                self._tell(relay.error)
+            if self._service.users is not None and self._request is not None:
+                self._service.users.end(self._request.user, relay)
+            if self._server is not None and self._request is not None:
+                self._heard(self._server, self._request, relay)
+            self._gone(self._early + relay.bytes_up, relay.bytes_down, relay.first_down)
+        finally:
+            self._acceptor.check_idle()
+
+    def _heard(self, server: Address, request: Request, relay: Relay) -> None:
+        """Take note of whether the server has answered."""
+        acceptor = self._acceptor
+        bytes_up = self._early + relay.bytes_up
+        if relay.bytes_down:
+            if not acceptor.answered:
+                acceptor.answered = True
+                acceptor.answers.came()
+        elif bytes_up:
+            acceptor.answered = False
+            acceptor.answers.missing(
+                Unanswered(
+                    self._peer,
+                    request.address,
+                    request.user,
+                    server,
+                    bytes_up,
+                    self._loop.time() - self._since,
+                    acceptor.name_of(self._number),
+                )
+            )
+
+    async def _first_payload(self, seconds: float) -> bytes:
+        """Wait for the client's first payload; return none after `seconds`.
+
+        Only readability is waited for: a cancelled ``sock_recv`` may have taken data along.
+        """
+        readable = self._loop.create_future()
+        try:
+            self._loop.add_reader(self._client, _resolve, readable)
+        except NotImplementedError:  # the proactor loop of Windows
+            await asyncio.sleep(seconds)
+        else:
+            try:
+                await asyncio.wait((readable,), timeout=seconds)
+            finally:
+                self._loop.remove_reader(self._client)
+        try:
+            return self._payload_of(self._client.recv(_READ_SIZE))
+        except BlockingIOError:
+            return b""
+
+    def _payload_of(self, data: bytes) -> bytes:
+        """Return the payload in what the client sent."""
+        codec = self._inbound.codec
+        return data if codec is None else bytes(codec.open(data))
+
+    async def _refuse(self, error: FastsocksError) -> None:
+        if self._inbound.silent and isinstance(error, ProtocolError):
+            await self._drain()
+        elif self._inbound.silent and not getattr(self._inbound, "cuts_answers", False):
+            _reset(self._client)
+        else:
+            self._deadline = self._loop.time() + LINGER
+            await self._drain(self._inbound.failed(error))
+
+    async def _drain(self, reply: bytes | None = None) -> None:
+        """Discard what the client sends until it ends or the deadline comes.
+
+        :param reply: what to send before the end of our direction; None says nothing at all,
+            not even that end.
+
+        Closing with bytes unread would send a reset: that would take the reply with it, and
+        tell a prober that bytes were left.
+        """
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                if reply:
+                    await self._loop.sock_sendall(self._client, reply)
+                if reply is not None:
+                    self._client.shutdown(socket.SHUT_WR)
+                await self._discard()
+        except (TimeoutError, OSError):
+            return
+
+    async def _discard(self) -> None:
+        while await self._loop.sock_recv(self._client, _READ_SIZE):
+            pass
+
+
+def _reset(sock: socket.socket) -> None:
+    """Close a socket with a reset."""
+    if sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    sock.close()
+
+
+def _hang_up(sock: socket.socket) -> None:
+    """Let who reads from a socket find its end."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

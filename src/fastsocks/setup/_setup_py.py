@@ -1,0 +1,158 @@
+"""Connection set-up, from accept to relay: pure Python.
+
+The twin of ``_setup.pyx``. Here it is a coroutine per connection on the loop's socket
+methods, which works on every event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from fastsocks.journal.lines import connection_names
+from fastsocks.relay import Engine
+
+from ._connection_py import Connection
+from ._resets_py import Resets
+from .answers import Answers
+from .limits import ACCEPT_PAUSE
+
+if TYPE_CHECKING:
+    import socket
+
+    from fastsocks.net import Dialer
+
+    from .roles import Service
+
+_log = logging.getLogger("fastsocks")
+
+
+class Acceptor:
+    """Accepts connections, has a service decide on them, and relays.
+
+    :param loop: the running event loop.
+    :param service: makes inbounds and routes, and logs.
+    :param dialer: opens outgoing connections, within its own time limit.
+    :param timeout: seconds for a client's handshake. Where the inbound is silent, so that a
+        prober must learn nothing from it, the limit of each connection lies at random
+        between `timeout` and twice that, and is also when a draining connection is closed:
+        whatever was sent, and however much, the end comes at the same time.
+    :param half_open_timeout: seconds; see :class:`fastsocks.relay.Engine`.
+    :param idle_timeout: seconds; see :class:`fastsocks.relay.Engine`.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        service: Service,
+        *,
+        dialer: Dialer,
+        timeout: float,
+        half_open_timeout: float = 300.0,
+        idle_timeout: float = 86400.0,
+    ) -> None:
+        #: Connections accepted since the start.
+        self.accepted = 0
+        #: Connections that failed before or during their relay, by the error's status.
+        self.failures: Counter[str] = Counter()
+        # For the connections.
+        self.loop = loop
+        self.service = service
+        self.dialer = dialer
+        self.timeout = timeout
+        self.resets = Resets(loop)
+        self.engine = Engine(loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout)
+        #: What went through the relays.
+        self.relayed = self.engine.counters
+        self.name_of = connection_names()
+        self.answers = Answers(
+            loop,
+            self.relayed,
+            timeout=timeout,
+            unanswered=service.unanswered,
+            silent=service.server_silent,
+        )
+        #: Whether the last connection through a server got an answer.
+        self.answered = False
+        self._listening: dict[asyncio.Task[None], socket.socket] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def active(self) -> int:
+        """Connections in set-up, draining or relayed now."""
+        return len(self._settling) + self.relayed.active
+
+    def listen(self, sock: socket.socket) -> None:
+        """Accept from now on.
+
+        :param sock: a bound, listening, non-blocking socket; this object's from now on.
+        """
+        self.resets.open()
+        self._listening[self.loop.create_task(self._accept(sock))] = sock
+
+    def stop_listening(self) -> None:
+        """Close the listening sockets; connections go on."""
+        for task, sock in self._listening.items():
+            task.cancel()
+            # The task would do it in the loop's next turn, when the descriptor may be another's.
+            with contextlib.suppress(NotImplementedError):  # the proactor loop of Windows
+                self.loop.remove_reader(sock)
+            sock.close()
+        self._listening.clear()
+        self.check_idle()
+
+    async def wait_idle(self) -> None:
+        """Return when no connection is left, in set-up or relayed."""
+        await self._idle.wait()
+
+    def abort(self) -> None:
+        """End every connection at once."""
+        for task in self._settling:
+            task.cancel()
+        self.engine.abort()
+        self.answers.close()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                sock, peer = await self.loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno != errno.ECONNABORTED:
+                    _log.error(
+                        "cannot accept: %s; accepting rests for %g s (see ulimit -n)",
+                        error.strerror,
+                        ACCEPT_PAUSE,
+                    )
+                    await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            self.accepted += 1
+            admission = self.service.limits.admit(peer[0])
+            if admission is None:
+                sock.close()
+                self.failures["limit"] += 1
+                continue
+            self._idle.clear()
+            task = self.loop.create_task(Connection(self, sock, peer, admission).run())
+            self._settling.add(task)
+            task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        self.check_idle()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.loop.call_exception_handler(
+                {"message": "connection set-up failed", "exception": error, "task": task}
+            )
+
+    def check_idle(self) -> None:
+        """Wake those who wait for the end of the last connection, if this was it."""
+        if not self.active:
+            if not self._listening:
+                self.resets.close()
+            self._idle.set()

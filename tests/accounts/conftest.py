@@ -1,0 +1,5 @@
+"""The fixture of either event loop."""
+
+from harness.loops import run
+
+__all__ = ["run"]
