@@ -129,6 +129,12 @@ class ProtectionError(ProtocolError):
     status = "protection"
 
 
+class ProxyHeaderError(ProtocolError):
+    """A PROXY header that is missing, malformed or too long."""
+
+    status = "proxy-header"
+
+
 class TagError(ProtocolError):
     """An AEAD tag does not match: wrong key or method, tampering, or a probe."""
 
