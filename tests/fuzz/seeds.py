@@ -22,6 +22,7 @@ _SOCKS = {
     "request": ("socks_messages",),
     "reply": ("socks_client", "socks_messages"),
     "socks4": ("socks4_server", "socks_server"),
+    "proxy-protocol": ("proxy_protocol",),
     "udp": ("datagrams_socks", "explain_datagram"),
 }
 _HTTP = (
@@ -140,6 +141,9 @@ def _seeds(target: str) -> Iterator[bytes]:
         yield from (bytes((kind, 0)) + one for kind in (0, 1) for one in (_HTTP, _RESPONSES)[kind])
     if target == "explain_capture":
         yield _capture()
+    if target == "proxy_protocol":
+        for one in _vectors("proxy_protocol.json")["recorded"]:
+            yield b"\7" + bytes.fromhex(one["hex"]) + b"payload"
     if target == "url":
         for one in _vectors("uri.json")["uris"]:
             yield one["uri"].removeprefix("ss://").encode()
@@ -156,6 +160,8 @@ def _of_socks(target: str) -> Iterator[bytes]:
             yield _PLAIN + b"\5\0" + data
         elif target == "socks4_server":
             yield _PLAIN + data[1:]
+        elif target == "proxy_protocol":
+            yield b"\0" + data
         elif target in {"datagrams_socks", "explain"}:
             yield b"\0" + len(data).to_bytes(2, "big") + data
         else:

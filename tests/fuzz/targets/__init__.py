@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import bursts, configuration, datagrams, dns, explain, http, names, relay, shadowsocks, socks
+from . import (
+    bursts,
+    configuration,
+    datagrams,
+    dns,
+    explain,
+    http,
+    names,
+    proxy_protocol,
+    relay,
+    shadowsocks,
+    socks,
+)
 
 #: By the names of their folders in the corpus.
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
@@ -19,6 +31,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "http_server": http.server,
     "http_client": http.client,
     "http_exchange": http.exchange,
+    "proxy_protocol": proxy_protocol.header,
     "shadowsocks_server": shadowsocks.server,
     "shadowsocks_client": shadowsocks.client,
     "shadowsocks_layers": shadowsocks.layers,
