@@ -67,7 +67,7 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 # Tests and checks
 
-.PHONY: test test-slow test-root outside lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-test
+.PHONY: test test-slow test-root outside lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-instructions bench-test
 test: setup build ## Run the tests on both implementations
 	$(python) -m pytest --numprocesses $(WORKERS) --dist loadfile --benchmark-disable $(ARGS)
 
@@ -124,8 +124,11 @@ BASE ?= HEAD
 bench-compare: setup build ## Measure this tree against BASE=<commit> and pure Python; fails if it is worse for certain
 	$(python) -m benchmarks.compare $(BASE) $(ARGS)
 
+bench-instructions: setup build ## Count the instructions of fixed work (valgrind; ARGS="--only-head '*/short'")
+	$(python) -m benchmarks.instructions $(ARGS)
+
 bench-test: setup build ## Test the load generator and the reports
-	$(python) -m pytest benchmarks/test_load.py benchmarks/test_report.py benchmarks/test_compare.py $(ARGS)
+	$(python) -m pytest benchmarks/test_load.py benchmarks/test_report.py benchmarks/test_compare.py benchmarks/test_instructions.py $(ARGS)
 
 bench-micro: setup build ## Measure single functions in both implementations
 	$(python) -m pytest benchmarks/micro $(ARGS)

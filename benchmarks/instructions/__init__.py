@@ -1,0 +1,1 @@
+"""Instructions of fixed work, which noise does not touch: ``python -m benchmarks.instructions``."""
