@@ -202,7 +202,7 @@ async def _connect(
     try:
         connection, _ = await loop.create_connection(lambda: entrance, sock=sock)
     except BaseException:
-        entrance.forsake()
+        entrance.abandon()
         sock.close()
         raise
     try:
@@ -262,7 +262,7 @@ class _Handshake(asyncio.Protocol):
         error.__cause__ = exc
         self._give_up(error)
 
-    def forsake(self) -> None:
+    def abandon(self) -> None:
         """Nobody will ask what becomes of the handshake."""
         if not self.opened.cancel():
             self.opened.exception()

@@ -70,7 +70,7 @@ class TunnelProtocol(asyncio.Protocol):
         self._tunnel.note_paused(paused=False)
         self.protocol.resume_writing()
 
-    def forsake(self) -> None:
+    def abandon(self) -> None:
         """Nobody will use the tunnel."""
         if not self.opened.cancel():
             # The loop may have closed the transport below without a word.

@@ -274,6 +274,6 @@ cdef class BareRelay(Relay):
                 reset_on_close(end.fd)
             close(end.fd)
             end.fd = -1
-            end.lost = True
+            end.closed = True
         (<BareEngine>self._engine)._poller.remove(self._token)
         return self._lost()

@@ -37,7 +37,7 @@ _FIRST_READ = 64 * 1024
 _MOST_AT_ONE_GO = 1024 * 1024
 
 # Seconds within which an end takes what was kept for it, if more may be kept the next time.
-_SWIFT = 0.05
+_DRAINS_FAST = 0.05
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -50,6 +50,7 @@ class Endpoint(asyncio.BufferedProtocol):
         "_attaching",
         "_backlog",
         "_codec",
+        "_drains_fast",
         "_first",
         "_held_since",
         "_holding",
@@ -57,9 +58,8 @@ class Endpoint(asyncio.BufferedProtocol):
         "_read_size",
         "_relay",
         "_socket",
-        "_swift",
+        "closed",
         "ended",
-        "lost",
         "peer",
         "quiet",
         "transport",
@@ -72,7 +72,7 @@ class Endpoint(asyncio.BufferedProtocol):
     ) -> None:
         self.transport: asyncio.Transport | None = None
         self.ended = False
-        self.lost = False
+        self.closed = False
         #: It is told of no break but by an end, which no prober can tell from other servers'.
         self.quiet = False
         self._relay = relay
@@ -84,7 +84,7 @@ class Endpoint(asyncio.BufferedProtocol):
         self._holding = False
         self._paused = False
         self._held_since = 0.0
-        self._swift = False
+        self._drains_fast = False
         self._read_size = _FIRST_READ
         self._at_one_go = 0
         self._attaching: Coroutine[Any, Any, Any] | None = None
@@ -109,7 +109,7 @@ class Endpoint(asyncio.BufferedProtocol):
             return
         self._attaching = coroutine
 
-    def settle(self) -> None:
+    def finish_attaching(self) -> None:
         """Let the coroutine that attached this end run to its end."""
         coroutine, self._attaching = self._attaching, None
         if coroutine is None:
@@ -147,10 +147,10 @@ class Endpoint(asyncio.BufferedProtocol):
                 self.peer.deliver(plaintext)
         except FastsocksError as error:
             relay.fail(error, cut=self is not relay.client)
-        self._plan(nbytes)
+        self._plan_read(nbytes)
 
-    def _plan(self, size: int) -> None:
-        """After a read of `size` bytes, choose how much to read next, and whether to rest."""
+    def _plan_read(self, size: int) -> None:
+        """After a read of `size` bytes, choose how much to read next, and whether to yield."""
         full = size == self._read_size
         if (full or size >= _FIRST_READ) and not self.peer._holding:
             self._read_size = self.peer._room()
@@ -160,17 +160,17 @@ class Endpoint(asyncio.BufferedProtocol):
         self._at_one_go += size
         if self._at_one_go + READ_SIZE > _MOST_AT_ONE_GO:
             self._at_one_go = 0
-            self._rest()
+            self._yield_turn()
 
-    def _rest(self) -> None:
+    def _yield_turn(self) -> None:
         """Let others have their turn: libuv alone would read 32 times in a row."""
         if not (self._paused or self._relay.over):
             self.pause()
-            self._relay.engine.loop.call_soon(self._rested)
+            self._relay.engine.loop.call_soon(self._take_turn)
 
-    def _rested(self) -> None:
+    def _take_turn(self) -> None:
         """Read on, unless the other end is full."""
-        if not (self.lost or self._relay.over or self.peer._holding):
+        if not (self.closed or self._relay.over or self.peer._holding):
             self.resume()
 
     def deliver(self, plaintext: Buffer) -> None:
@@ -192,8 +192,8 @@ class Endpoint(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._holding = False
-        self._swift = monotonic() - self._held_since < _SWIFT
-        if self.lost:
+        self._drains_fast = monotonic() - self._held_since < _DRAINS_FAST
+        if self.closed:
             return
         self._relay.touched = monotonic()
         self.peer.resume()
@@ -213,7 +213,7 @@ class Endpoint(asyncio.BufferedProtocol):
 
     def _room(self) -> int:
         """How much to read for this end: what it does not take would have to be kept."""
-        if self._swift:
+        if self._drains_fast:
             return READ_SIZE
         room = send_room(self._socket)
         return READ_SIZE if room is None else min(READ_SIZE, max(_LEAST_READ, room))
@@ -269,9 +269,9 @@ class Endpoint(asyncio.BufferedProtocol):
         return self._backlog < before
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.lost:
+        if self.closed:
             return
-        self.lost = True
+        self.closed = True
         self.transport = None
         if exc is not None or not (self.ended and self.peer.ended):
             # The loop closes the socket behind this call.

@@ -35,10 +35,10 @@ cdef class End:
     # The transport holds bytes that the kernel did not take yet.
     cdef bint holding
     cdef bint paused
-    cdef bint lost
+    cdef bint closed
     # When it began to hold bytes, and whether it was rid of them soon.
     cdef double held_since
-    cdef bint swift
+    cdef bint drains_fast
     # Bytes to be read next, at most.
     cdef Py_ssize_t read_size
     # Bytes read in a row that each filled what they were read into.
@@ -48,15 +48,15 @@ cdef class End:
     # It is told of no break but by an end, which no prober can tell from that of other servers.
     cdef bint quiet
 
-    cdef int settle(self) except -1
+    cdef int finish_attaching(self) except -1
     cdef int received(self, Py_ssize_t size) except -1
     cdef int deliver(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int finish_sending(self) except -1
     cdef int pause(self) except -1
     cdef int resume(self) except -1
     cdef Py_ssize_t room(self) noexcept
-    cdef int rest(self) except -1
-    cdef int plan(self, Py_ssize_t size) except -1
+    cdef int yield_turn(self) except -1
+    cdef int plan_read(self, Py_ssize_t size) except -1
     cdef void limit_send_buffer(self) noexcept
     cdef int reset(self) except -1
     # Close because the relay failed; `cut` where the answer may be cut short.
@@ -64,7 +64,7 @@ cdef class End:
     # What it has to be sent for that, if it is quiet.
     cdef bytes last_words(self, bint cut)
     cdef bint draining(self) except -1
-    cdef int vanish(self, object error) except -1
+    cdef int lost(self, object error) except -1
 
 
 cdef class Engine:

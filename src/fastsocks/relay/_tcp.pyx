@@ -69,7 +69,7 @@ cdef int _SHORT_PATH_ROUND_TRIP = SHORT_PATH_ROUND_TRIP
 cdef int _SHORT_PATH_SEND_BUFFER = SHORT_PATH_SEND_BUFFER
 
 # Seconds within which an end takes what was kept for it, if more may be kept the next time.
-cdef double SWIFT = 0.05
+cdef double DRAINS_FAST = 0.05
 
 # Seconds between two looks for silent relays, at most.
 cdef double SWEEP_INTERVAL = 15.0
@@ -82,7 +82,7 @@ cdef class Counters:
 cdef class End:
     """One end of a relay, whatever drives it."""
 
-    cdef int settle(self) except -1:
+    cdef int finish_attaching(self) except -1:
         """Let the coroutine that attached this end run to its end."""
         coroutine, self.attaching = self.attaching, None
         if coroutine is None:
@@ -92,7 +92,7 @@ cdef class End:
         except StopIteration:
             return 0
         except Exception as error:
-            self.vanish(error)
+            self.lost(error)
         return 0
 
     cdef int received(self, Py_ssize_t size) except -1:
@@ -174,19 +174,19 @@ cdef class End:
 
     cdef Py_ssize_t room(self) noexcept:
         """How much to read for this end: what it does not take would have to be kept."""
-        if self.swift:
+        if self.drains_fast:
             return READ_SIZE
         return min(<Py_ssize_t>READ_SIZE, max(<Py_ssize_t>LEAST_READ, send_room(self.fd)))
 
-    cdef int rest(self) except -1:
+    cdef int yield_turn(self) except -1:
         """Let others have their turn: libuv alone would read 32 times in a row."""
         if self.paused or self.relay is None or self.relay._over:
             return 0
         self.pause()
-        self.relay._engine._loop.call_soon(self.rested)
+        self.relay._engine._loop.call_soon(self.take_turn)
         return 0
 
-    def rested(self):
+    def take_turn(self):
         """Read on, unless the other end is full."""
         if self.relay is not None and not (self.relay._over or self.peer.holding):
             self.resume()
@@ -194,8 +194,8 @@ cdef class End:
     cdef void limit_send_buffer(self) noexcept:
         limit_send_buffer(self.fd, _SHORT_PATH_SEND_BUFFER, _SHORT_PATH_ROUND_TRIP)
 
-    cdef int plan(self, Py_ssize_t size) except -1:
-        """After a read of `size` bytes, choose how much to read next, and whether to rest."""
+    cdef int plan_read(self, Py_ssize_t size) except -1:
+        """After a read of `size` bytes, choose how much to read next, and whether to yield."""
         cdef bint full = size == self.read_size
         if (full or size >= FIRST_READ) and not self.peer.holding:
             self.read_size = self.peer.room()
@@ -205,7 +205,7 @@ cdef class End:
         self.at_one_go += size
         if self.at_one_go + READ_SIZE > MOST_AT_ONE_GO:
             self.at_one_go = 0
-            self.rest()
+            self.yield_turn()
         return 0
 
     cdef int reset(self) except -1:
@@ -241,11 +241,11 @@ cdef class End:
         self.backlog += unacknowledged(self.fd)
         return self.backlog < before
 
-    cdef int vanish(self, object error) except -1:
+    cdef int lost(self, object error) except -1:
         cdef Relay relay = self.relay
-        if self.lost:
+        if self.closed:
             return 0
-        self.lost = True
+        self.closed = True
         self.transport = None
         if relay is not None and (error is not None or not (self.ended and self.peer.ended)):
             # The loop closes the socket behind this call.
@@ -285,7 +285,7 @@ cdef class Endpoint(End, asyncio.BufferedProtocol):
 
     def buffer_updated(self, Py_ssize_t size):
         self.received(size)
-        self.plan(size)
+        self.plan_read(size)
 
     def pause_writing(self):
         self.holding = True
@@ -294,7 +294,7 @@ cdef class Endpoint(End, asyncio.BufferedProtocol):
 
     def resume_writing(self):
         self.holding = False
-        self.swift = now() - self.held_since < SWIFT
+        self.drains_fast = now() - self.held_since < DRAINS_FAST
         if self.relay is not None:
             self.relay._touched = now()
             self.peer.resume()
@@ -306,7 +306,7 @@ cdef class Endpoint(End, asyncio.BufferedProtocol):
         return True
 
     def connection_lost(self, error):
-        self.vanish(error)
+        self.lost(error)
 
 
 cdef class Engine:
@@ -433,7 +433,7 @@ cdef class Engine:
             reset_on_close(end.fd)
             end.fd = -1
             os.close(sock.detach())
-            return end.vanish(error)
+            return end.lost(error)
         end.attaching = coroutine
         return 0
 
@@ -503,7 +503,7 @@ cdef class Relay:
         return 0
 
     cdef int _lost(self) except -1:
-        if not (self.client.lost and self.target.lost):
+        if not (self.client.closed and self.target.closed):
             return 0
         self._over = True
         self._engine._unlink(self)
@@ -544,9 +544,9 @@ cdef class Relay:
 
     def _attached(self):
         if self.client is not None:
-            self.client.settle()
+            self.client.finish_attaching()
         if self.target is not None:
-            self.target.settle()
+            self.target.finish_attaching()
 
 
 cdef Endpoint _endpoint(Relay relay, int fd, Codec codec):

@@ -96,7 +96,7 @@ class Engine:
             endpoint.attach(self.loop)
         # Both transports call connection_made in the loop's next turn, before it polls, so
         # neither end can receive while the other is not ready.
-        self.loop.call_soon(_settle, ends)
+        self.loop.call_soon(_finish_attaching, ends)
         return relay
 
     def abort(self) -> None:
@@ -185,7 +185,7 @@ class Relay:
 
     def lost(self) -> None:
         """Take note that an end's socket is closed."""
-        if not (self.client.lost and self.target.lost):
+        if not (self.client.closed and self.target.closed):
             return
         self.over = True
         self.engine.forget(self)
@@ -219,6 +219,6 @@ class Relay:
             self.fail(IdleTimeoutError(f"no byte for {limit:g} s"))
 
 
-def _settle(ends: tuple[Endpoint, Endpoint]) -> None:
+def _finish_attaching(ends: tuple[Endpoint, Endpoint]) -> None:
     for endpoint in ends:
-        endpoint.settle()
+        endpoint.finish_attaching()
