@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 import random
 from collections import Counter
 from typing import Any
@@ -16,13 +16,22 @@ from fastsocks.policy.client_counts import CONNECTIONS
 
 WORKERS = 3
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "memfd_create"), reason="this system has no memfds to share counts by"
+)
+
+
+def shared_counts() -> list[ClientCounts]:
+    """Return the counts of each of several processes, all over one memory."""
+    first = ClientCounts(WORKERS)
+    others = (os.dup(first.memory.descriptor) for _ in range(1, WORKERS))
+    return [first, *(ClientCounts(WORKERS, one) for one in others)]
+
 
 def shared_limits(limits_class: Any, **caps: Any) -> list[ClientLimits]:
     """Return the limits of each of several processes, all over one memory."""
-    memory = mmap.mmap(-1, ClientCounts.memory_size(WORKERS))
     found = []
-    for worker in range(WORKERS):
-        counts = ClientCounts(WORKERS, memory)
+    for worker, counts in enumerate(shared_counts()):
         counts.enter(worker)
         found.append(limits_class(**caps, counts=counts))
     return found
@@ -84,8 +93,7 @@ def test_what_a_dead_process_had_is_forgotten(limits_class: Any) -> None:
     )
 )
 def test_counts_are_those_of_a_plain_table(steps: list[tuple[int, int, int]]) -> None:
-    memory = mmap.mmap(-1, ClientCounts.memory_size(WORKERS))
-    counts = [ClientCounts(WORKERS, memory) for _ in range(WORKERS)]
+    counts = shared_counts()
     for worker, one in enumerate(counts):
         one.enter(worker)
     plain: Counter[tuple[int, str, int]] = Counter()
@@ -123,7 +131,7 @@ def test_few_clients_are_counted_too_high() -> None:
 
 
 def test_memory_of_another_size() -> None:
-    with pytest.raises(ValueError, match="100 bytes"):
-        ClientCounts(2, mmap.mmap(-1, 100))
+    with pytest.raises(ValueError, match="'clients', layout 1, belong"):
+        ClientCounts(2, os.dup(ClientCounts(3).memory.descriptor))
     with pytest.raises(ValueError, match="0 workers"):
         ClientCounts(0)

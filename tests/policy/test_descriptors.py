@@ -25,7 +25,7 @@ def test_all_caps_fit_together(monkeypatch: pytest.MonkeyPatch, files: int, udp:
     assert associations is not None
     assert binds is not None
     # The first look-ups, and what a process has for itself.
-    others = 64 - 16
+    others = 76 - 16
     pipes = 2 * (files // 64)
     taken = CONNECTION * connections + ASSOCIATION * associations + BIND * binds
     assert taken + descriptors.possible_lookup_sockets() + pipes + others <= files

@@ -13,13 +13,17 @@ where both columns hold a client that is itself near a cap: one in 268 million f
 
 from __future__ import annotations
 
-import mmap
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from fastsocks.shared_memory import SharedMemory
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: Version of all this.
+_LAYOUT = 1
 
 #: Of the header, in bytes.
 _HEADER_SIZE = 64
@@ -47,17 +51,14 @@ class ClientCounts:
     Memory: 256 KB for each process, page by page as it is written to.
 
     :param workers: how many processes there are, 1 or more.
-    :param memory: as many bytes as :meth:`memory_size` says, zeros or what others have counted
-        there; by default new ones, which processes made by fork share.
-    :raises ValueError: `memory` has another size.
+    :param descriptor: that of the :attr:`memory` of another process; by default it is new.
+    :raises ValueError: that is another memory; see :class:`fastsocks.shared_memory.SharedMemory`.
     """
 
-    def __init__(self, workers: int, memory: mmap.mmap | None = None) -> None:
-        size = self.memory_size(workers)
-        if memory is None:
-            memory = mmap.mmap(-1, size)
-        elif len(memory) != size:
-            raise ValueError(f"{len(memory)} bytes of memory for counts that take {size}")
+    def __init__(self, workers: int, descriptor: int | None = None) -> None:
+        #: What holds them.
+        self.memory = SharedMemory("clients", _memory_size(workers), _LAYOUT, descriptor=descriptor)
+        memory = self.memory.map
         if not any(memory[:_KEY_SIZE]):
             memory[:_KEY_SIZE] = os.urandom(_KEY_SIZE)
         self._workers = workers
@@ -67,13 +68,6 @@ class ClientCounts:
         self._counters = memoryview(memory)[_HEADER_SIZE:].cast("I")
         #: Returns where a client, given by its name, is counted.
         self.places: Callable[[str], Places] = lru_cache(_REMEMBERED)(self._places)
-
-    @staticmethod
-    def memory_size(workers: int) -> int:
-        """Return the bytes that the counts of this many processes take."""
-        if workers < 1:
-            raise ValueError(f"{workers} workers")
-        return _HEADER_SIZE + _COUNTER_SIZE * _KINDS * workers * (1 + _ROWS * _COLUMNS)
 
     def enter(self, worker: int) -> None:
         """Say which process this is, from 0 on."""
@@ -111,3 +105,10 @@ class ClientCounts:
         """Wipe what a process has counted, which has died."""
         count = len(self._counters) // self._workers
         self._counters[worker :: self._workers] = memoryview(bytes(4 * count)).cast("I")
+
+
+def _memory_size(workers: int) -> int:
+    """Return the bytes that the counts of this many processes take."""
+    if workers < 1:
+        raise ValueError(f"{workers} workers")
+    return _HEADER_SIZE + _COUNTER_SIZE * _KINDS * workers * (1 + _ROWS * _COLUMNS)

@@ -26,8 +26,9 @@ _PER_ASSOCIATION = 3
 #: Listeners of both families and the peer that has come, but for what its connection has anyway.
 _PER_BIND = 2
 
-#: For the log, listeners, the event loop, and a few name look-ups.
-_OTHERS = 64
+#: For the log, listeners, the event loop, memory that processes share (two for each), and a few
+#: name look-ups.
+_OTHERS = 76
 _FEW_SOCKETS = 16
 
 

@@ -6,11 +6,15 @@ has one process that writes it, from time to time, so there is nothing to lock.
 
 from __future__ import annotations
 
-import mmap
 from typing import TYPE_CHECKING, NamedTuple
+
+from fastsocks.shared_memory import SharedMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+#: Version of all this.
+_LAYOUT = 1
 
 _COUNTER_SIZE = 8
 
@@ -52,7 +56,9 @@ class UserCounts:
             user: number * workers * len(Usage._fields) for number, user in enumerate(users)
         }
         size = _COUNTER_SIZE * len(Usage._fields) * workers * len(self._places)
-        self._counters = memoryview(mmap.mmap(-1, max(size, 1)))[:size].cast("Q")
+        #: What holds them.
+        self.memory = SharedMemory("users", max(size, 1), _LAYOUT)
+        self._counters = memoryview(self.memory.map)[:size].cast("Q")
 
     def __contains__(self, user: str | None) -> bool:
         return user in self._places

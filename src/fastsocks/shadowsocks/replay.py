@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ..crypto import KeyedHash, random_bytes
 from ..implementation import IMPLEMENTATION
+from ..shared_memory import SharedMemory
+from . import salt_memory, session_memory
 from .process_lock import ProcessLock
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
@@ -46,7 +48,7 @@ class ReplayMemory:
     :raises ValueError: a capacity out of bounds.
     """
 
-    __slots__ = ("hash", "packet_salts", "salts", "sessions", "timed_salts")
+    __slots__ = ("hash", "memories", "packet_salts", "salts", "sessions", "timed_salts")
 
     def __init__(
         self,
@@ -56,14 +58,23 @@ class ReplayMemory:
     ) -> None:
         #: Secret, so that nobody can choose salts that crowd together.
         self.hash = KeyedHash(random_bytes(16))
+        size, layout = salt_memory.memory_size(capacity), salt_memory.LAYOUT
+        #: What holds all of it.
+        self.memories = (
+            SharedMemory("salts", size, layout),
+            SharedMemory("packet-salts", size, layout),
+            SharedMemory("timed-salts", size, layout),
+            SharedMemory("sessions", session_memory.memory_size(sessions), session_memory.LAYOUT),
+        )
+        salts, packet_salts, timed_salts, session_words = (one.map for one in self.memories)
         #: Of AEAD and stream methods, by TCP.
-        self.salts = SaltFilter(capacity, lock=lock)
+        self.salts = SaltFilter(capacity, memory=salts, lock=lock)
         #: Likewise by UDP, of packets either way, which would soon push out those of connections.
-        self.packet_salts = SaltFilter(capacity, lock=lock)
+        self.packet_salts = SaltFilter(capacity, memory=packet_salts, lock=lock)
         #: Of the 2022 edition, by TCP.
-        self.timed_salts = SaltFilter(capacity, RETENTION, lock=lock)
+        self.timed_salts = SaltFilter(capacity, RETENTION, memory=timed_salts, lock=lock)
         #: Of the 2022 edition, by UDP.
-        self.sessions = SessionMemory(sessions, lock=lock)
+        self.sessions = SessionMemory(sessions, memory=session_words, lock=lock)
 
     # A copy would not see what the other one does.
     def __reduce__(self) -> NoReturn:

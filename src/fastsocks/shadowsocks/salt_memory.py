@@ -27,6 +27,8 @@ import mmap
 
 from ..errors import ReplayError
 
+#: Version of all this.
+LAYOUT = 1
 #: Of the header, in bytes.
 HEADER_SIZE = 64
 #: Slots in a bucket.

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from .salt_memory import HEADER_SIZE
 
+#: Version of all this.
+LAYOUT = 1
 #: In a row.
 COLUMNS = 64
 #: Of a bucket, in bytes.
