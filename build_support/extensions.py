@@ -28,7 +28,7 @@ LINUX_MODULES = (
     "fastsocks.relay._udp_ports",
     "fastsocks.relay._udp_table",
     "fastsocks.relay._udp_targets",
-    "fastsocks.relay._udp_tunnel",
+    "fastsocks.relay._udp_packet_way",
     "fastsocks.setup._connection",
     "fastsocks.setup._ending",
     "fastsocks.setup._setup",

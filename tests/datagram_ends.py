@@ -16,7 +16,7 @@ import pytest
 
 from fastsocks.address import Address
 from fastsocks.errors import PolicyError, ResolveError
-from fastsocks.relay.packet_way import Tunnel
+from fastsocks.relay.packet_way import PacketWay
 from packet_ends import new_packet_client, new_packet_server
 from shadowsocks_ends import import_shadowsocks
 from twins import import_twin
@@ -256,17 +256,17 @@ class Engine:
         self,
         client: str = "127.0.0.1",
         port: int = 0,
-        tunnel: Any = None,
+        packet_way: Any = None,
         user: str | None = None,
     ) -> tuple[Any, Address]:
         """Make a SOCKS client's association; returns it, and where to send."""
         sock = bound(client)
         address = address_of(sock)
-        return self.engine.associate(sock, client, port, tunnel, user), address
+        return self.engine.associate(sock, client, port, packet_way, user), address
 
-    def tunnel(self, method: str, server: Address) -> Tunnel:
+    def packet_way(self, method: str, server: Address) -> PacketWay:
         """Return a way to a Shadowsocks server."""
-        return new_tunnel(self.twin, method, server)
+        return new_packet_way(self.twin, method, server)
 
     async def dropped(self, reason: str, count: int = 1) -> None:
         """Wait until `count` datagrams were dropped for a reason, and none for another."""
@@ -277,11 +277,11 @@ class Engine:
         assert dict(self.counters.dropped) == {reason: count}
 
 
-def new_tunnel(twin: UdpTwin, method: str, server: Address, control: Any = None) -> Tunnel:
+def new_packet_way(twin: UdpTwin, method: str, server: Address, control: Any = None) -> PacketWay:
     """Make a way to a Shadowsocks server, which lasts as long as `control`."""
     packets = new_packet_client(twin.shadowsocks, method)
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    return Tunnel(packets, (family, (server.host, server.port)), control)
+    return PacketWay(packets, (family, (server.host, server.port)), control)
 
 
 async def settle(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from datagram_ends import METHODS, Engine, Far, ShadowsocksClient, SocksClient, UdpTwin
 from fastsocks.address import Address
-from fastsocks.relay.packet_way import Tunnel
+from fastsocks.relay.packet_way import PacketWay
 from fastsocks.socks import datagrams
 from packet_ends import new_packet_client, new_packet_server
 from shadowsocks_ends import psk
@@ -81,7 +81,7 @@ class Servers(Far):
         packets, *inner = (hop.client for hop in self._hops)
         for one in inner:
             packets = layered(packets, one, BETWEEN)
-        self.tunnel = Tunnel(packets, (socket.AF_INET, self.socket.getsockname()))
+        self.packet_way = PacketWay(packets, (socket.AF_INET, self.socket.getsockname()))
 
     async def asked(self) -> bytes:
         """Return the payload of the client's next datagram."""
@@ -108,9 +108,9 @@ class Clients:
         self._kind = kind
         self._server: Address | None = None
 
-    def new(self, tunnel: Tunnel | None) -> ShadowsocksClient | SocksClient:
+    def new(self, packet_way: PacketWay | None) -> ShadowsocksClient | SocksClient:
         if self._kind == "socks":
-            _, relay = self._engine.associate(tunnel=tunnel)
+            _, relay = self._engine.associate(packet_way=packet_way)
             return SocksClient(relay)
         if self._kind == "users":
             if self._server is None:

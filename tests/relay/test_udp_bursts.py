@@ -10,7 +10,7 @@ import pytest
 
 from datagram_ends import Engine, Far, UdpTwin, import_udp, settle
 from datagram_ways import INBOUND, SOURCES, WAYS, Clients, Servers
-from fastsocks.relay.packet_way import Tunnel
+from fastsocks.relay.packet_way import PacketWay
 
 CLIENTS = 2
 ANSWERS = 20
@@ -30,19 +30,19 @@ def answers_of(number: int) -> list[bytes]:
 @pytest.mark.parametrize("kind", INBOUND)
 def test_a_burst_through_servers(run: Any, twin: UdpTwin, kind: str, way: tuple[str, ...]) -> None:
     async def scenario() -> None:
-        tunnels: list[Tunnel] = []
+        packet_ways: list[PacketWay] = []
 
-        async def find(_: str) -> Tunnel:
-            return tunnels[-1]
+        async def find(_: str) -> PacketWay:
+            return packet_ways[-1]
 
-        async with Engine(twin, find_tunnel=None if kind == "socks" else find) as engine:
+        async with Engine(twin, find_way=None if kind == "socks" else find) as engine:
             clients = Clients(twin, engine, kind)
             with ExitStack() as stack:
                 pairs = []
                 for _ in range(CLIENTS):
                     servers = stack.enter_context(Servers(twin, way))
-                    tunnels.append(servers.tunnel)
-                    client = clients.new(servers.tunnel if kind == "socks" else None)
+                    packet_ways.append(servers.packet_way)
+                    client = clients.new(servers.packet_way if kind == "socks" else None)
                     stack.enter_context(client)
                     client.ask(b"question", SOURCES[0])
                     assert await servers.asked() == b"question"
@@ -91,16 +91,16 @@ def test_a_burst_of_targets_themselves(run: Any, twin: UdpTwin, kind: str, port:
 @pytest.mark.parametrize("kind", INBOUND)
 def test_a_burst_of_questions(run: Any, twin: UdpTwin, kind: str, way: tuple[str, ...]) -> None:
     async def scenario() -> None:
-        tunnels: list[Tunnel] = []
+        packet_ways: list[PacketWay] = []
 
-        async def find(_: str) -> Tunnel:
-            return tunnels[-1]
+        async def find(_: str) -> PacketWay:
+            return packet_ways[-1]
 
-        async with Engine(twin, find_tunnel=None if kind == "socks" else find) as engine:
+        async with Engine(twin, find_way=None if kind == "socks" else find) as engine:
             clients = Clients(twin, engine, kind)
             with Servers(twin, way) as servers, ExitStack() as stack:
-                tunnels.append(servers.tunnel)
-                client = clients.new(servers.tunnel if kind == "socks" else None)
+                packet_ways.append(servers.packet_way)
+                client = clients.new(servers.packet_way if kind == "socks" else None)
                 stack.enter_context(client)
                 client.ask(b"first", SOURCES[0])
                 assert await servers.asked() == b"first"

@@ -155,7 +155,7 @@ def test_an_association_without_a_socket_is_none(run: Any, twin: UdpTwin) -> Non
             before = count_descriptors()
             sock = bound()
             # The kernel lets nobody broadcast who did not ask for it.
-            nowhere = engine.tunnel("none", Address.of("255.255.255.255", 1))
+            nowhere = engine.packet_way("none", Address.of("255.255.255.255", 1))
             with pytest.raises(PermissionError):
                 engine.engine.associate(sock, "127.0.0.1", 0, nowhere)
             sock.close()

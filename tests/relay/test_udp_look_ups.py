@@ -296,7 +296,7 @@ def test_what_was_sent_to_a_name_is_not_lost_by_a_fault_behind_it(run: Any, twin
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="this Python has no eager tasks")
 def test_eager_tasks_lose_nothing_that_waits(run: Any, twin: UdpTwin) -> None:
-    """Of a name of which it is known that it is not there, and of a tunnel that is refused."""
+    """Of a name of which it is known that it is not there, and of a packet way that is refused."""
 
     async def refuse(_: str) -> Any:
         raise DialError("there is no way")
@@ -304,7 +304,7 @@ def test_eager_tasks_lose_nothing_that_waits(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         # Python 3.11 has no such name.
         asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009
-        for options, reason in (({}, "resolve"), ({"find_tunnel": refuse}, "upstream")):
+        for options, reason in (({}, "resolve"), ({"find_way": refuse}, "upstream")):
             async with Engine(twin, **options) as engine:
                 engine.resolver.names["none.example"] = ResolveError("there is no such name")
                 engine.resolver.open.set()

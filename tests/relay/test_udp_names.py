@@ -21,7 +21,7 @@ def twin(implementation: str) -> UdpTwin:
 
 
 class Noting:
-    """A judge that notes what it is asked for, and has everything tunnelled or direct."""
+    """A judge that notes what it is asked for, and leads to a server or directly."""
 
     def __init__(self, *, direct: bool) -> None:
         self._direct = direct
@@ -67,7 +67,7 @@ def test_what_is_decided_on_is_sent_on(run: Any, twin: UdpTwin, method: str) -> 
             far.resolver.cache["xn--bcher-kva.example"] = ["127.0.0.1"]
             server = far.serve(method)
             async with Engine(twin, judge=judge) as near:
-                _, entrance = near.associate(tunnel=near.tunnel(method, server))
+                _, entrance = near.associate(packet_way=near.packet_way(method, server))
                 with SocksClient(entrance) as client, Far() as target:
                     target.echo()
                     for name in (*FORMS, "127.1", "B\u00dcCHER.example"):
@@ -99,8 +99,8 @@ def test_names_are_left_alone_where_nobody_decides(run: Any, twin: UdpTwin) -> N
         async with Engine(twin) as far:
             far.resolver.cache["A.Example."] = ["127.0.0.1"]
             async with Engine(twin) as near:
-                tunnel = near.tunnel(METHOD, far.serve(METHOD))
-                _, entrance = near.associate(tunnel=tunnel)
+                packet_way = near.packet_way(METHOD, far.serve(METHOD))
+                _, entrance = near.associate(packet_way=packet_way)
                 with SocksClient(entrance) as client, Far() as target:
                     target.echo()
                     client.ask(b"q", Address.of("A.Example.", target.address.port))

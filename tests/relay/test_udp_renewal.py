@@ -1,4 +1,4 @@
-"""Tunnels of long-lived associations whose server died, moved, or lost its key."""
+"""Packet ways of long-lived associations whose server died, moved, or lost its key."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from datagram_ends import Engine, Far, SocksClient, UdpTwin, import_udp, new_tunnel, settle
+from datagram_ends import Engine, Far, SocksClient, UdpTwin, import_udp, new_packet_way, settle
 from fastsocks.address import Address
 from fastsocks.errors import UpstreamError
-from fastsocks.relay.packet_way import REFUSED, SILENT, Tunnel
+from fastsocks.relay.packet_way import REFUSED, SILENT, PacketWay
 
 #: Encrypts nothing, so that a plain socket can be the server.
 METHOD = "none"
@@ -39,12 +39,12 @@ class Way:
         self.open.set()
         self.given_up = False
 
-    def first(self) -> Tunnel:
+    def first(self) -> PacketWay:
         """Return the way to the first server that is left."""
-        tunnel = new_tunnel(self._twin, METHOD, self._servers.pop(0))
-        return tunnel._replace(renew=self._renew)
+        packet_way = new_packet_way(self._twin, METHOD, self._servers.pop(0))
+        return packet_way._replace(renew=self._renew)
 
-    async def _renew(self, why: str | None) -> Tunnel | None:
+    async def _renew(self, why: str | None) -> PacketWay | None:
         self.reasons.append(why)
         try:
             await self.open.wait()
@@ -91,7 +91,7 @@ class Flow:
 async def going_by(twin: UdpTwin, way: Way, patience: float = PATIENCE) -> AsyncIterator[Flow]:
     """Make an association that goes by a way."""
     async with Engine(twin, patience=patience) as engine:
-        association, relay = engine.associate(tunnel=way.first())
+        association, relay = engine.associate(packet_way=way.first())
         with SocksClient(relay) as client:
             yield Flow(client, engine, association)
 
@@ -232,9 +232,9 @@ def test_the_end_of_an_association_ends_the_search(run: Any, twin: UdpTwin) -> N
 def test_refusals_of_what_cannot_be_renewed_are_nothing(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         with Far() as gone:
-            tunnel = new_tunnel(twin, METHOD, gone.address)
+            packet_way = new_packet_way(twin, METHOD, gone.address)
         async with Engine(twin, patience=0.0) as engine:
-            association, relay = engine.associate(tunnel=tunnel)
+            association, relay = engine.associate(packet_way=packet_way)
             with SocksClient(relay) as client:
                 for _ in range(20):
                     client.ask(b"x", TARGET)

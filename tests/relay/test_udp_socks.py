@@ -74,10 +74,10 @@ def test_the_largest_that_fits_each_way(run: Any, twin: UdpTwin) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_size_through_a_tunnel(run: Any, twin: UdpTwin, method: str) -> None:
+def test_every_size_by_a_packet_way(run: Any, twin: UdpTwin, method: str) -> None:
     async def scenario() -> None:
         async with Engine(twin) as far, Engine(twin) as near:
-            _, relay = near.associate(tunnel=near.tunnel(method, far.serve(method)))
+            _, relay = near.associate(packet_way=near.packet_way(method, far.serve(method)))
             with SocksClient(relay) as client, Far() as target:
                 target.echo()
                 for size in SIZES:
@@ -92,8 +92,8 @@ def test_every_size_through_a_tunnel(run: Any, twin: UdpTwin, method: str) -> No
     run(scenario())
 
 
-@pytest.mark.parametrize("tunnelled", [False, True], ids=["direct", "tunnelled"])
-def test_many_at_once_are_not_mixed_up(run: Any, twin: UdpTwin, tunnelled: bool) -> None:
+@pytest.mark.parametrize("by_server", [False, True], ids=["direct", "by_server"])
+def test_many_at_once_are_not_mixed_up(run: Any, twin: UdpTwin, by_server: bool) -> None:
     async def scenario() -> None:
         async with Engine(twin) as far, Engine(twin) as near:
             server = far.serve(METHOD)
@@ -102,8 +102,8 @@ def test_many_at_once_are_not_mixed_up(run: Any, twin: UdpTwin, tunnelled: bool)
                 target.echo()
                 clients = []
                 for _ in range(10):
-                    tunnel = near.tunnel(METHOD, server) if tunnelled else None
-                    _, relay = near.associate(tunnel=tunnel)
+                    packet_way = near.packet_way(METHOD, server) if by_server else None
+                    _, relay = near.associate(packet_way=packet_way)
                     clients.append(stack.enter_context(SocksClient(relay)))
                 sent = [[b"%d of client %d" % (i, j) for i in range(3)] for j in range(10)]
                 await exchange(clients, sent, target)
@@ -114,7 +114,7 @@ def test_many_at_once_are_not_mixed_up(run: Any, twin: UdpTwin, tunnelled: bool)
 def test_names_are_for_the_server_to_resolve(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin) as far, Engine(twin) as near:
-            _, relay = near.associate(tunnel=near.tunnel(METHOD, far.serve(METHOD)))
+            _, relay = near.associate(packet_way=near.packet_way(METHOD, far.serve(METHOD)))
             with SocksClient(relay) as client, Far() as target:
                 target.echo()
                 far.resolver.cache["target.example"] = ["127.0.0.1"]
@@ -128,7 +128,7 @@ def test_names_are_for_the_server_to_resolve(run: Any, twin: UdpTwin) -> None:
 def test_addresses_are_not_sent_on_that_may_not_be_reached(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin) as far, Engine(twin, permit=only("127.0.0.1")) as near:
-            _, relay = near.associate(tunnel=near.tunnel(METHOD, far.serve(METHOD)))
+            _, relay = near.associate(packet_way=near.packet_way(METHOD, far.serve(METHOD)))
             with SocksClient(relay) as client, Far() as target, Far("127.0.0.2") as forbidden:
                 target.echo()
                 far.resolver.cache["target.example"] = ["127.0.0.1"]
@@ -148,7 +148,7 @@ def test_a_server_that_is_not_there_yet_ends_nothing(run: Any, twin: UdpTwin) ->
         async with Engine(twin) as near:
             with Far() as gone:
                 server = gone.address
-            association, relay = near.associate(tunnel=near.tunnel("none", server))
+            association, relay = near.associate(packet_way=near.packet_way("none", server))
             with SocksClient(relay) as client, Far() as target:
                 for number in range(1, 5):
                     client.ask(b"nobody hears it", target.address)
@@ -168,7 +168,7 @@ def test_answers_that_do_not_open_are_dropped(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin) as near:
             with Far() as server, Far() as target:
-                _, relay = near.associate(tunnel=near.tunnel(METHOD, server.address))
+                _, relay = near.associate(packet_way=near.packet_way(METHOD, server.address))
                 with SocksClient(relay) as client:
                     client.ask(b"x", target.address)
                     packet, source = await server.receive()
@@ -264,8 +264,8 @@ def test_what_is_no_datagram_is_dropped(run: Any, twin: UdpTwin, data: bytes) ->
 def test_fragments_arrive_as_one(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin) as far, Engine(twin) as near:
-            for tunnel in (None, near.tunnel(METHOD, far.serve(METHOD))):
-                _, relay = near.associate(tunnel=tunnel)
+            for packet_way in (None, near.packet_way(METHOD, far.serve(METHOD))):
+                _, relay = near.associate(packet_way=packet_way)
                 with SocksClient(relay) as client, Far() as target:
                     client.ask(b"one ", target.address, 1)
                     client.ask(b"two ", target.address, 2)
@@ -315,20 +315,20 @@ def test_fragments_of_more_than_a_datagram_are_dropped(run: Any, twin: UdpTwin) 
 
 
 @pytest.mark.parametrize("fragment", [0, 1 | LAST])
-@pytest.mark.parametrize("tunneled", [False, True])
+@pytest.mark.parametrize("by_server", [False, True])
 def test_nobody_is_answered_before_a_first_datagram(
-    run: Any, twin: UdpTwin, fragment: int, tunneled: bool
+    run: Any, twin: UdpTwin, fragment: int, by_server: bool
 ) -> None:
     async def scenario() -> None:
         async with Engine(twin) as engine:
             with Far() as server, Far() as target:
-                tunnel = engine.tunnel("none", server.address) if tunneled else None
-                _, relay = engine.associate(tunnel=tunnel)
+                packet_way = engine.packet_way("none", server.address) if by_server else None
+                _, relay = engine.associate(packet_way=packet_way)
                 with SocksClient(relay) as client:
                     client.ask(b"x", target.address, fragment)
-                    _, source = await (server if tunneled else target).receive()
-                    sender = server if tunneled else target
-                    sender.send((target.address.wire if tunneled else b"") + b"y", source)
+                    _, source = await (server if by_server else target).receive()
+                    sender = server if by_server else target
+                    sender.send((target.address.wire if by_server else b"") + b"y", source)
                     assert await client.answer() == (b"y", target.address)
 
     run(scenario())

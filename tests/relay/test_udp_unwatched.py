@@ -19,10 +19,10 @@ from datagram_ends import (
     bound,
     count_descriptors,
     import_udp,
-    new_tunnel,
+    new_packet_way,
 )
 from fastsocks.address import Address
-from fastsocks.relay.packet_way import Tunnel
+from fastsocks.relay.packet_way import PacketWay
 from twins import import_twin
 
 METHOD = "2022-blake3-aes-128-gcm"
@@ -77,7 +77,7 @@ def unwatched(monkeypatch: pytest.MonkeyPatch, twin: UdpTwin) -> Iterator[list[U
         made.append(Unwatched())
         return made[-1]
 
-    for name in ("_udp_targets", "_udp_tunnel"):
+    for name in ("_udp_targets", "_udp_packet_way"):
         module = import_twin("fastsocks.relay", name, twin.implementation)
         monkeypatch.setattr(module, "open_datagram_socket", open_one)
     yield made
@@ -133,10 +133,10 @@ def test_towards_targets(
 @pytest.mark.parametrize("kind", ["socks", "shadowsocks"])
 def test_towards_servers(run: Any, twin: UdpTwin, unwatched: list[Unwatched], kind: str) -> None:
     async def scenario() -> None:
-        async def find(_: str) -> Tunnel:
-            return new_tunnel(twin, METHOD, Address.of("127.0.0.1", 9))
+        async def find(_: str) -> PacketWay:
+            return new_packet_way(twin, METHOD, Address.of("127.0.0.1", 9))
 
-        async with Engine(twin, find_tunnel=find) as engine:
+        async with Engine(twin, find_way=find) as engine:
             if kind == "socks":
                 client: SocksClient | ShadowsocksClient = SocksClient(engine.associate()[1])
             else:
@@ -151,12 +151,14 @@ def test_towards_servers(run: Any, twin: UdpTwin, unwatched: list[Unwatched], ki
     run(scenario())
 
 
-def test_a_tunnel_that_was_given(run: Any, twin: UdpTwin, unwatched: list[Unwatched]) -> None:
+def test_a_packet_way_that_was_given(run: Any, twin: UdpTwin, unwatched: list[Unwatched]) -> None:
     async def scenario() -> None:
         async with Engine(twin) as engine:
             before = count_descriptors()
             with pytest.raises(PermissionError):
-                engine.associate(tunnel=new_tunnel(twin, METHOD, Address.of("127.0.0.1", 9)))
+                engine.associate(
+                    packet_way=new_packet_way(twin, METHOD, Address.of("127.0.0.1", 9))
+                )
             assert len(unwatched) == 1
             assert unwatched[0].closed
             assert count_descriptors() == before

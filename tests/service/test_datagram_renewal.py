@@ -13,7 +13,7 @@ from fastsocks.address import Address
 from fastsocks.config import LocalOptions, ServerEntry
 from fastsocks.errors import ResolveError
 from fastsocks.outbound.chain import Chain
-from fastsocks.relay.packet_way import REFUSED, SILENT, Tunnel
+from fastsocks.relay.packet_way import REFUSED, SILENT, PacketWay
 from fastsocks.service.datagram_chain import DatagramChain
 from fastsocks.service.datagram_renewal import ServerWay
 from fastsocks.service.datagrams import Datagrams
@@ -73,10 +73,10 @@ class Made:
         self.datagrams.engine.close()
 
 
-def server_of(tunnel: Tunnel | None) -> str:
-    """Return the IP address that a tunnel leads to."""
-    assert tunnel is not None
-    return str(tunnel.server[1][0])
+def server_of(packet_way: PacketWay | None) -> str:
+    """Return the IP address that a packet way leads to."""
+    assert packet_way is not None
+    return str(packet_way.server[1][0])
 
 
 def test_servers_take_turns(run: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -88,15 +88,15 @@ def test_servers_take_turns(run: Any, caplog: pytest.LogCaptureFixture) -> None:
         # Addresses do not move.
         assert await first.renew(None) is None
         found = []
-        tunnel: Tunnel | None = first
+        packet_way: PacketWay | None = first
         for why in (SILENT, REFUSED, SILENT, SILENT):
-            assert tunnel is not None
-            assert tunnel.renew is not None
-            before, tunnel = tunnel, await tunnel.renew(why)
-            assert tunnel is not None
+            assert packet_way is not None
+            assert packet_way.renew is not None
+            before, packet_way = packet_way, await packet_way.renew(why)
+            assert packet_way is not None
             # A session of its own.
-            assert tunnel.packets is not before.packets
-            found.append(server_of(tunnel))
+            assert packet_way.packets is not before.packets
+            found.append(server_of(packet_way))
         assert found == ["127.0.0.2", "127.0.0.3", "127.0.0.1", "127.0.0.2"]
         made.close()
 
@@ -176,11 +176,11 @@ def test_chains_of_shadowsocks_servers_are_renewed(run: Any) -> None:
         made.resolver.names["up.example"] = ["127.0.0.1", "127.0.0.2"]
         chain = Chain((f"ss://{METHOD}:{KEY.replace('=', '%3D')}@up.example:8388",), 10.0)
         ways = DatagramChain(chain, 10.0, lambda *told: renewed.append(told))
-        tunnel = await ways.tunnel(made.datagrams, CLIENT)
-        assert server_of(tunnel) == "127.0.0.1"
-        assert tunnel.renew is not None
-        assert await tunnel.renew(None) is None
-        other = await tunnel.renew(SILENT)
+        packet_way = await ways.packet_way(made.datagrams, CLIENT)
+        assert server_of(packet_way) == "127.0.0.1"
+        assert packet_way.renew is not None
+        assert await packet_way.renew(None) is None
+        other = await packet_way.renew(SILENT)
         assert server_of(other) == "127.0.0.2"
         assert made.resolver.dropped == ["up.example"]
         assert renewed == [(CLIENT, Address.of("up.example", 8388), SILENT)]
@@ -211,11 +211,11 @@ def test_what_lasts_as_long_as_a_connection_is_not_renewed(run: Any) -> None:
             async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
                 port = server.sockets[0].getsockname()[1]
                 ways = DatagramChain(Chain((f"socks5://127.0.0.1:{port}",), 10.0), 10.0, print)
-                tunnel = await ways.tunnel(made.datagrams, CLIENT)
-                assert tunnel.server == (socket.AF_INET, relay.getsockname())
-                assert tunnel.renew is None
-                assert tunnel.control is not None
-                tunnel.control.close()
+                packet_way = await ways.packet_way(made.datagrams, CLIENT)
+                assert packet_way.server == (socket.AF_INET, relay.getsockname())
+                assert packet_way.renew is None
+                assert packet_way.control is not None
+                packet_way.control.close()
                 await gone.wait()
         made.close()
 

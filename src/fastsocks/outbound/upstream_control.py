@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class UpstreamControl:
-    """What a tunnel through SOCKS5 servers lasts as long as; see :class:`.packet_way.Control`.
+    """What a packet way through SOCKS5 servers lasts as long as; see :class:`.packet_way.Control`.
 
     :param sockets: one for each of them, this object's from now on.
     """

@@ -13,7 +13,7 @@ _HEADER = 3
 
 
 class SocksPackets(PacketCodec):
-    """The client's side of UDP ASSOCIATE (RFC 1928 section 7), as a tunnel of the engine."""
+    """The client's side of UDP ASSOCIATE (RFC 1928 section 7), as a codec of a packet way."""
 
     __slots__ = ()
 

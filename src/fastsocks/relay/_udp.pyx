@@ -47,7 +47,7 @@ from fastsocks.relay._udp_ports cimport (
     Port,
 )
 from fastsocks.relay._udp_table cimport AssociationTable
-from fastsocks.relay._udp_tunnel cimport new_tunnel_side
+from fastsocks.relay._udp_packet_way cimport new_current_way
 from fastsocks.shadowsocks._packets cimport PacketCodec
 
 from fastsocks.address import Address
@@ -97,7 +97,7 @@ cdef class DatagramEngine(EngineBase):
         *,
         permit=None,
         judge=None,
-        find_tunnel=None,
+        find_way=None,
         double timeout=300.0,
         Py_ssize_t capacity=4096,
         Py_ssize_t capacity_per_client=0,
@@ -119,7 +119,7 @@ cdef class DatagramEngine(EngineBase):
         self.permit = permit
         self.judge = judge
         self.decides = permit is not None or judge is not None
-        self.find_tunnel = find_tunnel
+        self.find_way = find_way
         self._timeout = timeout
         self._interval = min(SWEEP_INTERVAL, timeout / 4)
         self._limit_hit = limit_hit
@@ -170,7 +170,7 @@ cdef class DatagramEngine(EngineBase):
             raise
         self._serving.append(port)
 
-    def associate(self, sock, client, int port, tunnel, user=None):
+    def associate(self, sock, client, int port, packet_way, user=None):
         """Relay for one SOCKS client at `sock`; see the twin."""
         cdef Association association = Association.__new__(Association)
         cdef ClientPort facing = ClientPort.__new__(ClientPort)
@@ -183,11 +183,11 @@ cdef class DatagramEngine(EngineBase):
             facing.learned = port != 0
             association.client = facing.expected
             facing.open(self, sock)
-            if tunnel is not None or self.find_tunnel is not None:
-                association.tunnel = new_tunnel_side(association)
-            if tunnel is not None:
-                association.tunnel.finds = False
-                association.tunnel.lead(tunnel)
+            if packet_way is not None or self.find_way is not None:
+                association.packet_way = new_current_way(association)
+            if packet_way is not None:
+                association.packet_way.finds = False
+                association.packet_way.lead(packet_way)
         except BaseException:
             facing.shut()
             sock.close()

@@ -3,7 +3,7 @@ from libc.stdint cimport uint8_t
 from fastsocks.net._datagrams cimport Arrival, Name
 from fastsocks.relay._udp_ports cimport AssociationBase, Port
 from fastsocks.relay._udp_targets cimport Targets
-from fastsocks.relay._udp_tunnel cimport TunnelSide
+from fastsocks.relay._udp_packet_way cimport CurrentWay
 from fastsocks.shadowsocks._packets cimport Packet, PacketCodec, PacketSession
 
 
@@ -39,11 +39,11 @@ cdef class Association(AssociationBase):
     cdef ClientPort client_port
     cdef PacketSession session
     cdef bytes source_key
-    # The target's side: a tunnel, if there is to be one, and the direct way.
-    cdef TunnelSide tunnel
+    # The target's side: a packet way, if there is to be one, and the direct way.
+    cdef CurrentWay packet_way
     cdef Targets targets
     # What rules and guard say of targets, by their wire forms; of names only that is asked
-    # where there is no tunnel.
+    # where there is no packet way.
     cdef dict ways
 
     cdef int end(self) except -1

@@ -23,7 +23,7 @@ from fastsocks.net._datagrams cimport (
     take_scope,
 )
 from fastsocks.relay._udp_ports cimport (
-    BY_TUNNEL,
+    BY_SERVERS,
     DIRECT,
     FORBIDDEN,
     LARGEST_PAYLOAD,
@@ -36,7 +36,7 @@ from fastsocks.relay._udp_ports cimport (
     packet_in_arena,
 )
 from fastsocks.relay._udp_targets cimport Targets
-from fastsocks.relay._udp_tunnel cimport new_tunnel_side
+from fastsocks.relay._udp_packet_way cimport new_current_way
 from fastsocks.shadowsocks._packets cimport Packet, PacketSession, packet_of, put_before
 
 from fastsocks.errors import FastsocksError, HostNameError, ProtocolError
@@ -55,8 +55,8 @@ cdef class ServingPort(Port):
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef EngineBase engine = self.engine
         cdef Packet packet
-        # Sealing for a tunnel writes in front of the payload.
-        cdef Py_ssize_t in_front = 0 if engine.find_tunnel is None else ROOM_IN_FRONT
+        # Sealing for a packet way writes in front of the payload.
+        cdef Py_ssize_t in_front = 0 if engine.find_way is None else ROOM_IN_FRONT
         cdef Py_ssize_t opened
         cdef Association association
         cdef PacketSession session = None
@@ -96,8 +96,8 @@ cdef class ServingPort(Port):
         association.serving = self
         association.client = source[0]
         association.session = session
-        if self.engine.find_tunnel is not None:
-            association.tunnel = new_tunnel_side(association)
+        if self.engine.find_way is not None:
+            association.packet_way = new_current_way(association)
         if session is not None:
             association.user = session.user
             session.association = association
@@ -141,7 +141,7 @@ cdef class ClientPort(Port):
         self.learn(source)
         size -= SOCKS_HEADER
         data += SOCKS_HEADER
-        if association.tunnel is not None:
+        if association.packet_way is not None:
             # Sealing writes in front of the payload, where a message's earlier datagram may lie.
             room = engine.room(ROOM_IN_FRONT + size)
             work = room.start + ROOM_IN_FRONT
@@ -223,8 +223,8 @@ cdef class Association(AssociationBase):
         self.engine.send_queued()
         if self.client_port is not None:
             self.client_port.shut()
-        if self.tunnel is not None:
-            self.tunnel.close()
+        if self.packet_way is not None:
+            self.packet_way.close()
         self.targets.close()
         if self.session is not None and self.session.association is self:
             self.session.association = None
@@ -245,7 +245,7 @@ cdef class Association(AssociationBase):
         return 0
 
     cdef int forward(self, Packet* packet) except -1:
-        """Send the client's payload on; its room is what sealing takes where there is a tunnel."""
+        """Send the client's payload on; its room is what sealing takes if there is a packet way."""
         cdef const uint8_t* address = packet.address
         cdef Py_ssize_t address_size = packet.address_size
         cdef int way
@@ -257,12 +257,12 @@ cdef class Association(AssociationBase):
                 return self.drop("host-name")
             packet.address = address = <const uint8_t*>PyBytes_AS_STRING(canonical)
             packet.address_size = address_size = len(canonical)
-        if self.tunnel is not None:
+        if self.packet_way is not None:
             way = self.way_to(address, address_size)
             if way == FORBIDDEN:
                 return self.refuse()
-            if way == BY_TUNNEL:
-                return self.tunnel.send(packet)
+            if way == BY_SERVERS:
+                return self.packet_way.send(packet)
         return self.targets.send(address, address_size, packet.payload, packet.payload_size)
 
     cdef bytes canonical(self, const uint8_t* wire, Py_ssize_t wire_size):
@@ -277,9 +277,9 @@ cdef class Association(AssociationBase):
         cdef EngineBase engine = self.engine
         cdef bytes key
         cdef Reader reader
-        cdef int way = BY_TUNNEL
+        cdef int way = BY_SERVERS
         if engine.judge is None and engine.permit is None:
-            return BY_TUNNEL
+            return BY_SERVERS
         key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
         if self.ways is None:
             self.ways = {}
@@ -291,7 +291,7 @@ cdef class Association(AssociationBase):
         engine.guarded = False
         if engine.judge is not None:
             way = self.judged(address, None)
-        if way == BY_TUNNEL and not address.is_name and engine.permit is not None:
+        if way == BY_SERVERS and not address.is_name and engine.permit is not None:
             try:
                 engine.permit(address)
             except FastsocksError:
@@ -312,7 +312,7 @@ cdef class Association(AssociationBase):
             direct = self.engine.judge(self.client_host, self.user, address, resolved)
         except FastsocksError:
             return FORBIDDEN
-        return DIRECT if direct else BY_TUNNEL
+        return DIRECT if direct else BY_SERVERS
 
     cdef int backward(self, Packet* answer) except -1:
         cdef EngineBase engine = self.engine

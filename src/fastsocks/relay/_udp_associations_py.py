@@ -1,7 +1,7 @@
 """What the UDP relay does for one client: pure Python.
 
 Part of ``_udp_py.py``. An association has a side that faces its client, a Shadowsocks or a SOCKS
-one, and sides that face targets: ``_udp_ports_py.py`` and ``_udp_tunnel_py.py``.
+one, and sides that face targets: ``_udp_ports_py.py`` and ``_udp_packet_way_py.py``.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, cast
 from ..address import canonical
 from ..errors import HostNameError, PolicyError, ProtocolError
 from ..socks.datagrams import Reassembler, build_datagram
+from ._udp_packet_way_py import CurrentWay
 from ._udp_ports_py import ListeningPort, Port, Targets
-from ._udp_tunnel_py import TunnelSide
 
 if TYPE_CHECKING:
     from ..address import Address
     from ..shadowsocks.packets import PacketCodec, PacketSession
     from ._udp_ports_py import SockAddr
     from ._udp_py import DatagramEngine
-    from .packet_way import Tunnel
+    from .packet_way import PacketWay
 
 # SIP022 3.2.4 wants sessions to live at least this long, in seconds.
 _SHORTEST_SESSION = 60.0
@@ -37,7 +37,7 @@ class Way(Enum):
     """What an engine's judge says of a target."""
 
     FORBIDDEN = 0
-    BY_TUNNEL = 1
+    BY_SERVERS = 1
     DIRECT = 2
 
 
@@ -64,7 +64,7 @@ class Association:
         self.client_id = ""
         self._direct = Targets(self)
         #: None where all goes directly.
-        self.tunnel = TunnelSide(self) if engine.find_tunnel is not None else None
+        self.packet_way = CurrentWay(self) if engine.find_way is not None else None
         self._judged: dict[tuple[bytes, str | None], Way] = {}
 
     @property
@@ -75,7 +75,7 @@ class Association:
     def way_to(self, address: Address, resolved: str | None = None) -> Way:
         """Tell what the engine's judge says of a target, as :attr:`DatagramEngine.judge` has it."""
         if self.engine.judge is None:
-            return Way.BY_TUNNEL
+            return Way.BY_SERVERS
         key = address.wire, resolved
         known = self._judged.get(key)
         if known is None:
@@ -84,7 +84,7 @@ class Association:
             except PolicyError:
                 known = Way.FORBIDDEN
             else:
-                known = Way.DIRECT if direct else Way.BY_TUNNEL
+                known = Way.DIRECT if direct else Way.BY_SERVERS
             if len(self._judged) >= _JUDGED:
                 self._judged.clear()
             self._judged[key] = known
@@ -108,15 +108,15 @@ class Association:
             except HostNameError as error:
                 self.drop(error.status)
                 return
-        way = Way.DIRECT if self.tunnel is None else self.way_to(address)
-        if way is Way.DIRECT or self.tunnel is None:
+        way = Way.DIRECT if self.packet_way is None else self.way_to(address)
+        if way is Way.DIRECT or self.packet_way is None:
             self._direct.send(address, payload)
         elif way is Way.FORBIDDEN:
             self.refuse()
         elif not self._is_permitted(address):
             self.drop("not-allowed")
         else:
-            self.tunnel.send(address, payload)
+            self.packet_way.send(address, payload)
 
     def _is_permitted(self, address: Address) -> bool:
         if self.engine.permit is None or address.is_name:
@@ -184,8 +184,8 @@ class Association:
             self.active = False
             self.engine.forget(self)
             self._direct.close()
-            if self.tunnel is not None:
-                self.tunnel.close()
+            if self.packet_way is not None:
+                self.packet_way.close()
 
     def end_by_itself(self) -> None:
         """End it, and tell so."""
@@ -283,7 +283,7 @@ class SocksAssociation(Association):
         engine: DatagramEngine,
         sock: socket.socket,
         client: tuple[str, int],
-        tunnel: Tunnel | None,
+        packet_way: PacketWay | None,
         user: str | None,
     ) -> None:
         super().__init__(engine, user)
@@ -291,8 +291,8 @@ class SocksAssociation(Association):
         self._port = client[1]
         self._source: SockAddr | None = None
         self._reassembler = Reassembler()
-        if tunnel is not None:
-            self.tunnel = TunnelSide(self, tunnel)
+        if packet_way is not None:
+            self.packet_way = CurrentWay(self, packet_way)
         self._facing = _ClientPort(self, sock)
         engine.admit(self)
 

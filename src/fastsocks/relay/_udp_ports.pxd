@@ -9,7 +9,7 @@ from fastsocks.shadowsocks._packets cimport SEAL_HEADROOM, Packet, PacketCodec
 # What an engine's judge says of a target.
 cdef enum Way:
     FORBIDDEN
-    BY_TUNNEL
+    BY_SERVERS
     DIRECT
 
 cdef enum:
@@ -45,7 +45,7 @@ cdef class EngineBase:
     # Whether anybody decides on targets, so that their names need to have one form.
     cdef bint decides
     # Whether every association has a way through servers, and how that is found.
-    cdef object find_tunnel
+    cdef object find_way
     # What is told of drops, and what it was not told yet: how many by reason and client.
     cdef object dropped
     cdef dict untold
@@ -62,7 +62,7 @@ cdef class EngineBase:
     # waits for a look-up at most.
     cdef double names_kept
     cdef double longest_wait
-    # Seconds for which a tunnel that has answered may stay silent.
+    # Seconds for which a packet way that has answered may stay silent.
     cdef double patience
     # The address to send to targets from, by family.
     cdef dict local

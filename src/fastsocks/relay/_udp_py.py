@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..address import Address
     from ..net import Resolver
     from ..shadowsocks.packets import PacketCodec
-    from .packet_way import Tunnel
+    from .packet_way import PacketWay
 
 # Seconds between two looks for idle associations, at most.
 _SWEEP_INTERVAL = 15.0
@@ -35,7 +35,7 @@ _EVERYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 #: See :class:`DatagramEngine`.
 Judge: TypeAlias = "Callable[[str, str | None, Address, str | None], bool]"
 #: Likewise.
-FindTunnel: TypeAlias = "Callable[[str], Awaitable[Tunnel]]"
+FindWay: TypeAlias = "Callable[[str], Awaitable[PacketWay]]"
 
 
 class DatagramCounters:
@@ -75,23 +75,24 @@ class DatagramEngine:
     raises: ``foreign-source`` (not from the client of the association), ``bad-address``,
     ``fragment`` (of a set that stays incomplete), ``host-name`` (no host name, where that is to be
     decided on), ``not-allowed``, ``resolve``, ``waiting`` (too many wait for a name, or for a
-    tunnel), ``upstream`` (no tunnel is to be had), ``oversize``, ``no-client`` (nobody to answer to
-    yet), ``not-sent`` (the kernel took it not: full buffers, no route, no socket to be had),
-    ``closed`` (the association or the service has ended).
+    packet way), ``upstream`` (no packet way is to be had), ``oversize``, ``no-client`` (nobody to
+    answer to yet), ``not-sent`` (the kernel took it not: full buffers, no route, no socket to be
+    had), ``closed`` (the association or the service has ended).
 
     :param loop: the running event loop.
     :param resolver: for names; IP addresses never reach it.
     :param permit: raises PolicyError for an IP address that may not be reached; asked for what
-        clients name, also where a tunnel leads there, and for what their names resolve to. None
+        clients name, also where a server is to reach it, and for what their names resolve to. None
         permits all.
     :param judge: raises PolicyError for what a client may not reach; asked once by an association
         for each of its targets, with the client's IP address, its user, the target, and the IP
-        address that a name of it was resolved to, None where a tunnel does that. Where there is a
-        tunnel, returns whether the target is reached directly all the same; its name is resolved
-        here then, and the judge asked for the address. None permits all.
-    :param find_tunnel: awaited with the client's IP address by an association that has something
-        to send and no tunnel; raises FastsocksError where there is none: what waits is dropped,
-        and it is not asked again for a second. None: who has no tunnel sends to targets directly.
+        address that a name of it was resolved to, None where a server does that. Where there is a
+        packet way, returns whether the target is reached directly all the same; its name is
+        resolved here then, and the judge asked for the address. None permits all.
+    :param find_way: awaited with the client's IP address by an association that has something
+        to send and no packet way; raises FastsocksError where there is none: what waits is
+        dropped, and it is not asked again for a second. None: who has no packet way sends to
+        targets directly.
     :param timeout: seconds without a packet either way after which an association ends; those
         of methods with sessions live 60 s at least.
     :param capacity: how many associations there may be; whoever has most makes room, see
@@ -108,8 +109,8 @@ class DatagramEngine:
         whomever. Then the name is asked for again, and the address kept if it is still one of it:
         QUIC must not move because an answer of the DNS did.
     :param longest_wait: seconds for which a datagram waits for its name to be resolved.
-    :param patience: seconds for which a tunnel that has answered may stay silent, while the client
-        sends, before it is renewed; see :class:`._udp_tunnel_py.TunnelSide`.
+    :param patience: seconds for which a packet way that has answered may stay silent, while the
+        client sends, before it is renewed; see :class:`._udp_packet_way_py.CurrentWay`.
     :param local_addresses: IP addresses to send to targets from, one of a family at most.
     :param began: called with each association as it begins.
     :param over: called with each one as it ends, its counts final.
@@ -122,7 +123,7 @@ class DatagramEngine:
         *,
         permit: Callable[[Address], None] | None = None,
         judge: Judge | None = None,
-        find_tunnel: FindTunnel | None = None,
+        find_way: FindWay | None = None,
         timeout: float = 300.0,
         capacity: int = 4096,
         capacity_per_client: int = 0,
@@ -145,7 +146,7 @@ class DatagramEngine:
         self.judge = judge
         #: Whether anybody decides on targets, so that their names need to have one form.
         self.decides = permit is not None or judge is not None
-        self.find_tunnel = find_tunnel
+        self.find_way = find_way
         self.timeout = timeout
         self.tasks: set[asyncio.Task[Any]] = set()
         self.names_kept = names_kept
@@ -183,7 +184,7 @@ class DatagramEngine:
         sock: socket.socket,
         client: str,
         port: int,
-        tunnel: Tunnel | None,
+        packet_way: PacketWay | None,
         user: str | None = None,
     ) -> Association:
         """Relay for one SOCKS client (RFC 1928 section 7).
@@ -192,13 +193,13 @@ class DatagramEngine:
             from now on, even if the call fails.
         :param client: the IP address that datagrams are accepted from.
         :param port: likewise; 0 takes that of the first datagram.
-        :param tunnel: the way through servers, its control this object's from now on unless the
-            call fails; None leaves it to `find_tunnel`. The association ends with it.
+        :param packet_way: the way through servers, its control this object's from now on unless the
+            call fails; None leaves it to `find_way`. The association ends with it.
         :param user: whose it is.
         :raises OSError: no further socket can be had.
         """
         try:
-            return SocksAssociation(self, sock, (client.partition("%")[0], port), tunnel, user)
+            return SocksAssociation(self, sock, (client.partition("%")[0], port), packet_way, user)
         except BaseException:
             sock.close()
             raise

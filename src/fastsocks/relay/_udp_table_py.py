@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._udp_associations_py import Association
 
-# Datagrams of one association that wait for names to be resolved, or for a tunnel; bytes too.
+# Datagrams of one association that wait for names to be resolved, or for a packet way; bytes too.
 _WAITING = 16
 _WAITING_BYTES = 0x14000
 # Of all of them; no client has more than a quarter of it.

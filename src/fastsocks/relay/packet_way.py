@@ -9,18 +9,18 @@ if TYPE_CHECKING:
 
     from ..shadowsocks.packets import PacketCodec
 
-#: Why a tunnel is renewed: its server answered, and does so no more; refused by ICMP; has another
-#: address now.
+#: Why a packet way is renewed: its server answered, and does so no more; refused by ICMP; has
+#: another address now.
 SILENT: Final = "silent"
 REFUSED: Final = "refused"
 MOVED: Final = "moved"
 
-#: See :attr:`Tunnel.renew`.
-Renew: TypeAlias = "Callable[[str | None], Awaitable[Tunnel | None]]"
+#: See :attr:`PacketWay.renew`.
+Renew: TypeAlias = "Callable[[str | None], Awaitable[PacketWay | None]]"
 
 
 class Control(Protocol):
-    """What a tunnel lasts as long as: TCP connections to SOCKS5 servers."""
+    """What a packet way lasts as long as: TCP connections to SOCKS5 servers."""
 
     #: Called once if it ends by itself; never after :meth:`close`.
     ended: Callable[[], None] | None
@@ -29,16 +29,16 @@ class Control(Protocol):
         """End it; again does nothing."""
 
 
-class Tunnel(NamedTuple):
+class PacketWay(NamedTuple):
     """Where datagrams of an association go, and how they are sealed."""
 
     packets: PacketCodec
     #: Family and socket address of the first server's UDP port.
     server: tuple[int, tuple[Any, ...]]
-    #: The association's from the moment on that it has the tunnel.
+    #: The association's from the moment on that it has the packet way.
     control: Control | None = None
-    #: Finds the tunnel to go on by: awaited with SILENT or REFUSED, or with None where it is only
-    #: asked whether the server has another address now; returns None where there is no better
+    #: Finds the packet way to go on by: awaited with SILENT or REFUSED, or with None where it is
+    #: only asked whether the server has another address now; returns None where there is no better
     #: one, and raises FastsocksError where there is none. None: it lasts as long as it lasts.
     #: For those without `control`.
     renew: Renew | None = None

@@ -12,7 +12,7 @@ from fastsocks.outbound.chain import upstream_error
 from fastsocks.outbound.upstream import ShadowsocksUpstream, SocksUpstream
 from fastsocks.outbound.upstream_control import UpstreamControl
 from fastsocks.policy.limits import client_of
-from fastsocks.relay.packet_way import MOVED, Tunnel
+from fastsocks.relay.packet_way import MOVED, PacketWay
 from fastsocks.relay.udp import SocksPackets
 from fastsocks.shadowsocks import Family, packet_client
 from fastsocks.shadowsocks.layers import LayeredPackets
@@ -49,13 +49,13 @@ class DatagramChain:
         # Without sessions, one codec of each server knows the salts of all answers.
         self._shared: dict[int, PacketCodec] = {}
 
-    async def tunnel(
+    async def packet_way(
         self,
         datagrams: Datagrams,
         client: str,
         *,
         avoid: tuple[int, tuple[Any, ...]] | None = None,
-    ) -> Tunnel:
+    ) -> PacketWay:
         """Find the way for the datagrams of one association.
 
         :param client: the IP address of whom it is for.
@@ -95,8 +95,8 @@ class DatagramChain:
         for inner, address in others:
             packets = LayeredPackets(packets, inner, address)
         if controls:
-            return Tunnel(packets, server, UpstreamControl(controls))
-        return Tunnel(packets, server, renew=partial(self._renew, datagrams, host, server))
+            return PacketWay(packets, server, UpstreamControl(controls))
+        return PacketWay(packets, server, renew=partial(self._renew, datagrams, host, server))
 
     async def _renew(
         self,
@@ -104,15 +104,15 @@ class DatagramChain:
         client: str,
         server: tuple[int, tuple[Any, ...]],
         why: str | None,
-    ) -> Tunnel | None:
+    ) -> PacketWay | None:
         first = self._chain.upstreams[0].address
         if why is not None:
             datagrams.forget(first)
         elif not await datagrams.moved(first, server, client_of(client)):
             return None
-        tunnel = await self.tunnel(datagrams, client, avoid=server)
+        packet_way = await self.packet_way(datagrams, client, avoid=server)
         self._renewed(client, first, why or MOVED)
-        return tunnel
+        return packet_way
 
     def _packets(self, position: int, upstream: ShadowsocksUpstream) -> PacketCodec:
         codec = self._shared.get(position)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastsocks.errors import FastsocksError
 from fastsocks.policy.limits import client_of
-from fastsocks.relay.packet_way import MOVED, REFUSED, SILENT, Tunnel
+from fastsocks.relay.packet_way import MOVED, REFUSED, SILENT, PacketWay
 from fastsocks.shadowsocks import packet_client
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ServerWay:
         # Those that were lost, the latest one last.
         self._lost: dict[int, None] = {}
 
-    async def first(self) -> Tunnel:
+    async def first(self) -> PacketWay:
         """Lead to the server that is used now.
 
         :raises DialError: its name has no address, or there is no way to it.
@@ -85,8 +85,8 @@ class ServerWay:
         number = 0 if self._servers is None else self._servers.for_datagrams()
         return await self._lead(number)
 
-    async def renew(self, why: str | None) -> Tunnel | None:
-        """Lead to another server, or to the same one in a new session; see :class:`Tunnel`.
+    async def renew(self, why: str | None) -> PacketWay | None:
+        """Lead to another server, or to the same one in a new session; see :class:`PacketWay`.
 
         :raises DialError: there is no way to any.
         """
@@ -95,19 +95,19 @@ class ServerWay:
             moved = await self._datagrams.moved(lost, self._server, client_of(self._client))
             if not moved:
                 return None
-            tunnel = await self._lead(before)
+            packet_way = await self._lead(before)
         else:
             self._datagrams.forget(lost)
             self._lost.pop(before, None)
             self._lost[before] = None
             if self._servers is not None:
                 self._servers.lost_datagrams(before)
-            tunnel = await self._lead_on()
+            packet_way = await self._lead_on()
         now = self._destinations[self._number].address
         tell_renewed(self._service, self._client, lost, now, why or MOVED)
-        return tunnel
+        return packet_way
 
-    async def _lead_on(self) -> Tunnel:
+    async def _lead_on(self) -> PacketWay:
         """Lead to the best server that was not lost, or to the one that was for longest."""
         others = [] if self._servers is None else self._servers.balancer.others(self._number)
         failure: FastsocksError | None = None
@@ -118,11 +118,11 @@ class ServerWay:
                 failure = failure or error
         raise failure or AssertionError("there is a server")
 
-    async def _lead(self, number: int) -> Tunnel:
+    async def _lead(self, number: int) -> PacketWay:
         found = self._destinations[number]
         server = await self._datagrams.find_server(
             found.address, client_of(self._client), avoid=self._server
         )
         self._number, self._server = number, server
         packets = found.packets or packet_client(found.key, **self._mtu)
-        return Tunnel(packets, server, renew=self.renew)
+        return PacketWay(packets, server, renew=self.renew)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from fastsocks.net import Resolver
     from fastsocks.net.resolver import AddrInfo
     from fastsocks.relay._udp_py import Judge
-    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.relay.packet_way import PacketWay
     from fastsocks.relay.udp import Association
     from fastsocks.request import Peer, Request
 
     #: See :class:`Datagrams`.
-    FindTunnel: TypeAlias = Callable[["Datagrams", str], Awaitable[Tunnel]]
+    FindWay: TypeAlias = Callable[["Datagrams", str], Awaitable[PacketWay]]
 
 
 class SocksAssociation:
@@ -61,7 +61,7 @@ class Datagrams:
     :param options: its time limit and caps.
     :param may_reach: see :class:`fastsocks.net.Dialer`, its `may_dial`.
     :param judge: see :class:`fastsocks.relay.udp.DatagramEngine`.
-    :param find_tunnel: likewise; is given this object, too.
+    :param find_way: likewise; is given this object, too.
     :param local_addresses: likewise.
     """
 
@@ -73,7 +73,7 @@ class Datagrams:
         *,
         may_reach: Callable[[str], bool] | None = None,
         judge: Judge | None = None,
-        find_tunnel: FindTunnel | None = None,
+        find_way: FindWay | None = None,
         local_addresses: Iterable[str] = (),
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
@@ -91,7 +91,7 @@ class Datagrams:
             resolver,
             permit=None if may_reach is None else self._permit,
             judge=judge,
-            find_tunnel=None if find_tunnel is None else partial(find_tunnel, self),
+            find_way=None if find_way is None else partial(find_way, self),
             timeout=options.udp_timeout,
             capacity=association_cap(options.udp_max_associations),
             capacity_per_client=options.udp_max_associations_per_client,
@@ -111,12 +111,12 @@ class Datagrams:
         local_host: str,
         *,
         announced: str = "",
-        tunnel: Tunnel | None = None,
+        packet_way: PacketWay | None = None,
     ) -> SocksAssociation:
         """Open an association; see :meth:`.roles.Service.associate`.
 
         :param announced: the IP address that the client is told; by default `local_host`.
-        :param tunnel: see :meth:`fastsocks.relay.udp.DatagramEngine.associate`; its control is
+        :param packet_way: see :meth:`fastsocks.relay.udp.DatagramEngine.associate`; its control is
             closed if the call fails.
         :raises ListenError: no socket can be had.
         """
@@ -125,10 +125,10 @@ class Datagrams:
             sock = _bind(local_host)
             bound = Address.of((announced or local_host).partition("%")[0], sock.getsockname()[1])
             port = _port_of(request.address, client)
-            association = self.engine.associate(sock, client, port, tunnel, request.user)
+            association = self.engine.associate(sock, client, port, packet_way, request.user)
         except OSError as cause:
-            if tunnel is not None and tunnel.control is not None:
-                tunnel.control.close()
+            if packet_way is not None and packet_way.control is not None:
+                packet_way.control.close()
             reason = os.strerror(cause.errno) if cause.errno else str(cause)
             raise ListenError(f"no UDP association at {local_host}: {reason}") from cause
         return SocksAssociation(association, bound)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fastsocks.errors import FastsocksError
     from fastsocks.net import Resolver
     from fastsocks.outbound.probes import Servers
-    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
 
     from .datagrams import Datagrams
@@ -100,7 +100,7 @@ class LocalService(SocksService):
             return self.servers.route()
         return Route(self._first.address, ClientCodec(self._first.key), PAYLOAD_WAIT)
 
-    async def _tunnel(self, datagrams: Datagrams, peer: Peer) -> Tunnel:
+    async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay:
         """Lead to a Shadowsocks server, by a session for each association."""
         way = ServerWay(self, datagrams, peer[0], self._destinations, self.servers, self._mtu)
         return await way.first()

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from fastsocks.config import ProxyOptions, ServerOptions
     from fastsocks.outbound.chain import Chain
     from fastsocks.outbound.rules import Ruling
-    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
 
-    from .datagrams import Datagrams, FindTunnel
+    from .datagrams import Datagrams, FindWay
     from .reporting import ReportingService
 
 
@@ -93,9 +93,9 @@ def leads_datagrams_past_upstreams(options: ProxyOptions | ServerOptions) -> boo
     )
 
 
-def find_tunnels(
+def find_ways(
     service: ReportingService, options: ProxyOptions | ServerOptions, chain: Chain
-) -> FindTunnel | None:
+) -> FindWay | None:
     """Return what finds ways through upstreams for datagrams; None where there can be no UDP.
 
     :raises ConfigError: there can be none, and it is all that is asked for.
@@ -109,9 +109,9 @@ def find_tunnels(
 
         datagram_chain = DatagramChain(chain, options.timeout, renewed)
 
-        async def find(datagrams: Datagrams, client: str) -> Tunnel:
+        async def find(datagrams: Datagrams, client: str) -> PacketWay:
             try:
-                return await datagram_chain.tunnel(datagrams, client)
+                return await datagram_chain.packet_way(datagrams, client)
             except FastsocksError as error:
                 service.report(error, (client,), None)
                 raise
@@ -119,7 +119,7 @@ def find_tunnels(
         return find
     if leads_datagrams_past_upstreams(options):
 
-        async def refuse(datagrams: Datagrams, client: str) -> Tunnel:
+        async def refuse(datagrams: Datagrams, client: str) -> PacketWay:
             raise CommandError(f"UDP cannot go through {chain}")
 
         _log.warning("UDP goes where a rule says `direct` only: it cannot go through %s", chain)

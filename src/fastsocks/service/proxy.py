@@ -14,7 +14,7 @@ from fastsocks.request import BIND, UDP_ASSOCIATE
 from fastsocks.setup.roles import Route
 
 from .bind import Binder
-from .outbound import find_tunnels, leads_datagrams_past_upstreams, make_outbound
+from .outbound import find_ways, leads_datagrams_past_upstreams, make_outbound
 from .running import SocksRunning
 from .socks import SocksService
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProxyOptions
     from fastsocks.net import Resolver
-    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
     from fastsocks.setup.roles import PeerListener
 
-    from .datagrams import Datagrams, FindTunnel
+    from .datagrams import Datagrams, FindWay
     from .listening import Listening
     from .shared_state import SharedState
 
@@ -48,16 +48,16 @@ class ProxyService(SocksService):
         self.straight = self.outbound is None
         chain = None if self.outbound is None else self.outbound.chain
         #: What is asked for before a client is told that it has its association.
-        self._find_at_once: FindTunnel | None = None
+        self._find_at_once: FindWay | None = None
         if chain is None and options.relays_tcp:
             self._commands += (BIND,)
         if chain is not None and options.relays_udp:
-            find = find_tunnels(self, options, chain)
+            find = find_ways(self, options, chain)
             if find is None:
                 self._commands = tuple(one for one in self._commands if one != UDP_ASSOCIATE)
             elif leads_datagrams_past_upstreams(options):
                 # It may have no need of the upstreams.
-                self.find_tunnel = find
+                self.find_way = find
             else:
                 self._find_at_once = find
         #: There once the service runs.
@@ -73,7 +73,7 @@ class ProxyService(SocksService):
             return Route(request.address)
         return self.outbound.route(request, peer)
 
-    async def _tunnel(self, datagrams: Datagrams, peer: Peer) -> Tunnel | None:
+    async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay | None:
         """Lead through the upstreams, if there are any."""
         find = self._find_at_once
         return None if find is None else await find(datagrams, peer[0])

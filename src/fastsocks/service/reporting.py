@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from fastsocks.setup.answers import Unanswered
     from fastsocks.setup.roles import Destination, Inbound, PeerListener, Route, UdpAssociation
 
-    from .datagrams import FindTunnel
+    from .datagrams import FindWay
     from .shared_state import SharedState
 
 #: Ends that come with the life of a network, and are nobody's problem.
@@ -137,7 +137,7 @@ class ReportingService(ABC):
         #: The server that it dials in the place of targets; for Running to look at.
         self.upstream: Upstream | None = None
         #: What datagrams go through but for rules; see :class:`.datagrams.Datagrams`.
-        self.find_tunnel: FindTunnel | None = None
+        self.find_way: FindWay | None = None
         self._caps: dict[Cap, int] = {}
         self._files_rule = False
         # How many connections the limit of open files leaves room for.

@@ -186,7 +186,7 @@ class Running:
                 self._options_of_datagrams(),
                 may_reach=self._may_dial,
                 judge=None if service.ruling is None else service.judge,
-                find_tunnel=service.find_tunnel,
+                find_way=service.find_way,
                 local_addresses=self._local_addresses,
                 began=service.association_began if watched else None,
                 over=service.association_over if watched else None,

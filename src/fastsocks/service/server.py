@@ -19,7 +19,7 @@ from fastsocks.shadowsocks import (
     server_key,
 )
 
-from .outbound import find_tunnels, make_outbound
+from .outbound import find_ways, make_outbound
 from .reporting import ReportingService
 from .running import Running
 
@@ -61,8 +61,8 @@ class ServerService(ReportingService):
         #: Whether datagrams can go where its connections do.
         self.relays_udp = options.relays_udp
         if options.relays_udp and self.outbound is not None and self.outbound.chain is not None:
-            self.find_tunnel = find_tunnels(self, options, self.outbound.chain)
-            self.relays_udp = self.find_tunnel is not None
+            self.find_way = find_ways(self, options, self.outbound.chain)
+            self.relays_udp = self.find_way is not None
         self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all: what was recorded at one port must not pass at another.
         replays = replay_memory(1 if shared is None else shared.workers)

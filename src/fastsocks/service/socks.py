@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fastsocks.accounts.logins import Logins
     from fastsocks.config import LocalOptions, ProxyOptions
-    from fastsocks.relay.packet_way import Tunnel
+    from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
     from fastsocks.setup.roles import UdpAssociation
     from fastsocks.socks.gssapi import ServerNegotiation
@@ -87,9 +87,9 @@ class SocksService(ReportingService):
             raise CommandError("UDP is not relayed here")
         if self.ruling is not None:
             self.ruling.associate(request, peer)
-        tunnel = await self._tunnel(self.datagrams, peer)
+        packet_way = await self._find_packet_way(self.datagrams, peer)
         return self.datagrams.associate(
-            request, peer, local_host, announced=self._udp_address, tunnel=tunnel
+            request, peer, local_host, announced=self._udp_address, packet_way=packet_way
         )
 
     def close(self) -> None:
@@ -106,8 +106,8 @@ class SocksService(ReportingService):
             "somebody may be guessing, or an application has an old password",
         )
 
-    async def _tunnel(self, datagrams: Datagrams, peer: Peer) -> Tunnel | None:
-        """Return the way through servers; None leaves it to `find_tunnel`, if there is that.
+    async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay | None:
+        """Return the way through servers; None leaves it to `find_way`, if there is that.
 
         :raises FastsocksError: there is none.
         """

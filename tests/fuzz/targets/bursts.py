@@ -7,7 +7,7 @@ import asyncio
 from datagram_ends import Engine, ShadowsocksClient, SocksClient, UdpTwin, import_udp
 from datagram_ways import INBOUND, SOURCES, WAYS, Clients, Servers
 from fastsocks.address import Address
-from fastsocks.relay.packet_way import Tunnel
+from fastsocks.relay.packet_way import PacketWay
 from twins import IMPLEMENTATIONS
 
 from ..oracle import Input, agree
@@ -30,18 +30,18 @@ async def _play(twin: UdpTwin, chosen: Input) -> list[list[Answer]]:
     ways: list[Servers] = []
     clients: list[ShadowsocksClient | SocksClient] = []
 
-    async def find(_: str) -> Tunnel:
-        return ways[-1].tunnel
+    async def find(_: str) -> PacketWay:
+        return ways[-1].packet_way
 
     async with (
         asyncio.timeout(_SECONDS),
-        Engine(twin, find_tunnel=None if kind == "socks" else find) as engine,
+        Engine(twin, find_way=None if kind == "socks" else find) as engine,
     ):
         entrances = Clients(twin, engine, kind)
         try:
             for _ in range(2):
                 ways.append(Servers(twin, way))
-                clients.append(entrances.new(ways[-1].tunnel if kind == "socks" else None))
+                clients.append(entrances.new(ways[-1].packet_way if kind == "socks" else None))
                 clients[-1].ask(b"first", SOURCES[0])
                 if await ways[-1].asked() != b"first":
                     raise AssertionError("the first datagram was changed")

@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False
 """The way of an association of the UDP relay through servers, and its renewal (Linux).
 
-Part of ``_udp.pyx``; the twin of ``_udp_tunnel_py.py``, where the renewal is described.
+Part of ``_udp.pyx``; the twin of ``_udp_packet_way_py.py``, where the renewal is described.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from fastsocks.errors import FastsocksError
 from fastsocks.net import open_datagram_socket
 from fastsocks.relay.packet_way import REFUSED, SILENT
 
-# Seconds for which an association whose tunnel cannot be had looks for none.
+# Seconds for which an association whose packet way cannot be had looks for none.
 cdef double REST = 1.0
 
 cdef enum:
@@ -46,7 +46,7 @@ cdef double LONGEST_REST = 60.0
 cdef frozenset REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
 
 
-cdef class TunnelPort(Port):
+cdef class ServerPort(Port):
     """Faces a Shadowsocks or SOCKS5 server, connected to it."""
 
     cdef int open(self, EngineBase engine, object sock) except -1:
@@ -82,17 +82,17 @@ cdef class TunnelPort(Port):
         return association.backward(&answer)
 
 
-cdef class TunnelSide:
+cdef class CurrentWay:
     """Faces the servers that an association's datagrams go through, once they are known."""
 
-    cdef int lead(self, tunnel) except -1:
-        """Connect to where `tunnel` says, from now on."""
-        cdef TunnelPort port = TunnelPort.__new__(TunnelPort)
-        family, sockaddr = tunnel.server
+    cdef int lead(self, packet_way) except -1:
+        """Connect to where `packet_way` says, from now on."""
+        cdef ServerPort port = ServerPort.__new__(ServerPort)
+        family, sockaddr = packet_way.server
         port.side = self
-        port.tunnel = tunnel
+        port.packet_way = packet_way
         # An open port has them.
-        port.packets = tunnel.packets
+        port.packets = packet_way.packets
         sock = open_datagram_socket(family)
         try:
             sock.connect(sockaddr)
@@ -101,7 +101,7 @@ cdef class TunnelSide:
             sock.close()
             raise
         self.port = port
-        self.control = tunnel.control
+        self.control = packet_way.control
         if self.control is not None:
             self.control.ended = self._lost
         self.unanswered = 0
@@ -111,7 +111,7 @@ cdef class TunnelSide:
     cdef int send(self, Packet* packet) except -1:
         """Send a payload, or let it wait."""
         cdef EngineBase engine = self.association.engine
-        cdef TunnelPort port = self.port
+        cdef ServerPort port = self.port
         cdef Room out
         cdef Py_ssize_t sealed
         if port is None:
@@ -146,7 +146,7 @@ cdef class TunnelSide:
             return self.renew(None)
         return 0
 
-    cdef int heard(self, TunnelPort port) except -1:
+    cdef int heard(self, ServerPort port) except -1:
         """Note that something came by a port; by the former one the way goes on, if need be."""
         if port is not self.port:
             if self.port is None or self.port.answered:
@@ -165,7 +165,7 @@ cdef class TunnelSide:
         if (
             time < self.renews_after
             or self.renewing is not None
-            or self.port.tunnel.renew is None
+            or self.port.packet_way.renew is None
         ):
             return 0
         self.renews_after = time + self.rest
@@ -174,17 +174,17 @@ cdef class TunnelSide:
 
     cdef int renew(self, why) except -1:
         cdef EngineBase engine = self.association.engine
-        if self.renewing is None and self.port.tunnel.renew is not None:
+        if self.renewing is None and self.port.packet_way.renew is not None:
             self.renewing = asyncio.Task(_renew(self, why), loop=engine.loop)
             engine.tasks.add(self.renewing)
             self.renewing.add_done_callback(engine.tasks.discard)
         return 0
 
-    cdef int renewed(self, tunnel) except -1:
+    cdef int renewed(self, packet_way) except -1:
         """Go another way from now on, and listen to the old one that was last heard of."""
-        cdef TunnelPort old = self.port
+        cdef ServerPort old = self.port
         self.association.engine.send_queued()
-        self.lead(tunnel)
+        self.lead(packet_way)
         if old.answered or self.former is None:
             old, self.former = self.former, old
         if old is not None:
@@ -198,7 +198,7 @@ cdef class TunnelSide:
                 return self.association.drop("upstream")
             self.waiting = []
             # Not by the loop's factory, which may be an eager one: see _udp_ports_py.py.
-            self.finding = asyncio.Task(_find_tunnel(self), loop=engine.loop)
+            self.finding = asyncio.Task(_find_way(self), loop=engine.loop)
             engine.tasks.add(self.finding)
             self.finding.add_done_callback(engine.tasks.discard)
         if not engine.table.let_wait(self.association, packet.payload_size):
@@ -211,16 +211,16 @@ cdef class TunnelSide:
         )
         return 0
 
-    cdef int found(self, tunnel) except -1:
+    cdef int found(self, packet_way) except -1:
         """Send what waited for a way."""
         cdef EngineBase engine = self.association.engine
         cdef bytes address, payload
         cdef Packet packet
         try:
-            self.lead(tunnel)
+            self.lead(packet_way)
         except OSError:
-            if tunnel.control is not None:
-                tunnel.control.close()
+            if packet_way.control is not None:
+                packet_way.control.close()
             return self.failed()
         self.finding = None
         waiting, self.waiting = self.waiting, None
@@ -250,7 +250,7 @@ cdef class TunnelSide:
 
     cdef int close(self) except -1:
         """Close the sockets, and let nothing wait any more; again does nothing."""
-        cdef TunnelPort port
+        cdef ServerPort port
         for port in (self.port, self.former):
             if port is not None:
                 port.shut()
@@ -266,20 +266,20 @@ cdef class TunnelSide:
         return 0
 
 
-async def _find_tunnel(TunnelSide side):
+async def _find_way(CurrentWay side):
     try:
-        tunnel = await side.association.engine.find_tunnel(side.association.client_host)
+        packet_way = await side.association.engine.find_way(side.association.client_host)
     except (FastsocksError, OSError):
         side.failed()
     else:
-        side.found(tunnel)
+        side.found(packet_way)
 
 
-async def _renew(TunnelSide side, why):
+async def _renew(CurrentWay side, why):
     try:
-        tunnel = await side.port.tunnel.renew(why)
-        if tunnel is not None:
-            side.renewed(tunnel)
+        packet_way = await side.port.packet_way.renew(why)
+        if packet_way is not None:
+            side.renewed(packet_way)
     except (FastsocksError, OSError):
         # The old way stays as it is, until the next time.
         pass
@@ -289,9 +289,9 @@ async def _renew(TunnelSide side, why):
         side.renewing = None
 
 
-cdef TunnelSide new_tunnel_side(AssociationBase association):
+cdef CurrentWay new_current_way(AssociationBase association):
     """Make the way of an association through servers, which it looks for when it needs it."""
-    cdef TunnelSide side = TunnelSide.__new__(TunnelSide)
+    cdef CurrentWay side = CurrentWay.__new__(CurrentWay)
     side.association = association
     side.finds = True
     side.rest = FIRST_REST

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ..address import Address
     from ._udp_associations_py import Association
     from ._udp_ports_py import SockAddr
-    from ._udp_py import FindTunnel
-    from .packet_way import Control, Renew, Tunnel
+    from ._udp_py import FindWay
+    from .packet_way import Control, PacketWay, Renew
 
-# Seconds for which an association whose tunnel cannot be had looks for none.
+# Seconds for which an association whose packet way cannot be had looks for none.
 _REST = 1.0
 
 # Datagrams that have to stay without an answer for a way to be renewed, and seconds without a
@@ -42,12 +42,12 @@ _FROM_ICMP = UNREACHABLE | {errno.ECONNREFUSED}
 _REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
 
 
-class _TunnelPort(Port):
+class _ServerPort(Port):
     """Faces a Shadowsocks or SOCKS5 server."""
 
-    def __init__(self, side: TunnelSide, sock: socket.socket, tunnel: Tunnel) -> None:
+    def __init__(self, side: CurrentWay, sock: socket.socket, packet_way: PacketWay) -> None:
         super().__init__(side.association.engine, sock)
-        self.tunnel = tunnel
+        self.packet_way = packet_way
         #: Whether anything that opens has come by it.
         self.answered = False
         self._side = side
@@ -56,7 +56,7 @@ class _TunnelPort(Port):
     def send(self, address: Address, payload: bytes) -> OSError | None:
         """Send a payload, or return why not."""
         try:
-            packet = self.tunnel.packets.seal(address, payload, time())
+            packet = self.packet_way.packets.seal(address, payload, time())
         except OSError as error:  # no random bytes
             return error
         outcome = self._send(packet)
@@ -81,7 +81,7 @@ class _TunnelPort(Port):
         if self.closed:
             return
         try:
-            _, address, payload = self.tunnel.packets.open(data, time())
+            _, address, payload = self.packet_way.packets.open(data, time())
         except ProtocolError as error:
             self._association.drop(error.status)
             return
@@ -89,10 +89,10 @@ class _TunnelPort(Port):
         self._association.backward(address, payload)
 
 
-class TunnelSide:
+class CurrentWay:
     """Faces the servers that an association's datagrams go through, once they are known.
 
-    A way that can be renewed (:attr:`fastsocks.relay.packet_way.Tunnel.renew`) is renewed where
+    A way that can be renewed (:attr:`fastsocks.relay.packet_way.PacketWay.renew`) is renewed where
 
     - it, or one before it, has answered, and there was no answer to three datagrams and for as
       long as the engine's patience, or twice the longest time that an answer took so far;
@@ -103,17 +103,17 @@ class TunnelSide:
     what only flows one way keeps its port unless its server has moved. Answers by the old way are
     still taken; if the new one has not answered by then, the old one is gone on by.
 
-    :param tunnel: the way; None looks for one when it is needed, and again when that is lost.
+    :param packet_way: the way; None looks for one when it is needed, and again when that is lost.
     :raises OSError: there is none, or no socket can be had.
     """
 
-    def __init__(self, association: Association, tunnel: Tunnel | None = None) -> None:
+    def __init__(self, association: Association, packet_way: PacketWay | None = None) -> None:
         self.association = association
         self._engine = association.engine
-        self._finds = tunnel is None
-        self._port: _TunnelPort | None = None
+        self._finds = packet_way is None
+        self._port: _ServerPort | None = None
         # What it took the place of, and may still be answered by.
-        self._former: _TunnelPort | None = None
+        self._former: _ServerPort | None = None
         self._control: Control | None = None
         self._finding: asyncio.Task[None] | None = None
         self._waiting: list[tuple[Address, bytes]] = []
@@ -129,25 +129,25 @@ class TunnelSide:
         self._renews_after = 0.0
         self._rest = _FIRST_REST
         self._looks_after = 0.0
-        if tunnel is not None:
-            self._lead(tunnel)
+        if packet_way is not None:
+            self._lead(packet_way)
 
-    def is_current(self, port: _TunnelPort) -> bool:
+    def is_current(self, port: _ServerPort) -> bool:
         """Tell whether datagrams are sent by a port now."""
         return port is self._port
 
-    def _lead(self, tunnel: Tunnel) -> None:
-        family, sockaddr = tunnel.server
+    def _lead(self, packet_way: PacketWay) -> None:
+        family, sockaddr = packet_way.server
         sock = open_datagram_socket(family)
         try:
             sock.connect(sockaddr)
         except BaseException:
             sock.close()
             raise
-        self._port = _TunnelPort(self, sock, tunnel)
-        self._control = tunnel.control
-        if tunnel.control is not None:
-            tunnel.control.ended = self._lost
+        self._port = _ServerPort(self, sock, packet_way)
+        self._control = packet_way.control
+        if packet_way.control is not None:
+            packet_way.control.ended = self._lost
         self._unanswered = 0
         self._looks_after = monotonic() + self._engine.patience
 
@@ -195,7 +195,7 @@ class TunnelSide:
             self._looks_after = now + patience
             self._renew(None)
 
-    def heard(self, port: _TunnelPort) -> None:
+    def heard(self, port: _ServerPort) -> None:
         """Note that something came by a port; by the former one the way goes on, if need be."""
         if port is not self._port:
             if self._port is None or self._port.answered:
@@ -218,15 +218,15 @@ class TunnelSide:
 
     def _renew(self, why: str | None) -> None:
         if self._renewing is None and self._port is not None:
-            renew = self._port.tunnel.renew
+            renew = self._port.packet_way.renew
             if renew is not None:
                 self._renewing = self._begin(self._renewed_by(renew, why))
 
     async def _renewed_by(self, renew: Renew, why: str | None) -> None:
         try:
-            tunnel = await renew(why)
-            if tunnel is not None:
-                self._go_by(tunnel)
+            packet_way = await renew(why)
+            if packet_way is not None:
+                self._go_by(packet_way)
         except (FastsocksError, OSError):
             # The old way stays as it is, until the next time.
             pass
@@ -235,24 +235,24 @@ class TunnelSide:
                 self._unanswered = 0
             self._renewing = None
 
-    def _go_by(self, tunnel: Tunnel) -> None:
+    def _go_by(self, packet_way: PacketWay) -> None:
         """Go another way from now on, and listen to the old one that was last heard of."""
         old = self._port
-        self._lead(tunnel)
+        self._lead(packet_way)
         if old is not None and (old.answered or self._former is None):
             old, self._former = self._former, old
         if old is not None:
             old.close()
 
     async def _find(self) -> None:
-        find = cast("FindTunnel", self._engine.find_tunnel)
-        tunnel: Tunnel | None = None
+        find = cast("FindWay", self._engine.find_way)
+        packet_way: PacketWay | None = None
         try:
-            tunnel = await find(self.association.client_host)
-            self._lead(tunnel)
+            packet_way = await find(self.association.client_host)
+            self._lead(packet_way)
         except (FastsocksError, OSError):
-            if tunnel is not None and tunnel.control is not None:
-                tunnel.control.close()
+            if packet_way is not None and packet_way.control is not None:
+                packet_way.control.close()
             self._rests_until = monotonic() + _REST
             for _ in self._release():
                 self.association.drop("upstream")

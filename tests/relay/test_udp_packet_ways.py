@@ -17,17 +17,17 @@ from datagram_ends import (
     UdpTwin,
     exchange,
     import_udp,
-    new_tunnel,
+    new_packet_way,
     only,
     settle,
 )
 from fastsocks.address import Address
 from fastsocks.errors import PolicyError, UpstreamError
-from fastsocks.relay.packet_way import Tunnel
+from fastsocks.relay.packet_way import PacketWay
 
 METHOD = "2022-blake3-aes-128-gcm"
 SIZES = (0, 1, 512, 1400, 1473, 16384, 65000)
-#: Of one association, while a tunnel is looked for.
+#: Of one association, while a packet way is looked for.
 MOST_WAITING = 16
 
 
@@ -37,7 +37,7 @@ def twin(implementation: str) -> UdpTwin:
 
 
 class Control:
-    """What a tunnel lasts as long as."""
+    """What a packet way lasts as long as."""
 
     def __init__(self) -> None:
         self.ended: Callable[[], None] | None = None
@@ -60,7 +60,7 @@ class Finder:
         self.error: Exception | None = None
         self.given_up = False
 
-    async def __call__(self, client: str) -> Tunnel:
+    async def __call__(self, client: str) -> PacketWay:
         self.asked.append(client)
         try:
             await self.open.wait()
@@ -70,7 +70,7 @@ class Finder:
         if self.error is not None:
             raise self.error
         self.controls.append(Control())
-        return new_tunnel(self._twin, self._method, self._server, self.controls[-1])
+        return new_packet_way(self._twin, self._method, self._server, self.controls[-1])
 
 
 def directly(*hosts: str, denied: str = "") -> Callable[..., bool]:
@@ -90,7 +90,7 @@ def test_shadowsocks_clients_go_through_what_is_found(run: Any, twin: UdpTwin, m
         async with Engine(twin) as far:
             finder = Finder(twin, far.serve(method), method)
             finder.open.set()
-            async with Engine(twin, find_tunnel=finder) as near:
+            async with Engine(twin, find_way=finder) as near:
                 server = near.serve(METHOD)
                 with (
                     ShadowsocksClient(twin, METHOD, server) as one,
@@ -119,7 +119,7 @@ def test_what_is_on_its_way_together_is_not_mixed_up(run: Any, twin: UdpTwin) ->
         async with Engine(twin) as far:
             finder = Finder(twin, far.serve(METHOD))
             finder.open.set()
-            async with Engine(twin, find_tunnel=finder) as near:
+            async with Engine(twin, find_way=finder) as near:
                 server = near.serve(METHOD)
                 with Far() as target, ExitStack() as stack:
                     target.echo()
@@ -140,7 +140,7 @@ def test_datagrams_wait_for_it_up_to_a_number(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin) as far:
             finder = Finder(twin, far.serve(METHOD))
-            async with Engine(twin, find_tunnel=finder) as near:
+            async with Engine(twin, find_way=finder) as near:
                 _, relay = near.associate()
                 with SocksClient(relay) as client, Far() as target:
                     target.echo()
@@ -160,7 +160,7 @@ def test_without_one_they_are_dropped_and_nothing_leaks(run: Any, twin: UdpTwin)
     async def scenario() -> None:
         finder = Finder(twin, Address.of("127.0.0.1", 9))
         finder.error = UpstreamError("there is none")
-        async with Engine(twin, find_tunnel=finder) as engine:
+        async with Engine(twin, find_way=finder) as engine:
             server = engine.serve(METHOD)
             with (
                 ShadowsocksClient(twin, METHOD, server) as client,
@@ -186,7 +186,7 @@ def test_rules_lead_past_it(run: Any, twin: UdpTwin) -> None:
             finder = Finder(twin, far.serve(METHOD))
             finder.open.set()
             judge = directly("127.0.0.2", "direct.example", denied="127.0.0.3")
-            async with Engine(twin, find_tunnel=finder, judge=judge) as near:
+            async with Engine(twin, find_way=finder, judge=judge) as near:
                 near.resolver.cache["direct.example"] = ["127.0.0.3", "127.0.0.2"]
                 with (
                     ShadowsocksClient(twin, METHOD, near.serve(METHOD)) as client,
@@ -219,18 +219,18 @@ def test_the_guard_holds_both_ways(run: Any, twin: UdpTwin) -> None:
             finder.open.set()
             judge = directly("127.0.0.2", "127.0.0.3")
             permit = only("127.0.0.1", "127.0.0.2")
-            async with Engine(twin, find_tunnel=finder, judge=judge, permit=permit) as near:
+            async with Engine(twin, find_way=finder, judge=judge, permit=permit) as near:
                 with (
                     ShadowsocksClient(twin, METHOD, near.serve(METHOD)) as client,
                     Far("127.0.0.3") as not_direct,
-                    Far("127.0.0.4") as not_tunnelled,
+                    Far("127.0.0.4") as not_by_server,
                     Far("127.0.0.2") as direct,
                     Far() as target,
                 ):
                     for one in (direct, target):
                         one.echo()
                     client.ask(b"x", not_direct.address)
-                    client.ask(b"x", not_tunnelled.address)
+                    client.ask(b"x", not_by_server.address)
                     for one in (direct, target):
                         client.ask(b"y", one.address)
                         assert await client.answer() == (b"y", one.address)
@@ -245,7 +245,7 @@ def test_one_that_was_found_is_found_again(run: Any, twin: UdpTwin) -> None:
         async with Engine(twin) as far:
             finder = Finder(twin, far.serve(METHOD))
             finder.open.set()
-            async with Engine(twin, find_tunnel=finder) as near:
+            async with Engine(twin, find_way=finder) as near:
                 with (
                     ShadowsocksClient(twin, METHOD, near.serve(METHOD)) as client,
                     Far() as target,
@@ -269,7 +269,7 @@ def test_an_association_ends_with_one_that_it_was_given(run: Any, twin: UdpTwin)
         async with Engine(twin) as far, Engine(twin) as near:
             control = Control()
             association, _ = near.associate(
-                tunnel=new_tunnel(twin, METHOD, far.serve(METHOD), control)
+                packet_way=new_packet_way(twin, METHOD, far.serve(METHOD), control)
             )
             ended = []
             association.ended = lambda: ended.append(True)
@@ -285,7 +285,7 @@ def test_an_association_ends_with_one_that_it_was_given(run: Any, twin: UdpTwin)
 def test_its_end_gives_up_looking(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         finder = Finder(twin, Address.of("127.0.0.1", 9))
-        async with Engine(twin, find_tunnel=finder) as engine:
+        async with Engine(twin, find_way=finder) as engine:
             association, relay = engine.associate()
             with SocksClient(relay) as client, Far() as target:
                 client.ask(b"x", target.address)

@@ -4,20 +4,20 @@ from fastsocks.relay._udp_ports cimport AssociationBase, Port
 from fastsocks.shadowsocks._packets cimport Packet, PacketCodec
 
 
-cdef class TunnelPort(Port):
-    cdef TunnelSide side
+cdef class ServerPort(Port):
+    cdef CurrentWay side
     cdef PacketCodec packets
-    cdef object tunnel
+    cdef object packet_way
     # Whether anything that opens has come by it.
     cdef bint answered
 
 
-cdef class TunnelSide:
+cdef class CurrentWay:
     cdef AssociationBase association
     # None until the way is known.
-    cdef TunnelPort port
+    cdef ServerPort port
     # What it took the place of, and may still be answered by.
-    cdef TunnelPort former
+    cdef ServerPort former
     # What the way lasts as long as, or None.
     cdef object control
     # Whether it looks for another way where this one is lost with its control.
@@ -40,18 +40,18 @@ cdef class TunnelSide:
     cdef double rest
     cdef double looks_after
 
-    cdef int lead(self, tunnel) except -1
+    cdef int lead(self, packet_way) except -1
     cdef int send(self, Packet* packet) except -1
     cdef int close(self) except -1
     cdef int count_unanswered(self) except -1
     cdef int hold(self, const Packet* packet) except -1
-    cdef int found(self, tunnel) except -1
+    cdef int found(self, packet_way) except -1
     cdef int failed(self) except -1
-    cdef int heard(self, TunnelPort port) except -1
+    cdef int heard(self, ServerPort port) except -1
     cdef int look_after(self, double time) except -1
     cdef int lose(self, str why) except -1
     cdef int renew(self, why) except -1
-    cdef int renewed(self, tunnel) except -1
+    cdef int renewed(self, packet_way) except -1
 
 
-cdef TunnelSide new_tunnel_side(AssociationBase association)
+cdef CurrentWay new_current_way(AssociationBase association)
