@@ -18,10 +18,10 @@ async def main(port: int, key: str) -> None:
         print(f"listening on {server.addresses}", flush=True)
         while True:
             await asyncio.sleep(1)
-            relayed = server.acceptor.relayed
+            stats = server.stats()
             print(
-                f"{server.acceptor.active} active, {relayed.bytes_up} bytes up, "
-                f"{relayed.bytes_down} bytes down",
+                f"{stats.active} active, {stats.relayed.bytes_up} bytes up, "
+                f"{stats.relayed.bytes_down} bytes down",
                 flush=True,
             )
 

@@ -116,7 +116,7 @@ async def serve(options: fastsocks.ServerOptions, targets: Targets) -> None:
                     for size in SIZES
                 )
             )
-            assert local.acceptor.accepted == proxy.acceptor.accepted == 2 * len(SIZES)
+            assert local.stats().accepted == proxy.stats().accepted == 2 * len(SIZES)
 
 
 def serve_until(

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
         UserError,
         VersionError,
     )
+    from .journal.stats import CapStats, DatagramStats, Stats
+    from .policy import Usage
     from .service import Local, Proxy, Server, SharedState
 
     #: Which implementation runs: ``cython`` or ``python``.
@@ -55,9 +57,11 @@ __all__ = [
     "AuthenticationError",
     "BrokenError",
     "BusyError",
+    "CapStats",
     "CommandError",
     "ConfigError",
     "ContextError",
+    "DatagramStats",
     "DialError",
     "DialTimeoutError",
     "FastsocksError",
@@ -84,11 +88,13 @@ __all__ = [
     "ServerEntry",
     "ServerOptions",
     "SharedState",
+    "Stats",
     "StoppedError",
     "TagError",
     "TimestampError",
     "TruncatedError",
     "UpstreamError",
+    "Usage",
     "UserError",
     "VersionError",
     "__impl__",
@@ -104,6 +110,8 @@ __version__ = "0.1.0"
 # log a warning, which is for those who use the package and not for those who only want its
 # version.
 _HOMES = {
+    "CapStats": "journal.stats",
+    "DatagramStats": "journal.stats",
     "Local": "service",
     "LocalOptions": "config",
     "Proxy": "service",
@@ -112,6 +120,8 @@ _HOMES = {
     "ServerEntry": "config",
     "ServerOptions": "config",
     "SharedState": "service",
+    "Stats": "journal.stats",
+    "Usage": "policy",
     "create_connection": "client",
     "open_connection": "client",
 }

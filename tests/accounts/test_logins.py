@@ -156,9 +156,9 @@ def test_hashes_in_a_proxy(run: Any, twin: SetupTwin, tmp_path: Path) -> None:
                 assert await log_in(proxy, b"alice", b"two", target) == b"\x05\x02\x01\x01"
                 assert await log_in(proxy, b"bob", b"one", target) == b"\x05\x02\x01\x01"
                 assert proxy.users is not None
-                await proxy.acceptor.wait_idle()
+                await proxy._started().wait_idle()
                 assert proxy.users["alice"].relays == 2
-                assert proxy.acceptor.failures["authentication"] == 2
+                assert proxy.stats().failures["authentication"] == 2
 
     run(scenario())
 
@@ -212,7 +212,7 @@ def test_a_hook_that_takes_too_long(run: Any, twin: SetupTwin) -> None:
             async with Proxy(options) as proxy:
                 assert await log_in(proxy, b"alice", b"one", target) == b"\x05\x02"
                 assert cancelled == ["alice"]
-                assert proxy.acceptor.failures["handshake-timeout"] == 1
+                assert proxy.stats().failures["handshake-timeout"] == 1
 
     run(scenario())
 
@@ -242,7 +242,7 @@ def test_a_burst_of_logins(run: Any, twin: SetupTwin, tmp_path: Path) -> None:
 
             answers = await asyncio.gather(*map(one, users))
             assert answers == [b"\5\2\1\0"] * len(users)
-            assert proxy.acceptor.failures["authentication"] == 0
+            assert proxy.stats().failures.get("authentication", 0) == 0
 
     run(scenario())
 
@@ -272,9 +272,9 @@ def test_logins_that_cannot_be_checked_in_time(
                 b"Proxy-Authorization: Basic " + pair + b"\r\n\r\n"
             )
             assert await say(proxy, head, 13) == b"HTTP/1.1 503 "
-            await proxy.acceptor.wait_idle()
-            assert proxy.acceptor.failures["busy"] == 2
-            assert proxy.acceptor.failures["authentication"] == 0
+            await proxy._started().wait_idle()
+            assert proxy.stats().failures["busy"] == 2
+            assert proxy.stats().failures.get("authentication", 0) == 0
 
     run(scenario())
     assert "a login waited too long to be checked (busy)" in caplog.text

@@ -275,7 +275,7 @@ def test_hits_of_a_limit_of_all_are_alike(
 def test_too_few_files_are_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (264, 264))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (276, 276))
     limited = Service(ProxyOptions(max_connections=500, mode="tcp_only"))
     assert "room for 81 connections, not for the 500 of --max-connections" in caplog.text
     assert "LimitNOFILE=" in caplog.text

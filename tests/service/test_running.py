@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 
 from fastsocks.config import LocalOptions, ProxyOptions, ServerOptions
-from fastsocks.errors import ConfigError, ListenError, MethodError
+from fastsocks.errors import ConfigError, ListenError, MethodError, StoppedError
+from fastsocks.journal.stats import CapStats
+from fastsocks.policy import Usage
 from fastsocks.service import Local, Proxy, Running, Server, SharedState
 from harness.deadline import DEADLINE
 from harness.listener import SocketAddress, require_loopback
@@ -31,6 +33,7 @@ KEY = "AAECAwQFBgcICQoLDA0ODw=="
 METHOD = "2022-blake3-aes-128-gcm"
 
 
+running_module: Any = importlib.import_module("fastsocks.service.running")
 #: The package has a function of that name.
 listen_module: Any = importlib.import_module("fastsocks.net.listen")
 
@@ -72,8 +75,8 @@ def test_several_services_share_a_loop(run: Any) -> None:
             async with Local(options) as local:
                 for service in (proxy, local):
                     await with_deadline(exchange, service.addresses[0], target)
-                assert local.acceptor.accepted == 1
-                assert server.acceptor.accepted == 1
+                assert local.stats().accepted == 1
+                assert server.stats().accepted == 1
 
     with ServingTarget(echo) as target:
         run(scenario(target.address))
@@ -105,6 +108,81 @@ def test_a_port_in_use_leaves_nothing_open(run: Any) -> None:
                 pass
 
     run(scenario())
+
+
+def test_the_counters_of_a_service(run: Any) -> None:
+    """One connection that was relayed, and one that failed."""
+
+    async def scenario(target: SocketAddress) -> None:
+        proxy = local_proxy(max_connections=50)
+        assert proxy.stats().caps["max_connections"] == CapStats(50, 0, 0)
+        async with proxy:
+            entrance = SocketAddress(*proxy.addresses[0])
+            client = await asyncio.to_thread(open_connection, entrance, target)
+            with client:
+                client.send(pattern(100))
+                assert await asyncio.to_thread(client.read, 100) == pattern(100)
+                stats = proxy.stats()
+                assert (stats.accepted, stats.active) == (1, 1)
+                assert stats.relayed == Usage(1, 1, 100, 100)
+                assert stats.caps["max_connections"] == CapStats(50, 1, 0)
+            _, writer = await asyncio.open_connection(*entrance)
+            writer.write(b"\1")
+            writer.close()
+            while proxy.active or not proxy.stats().failures:
+                await asyncio.sleep(0.01)
+        stats = proxy.stats()
+        assert (stats.accepted, stats.active, stats.failures) == (2, 0, {"version": 1})
+        assert stats.relayed == Usage(1, 0, 100, 100)
+        assert stats.datagrams.associations == 0
+        assert stats.users == {}
+
+    with ServingTarget(echo) as target:
+        run(scenario(target.address))
+
+
+def test_the_acceptor_says_what_takes_its_place(run: Any) -> None:
+    async def scenario() -> None:
+        async with local_proxy() as proxy:
+            with pytest.deprecated_call(match=r"write stats\(\), which has accepted"):
+                acceptor = proxy.acceptor
+            assert (acceptor.accepted, acceptor.active, acceptor.failures) == (0, 0, {})
+            assert acceptor.relayed.bytes_up == 0
+
+    run(scenario())
+
+
+def test_a_service_is_closed_while_it_starts(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has opened by then is closed, and it can be started anew."""
+    looking, found = threading.Event(), threading.Event()
+    real = running_module.bind
+
+    def bind(*arguments: Any, **options: Any) -> Any:
+        looking.set()
+        found.wait(DEADLINE)
+        return real(*arguments, **options)
+
+    async def scenario() -> None:
+        service = local_proxy(addresses=("localhost",))
+        with monkeypatch.context() as patch:
+            patch.setattr(running_module, "bind", bind)
+            starting = asyncio.ensure_future(service.start())
+            await asyncio.to_thread(looking.wait, DEADLINE)
+            with pytest.raises(RuntimeError, match="started before"):
+                await service.start()
+            closing = asyncio.ensure_future(service.close())
+            with pytest.raises(StoppedError, match="closed before it had started"):
+                await starting
+            await closing
+            found.set()
+        assert service.addresses == []
+        await service.start()
+        assert service.addresses
+        await service.close()
+
+    run(scenario())
+    # A socket that is still open warns now, and warnings are errors.
+    gc.collect()
 
 
 def test_a_start_that_fails_leaves_nothing_open(run: Any) -> None:
@@ -160,7 +238,7 @@ def test_draining_lets_relays_finish(run: Any) -> None:
             entrance = SocketAddress(*service.addresses[0])
             client = await asyncio.to_thread(open_connection, entrance, target)
             with client:
-                assert service.acceptor.active == 1
+                assert service.stats().active == 1
                 draining = asyncio.ensure_future(service.drain(grace=20))
                 await refused(entrance)
                 assert not await service.drain(grace=0)
@@ -169,7 +247,7 @@ def test_draining_lets_relays_finish(run: Any) -> None:
                 client.finish()
                 assert await asyncio.to_thread(client.read_to_end) == b""
             assert await draining
-            assert service.acceptor.active == 0
+            assert service.stats().active == 0
 
     with ServingTarget(echo) as target:
         run(scenario(target.address))
@@ -184,7 +262,7 @@ def test_closing_resets_both_ends_of_relays(run: Any) -> None:
         with client:
             accepted = target.accept()
             await service.close()
-            assert service.acceptor.active == 0
+            assert service.stats().active == 0
             for end in (client.connection, accepted):
                 with pytest.raises(ConnectionResetError):
                     await asyncio.to_thread(end.recv, 1)
@@ -249,7 +327,7 @@ def test_serve_forever_takes_signals_where_it_is_told_to(run: Any, number: signa
         serving = asyncio.create_task(proxy.serve_forever(handle_signals=True))
         _, writer = await asyncio.open_connection(*address)
         writer.write(b"\5")
-        while not proxy.acceptor.active:
+        while not proxy.stats().active:
             await asyncio.sleep(0.01)
         os.kill(os.getpid(), number)
         await refused(SocketAddress(*address))
@@ -332,6 +410,7 @@ def test_sockets_and_counts_can_be_handed_in(run: Any) -> None:
     options = ProxyOptions(port=0, max_connections_per_client=3)
     states = [SharedState(2), SharedState(2)]
     states[1].clients = copy.copy(states[0].clients)
+    states[1].counters = copy.copy(states[0].counters)
     for worker, state in enumerate(states):
         state.enter(worker)
 
@@ -354,8 +433,12 @@ def test_sockets_and_counts_can_be_handed_in(run: Any) -> None:
         try:
             assert services[0].addresses == services[1].addresses
             await with_deadline(fill, services[0].addresses[0])
-            accepted = [service.acceptor.accepted for service in services]
-            assert sum(accepted) == 11
+            for service in services:
+                service.stats()
+            found = [service.stats() for service in (*services, Proxy(options, states[0]))]
+            assert [one.accepted for one in found] == [11] * 3
+            assert [one.failures["limit"] for one in found] == [8] * 3
+            assert found[0].caps["max_connections_per_client"] == CapStats(3, None, 8)
         finally:
             for service in services:
                 await service.close()

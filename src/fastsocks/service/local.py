@@ -140,8 +140,7 @@ class Local(SocksRunning):
         if self._servers is not None:
             self._servers.begin_probes(loop, resolver)
 
-    async def close(self) -> None:
-        """Stop accepting and end every connection at once; again does nothing."""
+    async def _end(self) -> None:
         if self._servers is not None:
             self._servers.end_probes()
-        await super().close()
+        await super()._end()

@@ -138,17 +138,18 @@ class ReportingService(ABC):
         self.upstream: Upstream | None = None
         #: What datagrams go through but for rules; see :class:`.datagrams.Datagrams`.
         self.find_way: FindWay | None = None
-        self._caps: dict[Cap, int] = {}
+        #: What each cap is set to, by the options or the limit of open files.
+        self.caps: dict[Cap, int] = {}
         self._files_rule = False
         # How many connections the limit of open files leaves room for.
         self._possible = possible_connections(udp=options is not None and options.relays_udp)
         if options is not None:
-            self._caps = {cap: getattr(options, cap.value) for cap in Cap}
-            self._caps[Cap.LOOKUPS_PER_CLIENT] = lookups_of_client(options.max_lookups_per_client)
+            self.caps = {cap: getattr(options, cap.value) for cap in Cap}
+            self.caps[Cap.LOOKUPS_PER_CLIENT] = lookups_of_client(options.max_lookups_per_client)
             self._fit_descriptors(1 if shared is None else shared.workers)
         #: How many connections there may be.
         self.limits = ClientLimits(
-            **{cap.value: count for cap, count in self._caps.items() if cap not in KEPT_ELSEWHERE},
+            **{cap.value: count for cap, count in self.caps.items() if cap not in KEPT_ELSEWHERE},
             hit=self.limit_hit,
             counts=None if shared is None else shared.clients,
             max_connections_here=self._possible or 0,
@@ -319,7 +320,7 @@ class ReportingService(ABC):
             is one of users.
         """
         where = client if cap.per_client else ""
-        message = CAP_LINES[cap].format(count=self._caps[cap])
+        message = CAP_LINES[cap].format(count=self.caps[cap])
         if not self._limiter.passes(_Key(message, "limit", where, None)):
             return
         advice = f"--{cap.value.replace('_', '-')} raises it"
@@ -327,7 +328,7 @@ class ReportingService(ABC):
             cap is Cap.UDP_ASSOCIATIONS and self._files_cap_associations()
         ):
             advice = MORE_FILES
-        elif cap is Cap.LOOKUPS_PER_CLIENT and self._caps[cap] >= lookups_of_client(0):
+        elif cap is Cap.LOOKUPS_PER_CLIENT and self.caps[cap] >= lookups_of_client(0):
             advice = "nobody has more than a quarter of all look-ups"
         fields = line_fields(peer=where, status="limit", limit=cap.value, advice=advice)
         prefix = f"{one_word(where)}: " if where else ""
@@ -382,11 +383,11 @@ class ReportingService(ABC):
         write_association_access(association, self._clock() - began)
 
     def associations_capped(self, option: str, whose: str) -> None:
-        """Log that an association was ended for another one; see :meth:`limit_hit`.
+        """Count and log that an association was ended for another one; see :meth:`limit_hit`.
 
         :param option: the name of the option.
         """
-        self.limit_hit(Cap(option), whose)
+        self.limits.refuse(Cap(option), whose)
 
     def datagrams_dropped(self, reason: str, client: str | None, count: int) -> None:
         """Log that datagrams were dropped.
@@ -430,7 +431,7 @@ class ReportingService(ABC):
         self._limiter.end()
 
     def _fit_descriptors(self, workers: int) -> None:
-        each, wanted = self._possible, self._caps[Cap.CONNECTIONS]
+        each, wanted = self._possible, self.caps[Cap.CONNECTIONS]
         if each is None:
             return
         possible = each * workers
@@ -443,11 +444,11 @@ class ReportingService(ABC):
             )
         if not 0 < wanted <= possible:
             # Better to refuse a client than to accept one and have nothing left to dial with.
-            self._caps[Cap.CONNECTIONS] = possible
+            self.caps[Cap.CONNECTIONS] = possible
             self._files_rule = True
 
     def _files_cap_associations(self) -> bool:
-        possible, wanted = possible_associations(), self._caps[Cap.UDP_ASSOCIATIONS]
+        possible, wanted = possible_associations(), self.caps[Cap.UDP_ASSOCIATIONS]
         return possible is not None and not 0 < wanted <= possible
 
     def _left_out(self, key: Hashable, times: int) -> None:

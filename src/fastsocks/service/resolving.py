@@ -31,7 +31,7 @@ def make_resolver(
         first=first.get(True, 0),
         most_sockets=possible_lookup_sockets(),
         per_client=options.max_lookups_per_client,
-        queued=partial(service.limit_hit, Cap.LOOKUPS_PER_CLIENT),
+        queued=partial(service.limits.refuse, Cap.LOOKUPS_PER_CLIENT),
     )
     for host in service.configured_hosts:
         resolver.keep(host)

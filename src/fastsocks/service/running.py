@@ -6,9 +6,11 @@ import asyncio
 import dataclasses
 import logging
 import socket
+import warnings
 from typing import TYPE_CHECKING, Self
 
-from fastsocks.errors import ConfigError
+from fastsocks.errors import ConfigError, StoppedError
+from fastsocks.journal.stats import Stats, counts_of
 from fastsocks.net import (
     Dialer,
     Resolver,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from .shared_state import SharedState
     from .socks import SocksService
 
-#: Seconds between two times at which processes tell each other what users have used.
+#: Seconds between two times at which processes tell each other what they have counted.
 _PUBLISHING_INTERVAL = 2.0
 
 _log = logging.getLogger("fastsocks")
@@ -79,6 +81,7 @@ class Running:
         self._local_addresses = local_addresses
         self._dial_fast_open = dial_fast_open
         self._closed = asyncio.Event()
+        self._starting: asyncio.Future[None] | None = None
         self._acceptor: Acceptor | None = None
         self._resolver: Resolver | None = None
         self._datagrams: Datagrams | None = None
@@ -102,8 +105,46 @@ class Running:
         return self._service.users
 
     @property
+    def active(self) -> int:
+        """Connections of this process in set-up, draining or relayed now."""
+        return 0 if self._acceptor is None else self._acceptor.active
+
+    def stats(self) -> Stats:
+        """Return a snapshot of what the service has done so far, in all of its processes.
+
+        It can be asked at any time, also by a process that has made the service with a
+        :class:`.SharedState` and does not start it.
+        """
+        counts = self._count()
+        if self.shared is not None:
+            counts = self.shared.counters.total()
+        users = () if self.users is None else self.users.items()
+        return Stats.of(counts, self._service.caps, dict(users))
+
+    def _count(self) -> Mapping[str, int]:
+        """Return what this process has counted, of which the others learn too."""
+        if self._acceptor is None:
+            return {}
+        counts = counts_of(self._acceptor, self.limits, self.datagrams)
+        if self.shared is not None:
+            self.shared.counters.write(counts)
+        return counts
+
+    @property
     def acceptor(self) -> Acceptor:
-        """Connection set-up, with its counters; there once the service is started."""
+        """Connection set-up, which is private from the next release on: see :meth:`stats`.
+
+        Deprecated.
+        """
+        warnings.warn(
+            "acceptor becomes private in the next release: write stats(), which has accepted, "
+            "active, failures and relayed",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self._started()
+
+    def _started(self) -> Acceptor:
         if self._acceptor is None:
             raise RuntimeError("the service is not started")
         return self._acceptor
@@ -141,9 +182,22 @@ class Running:
         :raises ListenError: an address cannot be had; nothing is listening then.
         :raises ConfigError: this host has none of the addresses to dial from, or the service is
             its own upstream.
+        :raises StoppedError: it was closed meanwhile.
         """
-        if self._acceptor is not None:
+        if self._acceptor is not None or self._starting is not None:
             raise RuntimeError("the service was started before")
+        self._closed.clear()
+        self._starting = asyncio.ensure_future(self._start(listening))
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            if self._closed.is_set():
+                raise StoppedError("the service was closed before it had started") from None
+            raise
+        finally:
+            self._starting = None
+
+    async def _start(self, listening: Listening | None) -> None:
         loop = asyncio.get_running_loop()
         options = self._options
         check_local_addresses(self._local_addresses)
@@ -155,7 +209,7 @@ class Running:
             await self._check_upstream(loop, listening)
             self._begin(loop, listening)
         except BaseException:
-            await self.close()
+            await self._end()
             listening.close()
             raise
 
@@ -234,11 +288,12 @@ class Running:
             await resolver.close()
 
     def _publish(self) -> None:
-        """Let the other processes know what users have used in this one, again and again."""
+        """Let the other processes know what this one has counted, again and again."""
+        self._count()
         if self.users is not None:
             self.users.publish()
-            loop = asyncio.get_running_loop()
-            self._publishing = loop.call_later(_PUBLISHING_INTERVAL, self._publish)
+        loop = asyncio.get_running_loop()
+        self._publishing = loop.call_later(_PUBLISHING_INTERVAL, self._publish)
 
     def _options_of_datagrams(self) -> Options:
         """Return the options with this process's part of the caps on UDP associations."""
@@ -310,7 +365,7 @@ class Running:
         :param grace: seconds to wait at most; by default what the options say.
         :return: whether all have ended. If not, :meth:`close` ends them.
         """
-        acceptor = self.acceptor
+        acceptor = self._started()
         acceptor.stop_listening()
         if self._datagrams is not None:
             self._datagrams.engine.stop_serving()
@@ -322,7 +377,17 @@ class Running:
         return True
 
     async def close(self) -> None:
-        """Stop accepting and end every connection at once; again does nothing."""
+        """Stop accepting and end every connection at once; again does nothing.
+
+        A :meth:`start` that is under way is ended, too.
+        """
+        if self._starting is not None:
+            self._closed.set()
+            self._starting.cancel()
+            await asyncio.wait((self._starting,))
+        await self._end()
+
+    async def _end(self) -> None:
         if self._acceptor is None or self._resolver is None:
             return
         self._acceptor.stop_listening()
@@ -335,9 +400,8 @@ class Running:
         await self._acceptor.wait_idle()
         self._service.close()
         if self._publishing is not None:
+            self._publish()
             self._publishing.cancel()
-        if self.users is not None:
-            self.users.publish()
         self._closed.set()
 
     async def __aenter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastsocks.journal.process_counts import ProcessCounts
 from fastsocks.policy import ClientCounts, UserCounts
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class SharedState:
         self.workers = workers
         #: Connections by client.
         self.clients = ClientCounts(workers)
+        #: What each process has counted of all else.
+        self.counters = ProcessCounts(workers)
         #: Usage by user; there once a service that tells users apart is made with it.
         self.users: UserCounts | None = None
 
@@ -36,11 +39,13 @@ class SharedState:
     def enter(self, worker: int) -> None:
         """Say which of the processes this is, from 0 on."""
         self.clients.enter(worker)
+        self.counters.enter(worker)
         if self.users is not None:
             self.users.worker = worker
 
     def forget(self, worker: int) -> None:
         """Wipe what a process that has died took up."""
         self.clients.forget(worker)
+        self.counters.forget(worker)
         if self.users is not None:
             self.users.forget(worker)

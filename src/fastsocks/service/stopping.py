@@ -92,7 +92,7 @@ async def drain_all(services: Sequence[Running], requests: StopRequests) -> None
 
 
 def _active(services: Sequence[Running]) -> int:
-    return sum(service.acceptor.active for service in services)
+    return sum(service.active for service in services)
 
 
 def _connections(count: int) -> str:
