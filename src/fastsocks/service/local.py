@@ -9,6 +9,7 @@ from fastsocks.address import Address
 from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
 from fastsocks.journal.advice import LOCAL_ADVICE
+from fastsocks.outbound.datagram_renewal import ServerWay
 from fastsocks.outbound.upstream import server_address
 from fastsocks.policy import check_request, weakness_of
 from fastsocks.setup.limits import PAYLOAD_WAIT
@@ -16,7 +17,6 @@ from fastsocks.setup.roles import Destination, Route
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
-from .datagram_renewal import ServerWay
 from .running import SocksRunning
 from .socks import SocksService
 
@@ -102,7 +102,14 @@ class LocalService(SocksService):
 
     async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay:
         """Lead to a Shadowsocks server, by a session for each association."""
-        way = ServerWay(self, datagrams, peer[0], self._destinations, self.servers, self._mtu)
+        way = ServerWay(
+            self.notice,
+            datagrams.server_addresses,
+            peer[0],
+            self._destinations,
+            self.servers,
+            self._mtu,
+        )
         return await way.first()
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from fastsocks.errors import CommandError
 from fastsocks.journal.advice import SOCKS_ADVICE
 from fastsocks.net import check_local_addresses
+from fastsocks.outbound.from_options import find_ways, leads_datagrams_past_upstreams
 from fastsocks.policy import check_request
 from fastsocks.policy.descriptors import possible_binds
 from fastsocks.request import BIND, UDP_ASSOCIATE
 from fastsocks.setup.roles import Route
 
 from .bind import Binder
-from .outbound import find_ways, leads_datagrams_past_upstreams, make_outbound
 from .running import SocksRunning
 from .socks import SocksService
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProxyOptions
     from fastsocks.net import Resolver
+    from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
     from fastsocks.setup.roles import PeerListener
 
-    from .datagrams import Datagrams, FindWay
+    from .datagrams import Datagrams
     from .listening import Listening
     from .shared_state import SharedState
 
@@ -44,7 +45,7 @@ class ProxyService(SocksService):
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
         self.may_dial = self.targets.is_public if guarded else None
-        self.outbound = make_outbound(self, options, self.may_dial)
+        self.outbound = self.use_outbound(options, self.may_dial)
         self.straight = self.outbound is None
         chain = None if self.outbound is None else self.outbound.chain
         #: What is asked for before a client is told that it has its association.
@@ -52,7 +53,7 @@ class ProxyService(SocksService):
         if chain is None and options.relays_tcp:
             self._commands += (BIND,)
         if chain is not None and options.relays_udp:
-            find = find_ways(self, options, chain)
+            find = find_ways(options, chain, self.report, self.notice)
             if find is None:
                 self._commands = tuple(one for one in self._commands if one != UDP_ASSOCIATE)
             elif leads_datagrams_past_upstreams(options):
@@ -76,7 +77,7 @@ class ProxyService(SocksService):
     async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay | None:
         """Lead through the upstreams, if there are any."""
         find = self._find_at_once
-        return None if find is None else await find(datagrams, peer[0])
+        return None if find is None else await find(datagrams.server_addresses, peer[0])
 
     async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
         """Listen for a peer of a client; see :class:`.roles.Service`.

@@ -43,17 +43,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from fastsocks.address import Address
-    from fastsocks.config import Options
+    from fastsocks.config import Options, ProxyOptions, ServerOptions
     from fastsocks.config.rules import Rule
     from fastsocks.errors import FastsocksError
+    from fastsocks.outbound.ruled import RuledOutbound
     from fastsocks.outbound.rules import Ruling
+    from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.outbound.upstream import Upstream
     from fastsocks.relay.udp import Association
     from fastsocks.request import Peer, Request
     from fastsocks.setup.answers import Unanswered
     from fastsocks.setup.roles import Destination, Inbound, PeerListener, Route, UdpAssociation
 
-    from .datagrams import FindWay
     from .shared_state import SharedState
 
 #: Ends that come with the life of a network, and are nobody's problem.
@@ -136,7 +137,7 @@ class ReportingService(ABC):
         self.ruling: Ruling | None = None
         #: The server that it dials in the place of targets; for Running to look at.
         self.upstream: Upstream | None = None
-        #: What datagrams go through but for rules; see :class:`.datagrams.Datagrams`.
+        #: What datagrams go through but for rules; see :class:`fastsocks.relay.udp.DatagramEngine`.
         self.find_way: FindWay | None = None
         #: What each cap is set to, by the options or the limit of open files.
         self.caps: dict[Cap, int] = {}
@@ -170,6 +171,23 @@ class ReportingService(ABC):
 
             public = self.targets.is_public
             self.ruling = Ruling(rules, guard=guard, by_name=by_name, public=public)
+
+    def use_outbound(
+        self, options: ProxyOptions | ServerOptions, guard: Callable[[str], bool] | None
+    ) -> RuledOutbound | None:
+        """Apply the rules, and make the outbound; see :func:`.from_options.make_outbound`.
+
+        :raises ConfigError: an upstream is none, or a domain to search.
+        """
+        from fastsocks.outbound.from_options import make_outbound
+
+        self.use_rules(options.read_rules, guard=guard, by_name=bool(options.upstream))
+        outbound = make_outbound(options, self.ruling, guard)
+        if outbound is not None:
+            self.canonical_names = self.canonical_names and outbound.canonical_names
+            if outbound.chain is not None:
+                self.upstream = outbound.chain.upstreams[0]
+        return outbound
 
     def judge(self, client: str, user: str | None, target: Address, resolved: str | None) -> bool:
         """Decide on a target of datagrams, and log a refusal; see :class:`.rules.Ruling`.

@@ -18,11 +18,11 @@ from fastsocks.net import (
     fast_open_obstacle,
     is_name,
 )
+from fastsocks.outbound.resolving import make_resolver
 from fastsocks.setup.acceptor import Acceptor
 
 from .datagrams import Datagrams
 from .listening import Listening, bind, bind_for_workers, take_over
-from .resolving import make_resolver
 from .stopping import StopSignals, drain_all
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Running:
 
     def _begin(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         options = self._options
-        resolver = self._resolver = make_resolver(loop, self._options, self._service)
+        resolver = self._resolver = self._make_resolver(loop)
         self._acceptor = Acceptor(
             loop,
             self._service,
@@ -279,13 +279,17 @@ class Running:
         from fastsocks.config import at_its_source
         from fastsocks.outbound.own_upstream import check_not_own_upstream
 
-        resolver = make_resolver(loop, self._options, self._service)
+        resolver = self._make_resolver(loop)
         try:
             await check_not_own_upstream(upstream, listening.addresses, resolver)
         except ConfigError as error:
             raise at_its_source(error, self.sources) from None
         finally:
             await resolver.close()
+
+    def _make_resolver(self, loop: asyncio.AbstractEventLoop) -> Resolver:
+        service = self._service
+        return make_resolver(loop, self._options, service.configured_hosts, service.limits)
 
     def _publish(self) -> None:
         """Let the other processes know what this one has counted, again and again."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastsocks.journal.advice import SHADOWSOCKS_ADVICE
+from fastsocks.outbound.from_options import find_ways
 from fastsocks.policy import UserCounters, check_request, weakness_of
 from fastsocks.policy.descriptors import association_cap
 from fastsocks.setup.roles import Route
@@ -19,7 +20,6 @@ from fastsocks.shadowsocks import (
     server_key,
 )
 
-from .outbound import find_ways, make_outbound
 from .reporting import ReportingService
 from .running import Running
 
@@ -56,12 +56,12 @@ class ServerService(ReportingService):
         if options.users:
             self.users = UserCounters(None if shared is None else shared.users_of(options.users))
         self.may_dial = None if options.allow_private else self.targets.is_public
-        self.outbound = make_outbound(self, options, self.may_dial)
+        self.outbound = self.use_outbound(options, self.may_dial)
         self.straight = self.outbound is None
         #: Whether datagrams can go where its connections do.
         self.relays_udp = options.relays_udp
         if options.relays_udp and self.outbound is not None and self.outbound.chain is not None:
-            self.find_way = find_ways(self, options, self.outbound.chain)
+            self.find_way = find_ways(options, self.outbound.chain, self.report, self.notice)
             self.relays_udp = self.find_way is not None
         self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all: what was recorded at one port must not pass at another.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastsocks.errors import FastsocksError
 from fastsocks.policy.limits import client_of
@@ -10,14 +10,16 @@ from fastsocks.relay.packet_way import MOVED, REFUSED, SILENT, PacketWay
 from fastsocks.shadowsocks import packet_client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastsocks.address import Address
-    from fastsocks.outbound.probes import Servers
     from fastsocks.setup.roles import Destination
 
-    from .datagrams import Datagrams
-    from .reporting import ReportingService
+    from .probes import Servers
+    from .server_addresses import ServerAddresses
+
+    #: Logs what is to be known of a client: its IP address, what, the status, the advice.
+    Notice: TypeAlias = Callable[[str, str, str, str], None]
 
 _TEXTS = {
     SILENT: "does not answer over UDP any more",
@@ -32,9 +34,7 @@ _ADVICE = {
 }
 
 
-def tell_renewed(
-    service: ReportingService, client: str, server: Address, other: Address, why: str
-) -> None:
+def tell_renewed(notice: Notice, client: str, server: Address, other: Address, why: str) -> None:
     """Log that an association goes on by a new session.
 
     :param client: the IP address of whose it is.
@@ -43,14 +43,14 @@ def tell_renewed(
     :param why: SILENT, REFUSED or MOVED.
     """
     on = "" if other == server else f" by {other}"
-    service.notice(client, f"{server} {_TEXTS[why]}: on{on} in a new session", why, _ADVICE[why])
+    notice(client, f"{server} {_TEXTS[why]}: on{on} in a new session", why, _ADVICE[why])
 
 
 class ServerWay:
     """The way of one association to the Shadowsocks servers of ``local``.
 
-    :param service: what logs.
-    :param datagrams: finds servers.
+    :param notice: is told of what changes.
+    :param addresses: of servers.
     :param client: the IP address of whose it is.
     :param destinations: the servers.
     :param servers: the choice among them, where there are several.
@@ -59,15 +59,15 @@ class ServerWay:
 
     def __init__(
         self,
-        service: ReportingService,
-        datagrams: Datagrams,
+        notice: Notice,
+        addresses: ServerAddresses,
         client: str,
         destinations: Sequence[Destination],
         servers: Servers | None,
         mtu: int | None,
     ) -> None:
-        self._service = service
-        self._datagrams = datagrams
+        self._notice = notice
+        self._addresses = addresses
         self._client = client
         self._destinations = destinations
         self._servers = servers
@@ -92,19 +92,19 @@ class ServerWay:
         """
         before, lost = self._number, self._destinations[self._number].address
         if why is None:
-            moved = await self._datagrams.moved(lost, self._server, client_of(self._client))
+            moved = await self._addresses.moved(lost, self._server, client_of(self._client))
             if not moved:
                 return None
             packet_way = await self._lead(before)
         else:
-            self._datagrams.forget(lost)
+            self._addresses.forget(lost)
             self._lost.pop(before, None)
             self._lost[before] = None
             if self._servers is not None:
                 self._servers.lost_datagrams(before)
             packet_way = await self._lead_on()
         now = self._destinations[self._number].address
-        tell_renewed(self._service, self._client, lost, now, why or MOVED)
+        tell_renewed(self._notice, self._client, lost, now, why or MOVED)
         return packet_way
 
     async def _lead_on(self) -> PacketWay:
@@ -120,7 +120,7 @@ class ServerWay:
 
     async def _lead(self, number: int) -> PacketWay:
         found = self._destinations[number]
-        server = await self._datagrams.find_server(
+        server = await self._addresses.find(
             found.address, client_of(self._client), avoid=self._server
         )
         self._number, self._server = number, server

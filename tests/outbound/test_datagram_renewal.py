@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from datagram_ends import ScriptedResolver, bound
-from fastsocks.address import Address
 from fastsocks.config import LocalOptions, ServerEntry
 from fastsocks.errors import ResolveError
 from fastsocks.outbound.chain import Chain
+from fastsocks.outbound.datagram_chain import DatagramChain
+from fastsocks.outbound.datagram_renewal import ServerWay
+from fastsocks.outbound.server_addresses import ServerAddresses
 from fastsocks.relay.packet_way import REFUSED, SILENT, PacketWay
-from fastsocks.service.datagram_chain import DatagramChain
-from fastsocks.service.datagram_renewal import ServerWay
-from fastsocks.service.datagrams import Datagrams
 from fastsocks.service.local import LocalService
 from shadowsocks_ends import password
 
@@ -54,23 +53,23 @@ class Made:
         )
         self.service = LocalService(self.options)
         self.resolver = Resolver()
-        self.datagrams = Datagrams(asyncio.get_running_loop(), self.resolver, self.options)  # type: ignore[arg-type]
+        self.addresses = ServerAddresses(
+            asyncio.get_running_loop(),
+            self.resolver,  # type: ignore[arg-type]
+            self.options.timeout,
+        )
         self.way = self.another()
 
     def another(self) -> ServerWay:
         """Return the way of another association."""
         return ServerWay(
-            self.service,
-            self.datagrams,
+            self.service.notice,
+            self.addresses,
             CLIENT,
             self.service._destinations,
             self.service.servers,
             None,
         )
-
-    def close(self) -> None:
-        """End the engine."""
-        self.datagrams.engine.close()
 
 
 def server_of(packet_way: PacketWay | None) -> str:
@@ -98,7 +97,6 @@ def test_servers_take_turns(run: Any, caplog: pytest.LogCaptureFixture) -> None:
             assert packet_way.packets is not before.packets
             found.append(server_of(packet_way))
         assert found == ["127.0.0.2", "127.0.0.3", "127.0.0.1", "127.0.0.2"]
-        made.close()
 
     run(scenario())
     assert caplog.messages[0] == (
@@ -122,7 +120,6 @@ def test_new_associations_avoid_a_server_that_lost_one(
         assert server_of(await made.another().first()) == "127.0.0.1"
         monkeypatch.setattr("fastsocks.outbound.probes.time.monotonic", lambda: float("inf"))
         assert server_of(await made.another().first()) == "127.0.0.1"
-        made.close()
 
     run(scenario())
 
@@ -148,7 +145,6 @@ def test_a_name_is_looked_up_again(run: Any, caplog: pytest.LogCaptureFixture) -
         for why in (None, SILENT):
             with pytest.raises(ResolveError):
                 await made.way.renew(why)
-        made.close()
 
     run(scenario())
     assert (
@@ -163,28 +159,28 @@ def test_a_server_whose_name_is_gone_is_passed_over(run: Any) -> None:
         made.resolver.names["gone.example"] = ResolveError("no such name")
         await made.way.first()
         assert server_of(await made.way.renew(SILENT)) == "127.0.0.3"
-        made.close()
 
     run(scenario())
 
 
 def test_chains_of_shadowsocks_servers_are_renewed(run: Any) -> None:
-    renewed: list[tuple[str, Address, str]] = []
+    noticed: list[tuple[str, ...]] = []
 
     async def scenario() -> None:
         made = Made("127.0.0.1")
         made.resolver.names["up.example"] = ["127.0.0.1", "127.0.0.2"]
         chain = Chain((f"ss://{METHOD}:{KEY.replace('=', '%3D')}@up.example:8388",), 10.0)
-        ways = DatagramChain(chain, 10.0, lambda *told: renewed.append(told))
-        packet_way = await ways.packet_way(made.datagrams, CLIENT)
+        ways = DatagramChain(chain, 10.0, lambda *told: noticed.append(told))
+        packet_way = await ways.packet_way(made.addresses, CLIENT)
         assert server_of(packet_way) == "127.0.0.1"
         assert packet_way.renew is not None
         assert await packet_way.renew(None) is None
         other = await packet_way.renew(SILENT)
         assert server_of(other) == "127.0.0.2"
         assert made.resolver.dropped == ["up.example"]
-        assert renewed == [(CLIENT, Address.of("up.example", 8388), SILENT)]
-        made.close()
+        ((client, text, why, _),) = noticed
+        assert (client, why) == (CLIENT, SILENT)
+        assert text == "up.example:8388 does not answer over UDP any more: on in a new session"
 
     run(scenario())
 
@@ -211,12 +207,11 @@ def test_what_lasts_as_long_as_a_connection_is_not_renewed(run: Any) -> None:
             async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
                 port = server.sockets[0].getsockname()[1]
                 ways = DatagramChain(Chain((f"socks5://127.0.0.1:{port}",), 10.0), 10.0, print)
-                packet_way = await ways.packet_way(made.datagrams, CLIENT)
+                packet_way = await ways.packet_way(made.addresses, CLIENT)
                 assert packet_way.server == (socket.AF_INET, relay.getsockname())
                 assert packet_way.renew is None
                 assert packet_way.control is not None
                 packet_way.control.close()
                 await gone.wait()
-        made.close()
 
     run(scenario())

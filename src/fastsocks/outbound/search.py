@@ -15,14 +15,15 @@ from fastsocks.errors import HostNameError, ResolveError
 from fastsocks.net.resolver import System
 from fastsocks.setup.roles import Opened, Route
 
-from .outbound import Outbound
+from .ruled import RuledOutbound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastsocks.net import Dialer
-    from fastsocks.outbound.rules import Ruling
     from fastsocks.request import Peer, Request
+
+    from .rules import Ruling
 
 #: Stands for the domains of resolv.conf.
 SYSTEM = "system"
@@ -31,11 +32,14 @@ SYSTEM = "system"
 _MISSING = frozenset((socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)))
 
 
-class SearchingOutbound(Outbound):
+class SearchingOutbound(RuledOutbound):
     """What leads to targets directly, and searches domains for their names.
 
     :param domains: in their order, or :data:`SYSTEM` alone.
     """
+
+    #: It has to see whether a name ends with a dot.
+    canonical_names = False
 
     def __init__(
         self,

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from fastsocks.address import Address
 from fastsocks.errors import CommandError, FastsocksError, UpstreamError
-from fastsocks.outbound.chain import upstream_error
-from fastsocks.outbound.upstream import ShadowsocksUpstream, SocksUpstream
-from fastsocks.outbound.upstream_control import UpstreamControl
 from fastsocks.policy.limits import client_of
 from fastsocks.relay.packet_way import MOVED, PacketWay
 from fastsocks.relay.udp import SocksPackets
@@ -18,14 +15,19 @@ from fastsocks.shadowsocks import Family, packet_client
 from fastsocks.shadowsocks.layers import LayeredPackets
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
+from .chain import upstream_error
+from .datagram_renewal import tell_renewed
+from .upstream import ShadowsocksUpstream, SocksUpstream
+from .upstream_control import UpstreamControl
+
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
-    from fastsocks.outbound.chain import Chain, Link
     from fastsocks.shadowsocks import PacketCodec
 
-    from .datagrams import Datagrams
+    from .chain import Chain, Link
+    from .datagram_renewal import Notice
+    from .server_addresses import ServerAddresses
 
 
 class DatagramChain:
@@ -36,14 +38,11 @@ class DatagramChain:
 
     :param chain: the same servers, as connections pass them.
     :param timeout: seconds for finding the way through all of them.
-    :param renewed: is called where an association goes on in a new session, with its client's IP
-        address, the first server and why.
+    :param notice: is told where an association goes on in a new session.
     """
 
-    def __init__(
-        self, chain: Chain, timeout: float, renewed: Callable[[str, Address, str], None]
-    ) -> None:
-        self._renewed = renewed
+    def __init__(self, chain: Chain, timeout: float, notice: Notice) -> None:
+        self._notice = notice
         self._chain = chain
         self._timeout = timeout
         # Without sessions, one codec of each server knows the salts of all answers.
@@ -51,7 +50,7 @@ class DatagramChain:
 
     async def packet_way(
         self,
-        datagrams: Datagrams,
+        addresses: ServerAddresses,
         client: str,
         *,
         avoid: tuple[int, tuple[Any, ...]] | None = None,
@@ -59,7 +58,7 @@ class DatagramChain:
         """Find the way for the datagrams of one association.
 
         :param client: the IP address of whom it is for.
-        :param avoid: see :meth:`.datagrams.Datagrams.find_server`.
+        :param avoid: see :meth:`.ServerAddresses.find`.
         :raises UpstreamError: one of the servers is not there, or refuses.
         :raises CommandError: there is an HTTP proxy among them.
         """
@@ -74,7 +73,7 @@ class DatagramChain:
                         hops.append((self._packets(position, upstream), upstream.address))
                     elif isinstance(upstream, SocksUpstream):
                         link, _ = await self._chain.link(
-                            position, upstream.address, datagrams.dialer, client
+                            position, upstream.address, addresses.dialer, client
                         )
                         controls.append(link.socket)
                         bound = _bound_of(upstream, link, await link.associate(upstream))
@@ -83,7 +82,7 @@ class DatagramChain:
                         raise CommandError(f"UDP cannot go through {upstream}")
                 upstream = self._chain.upstreams[0]
                 (packets, first), *others = hops
-                server = await datagrams.find_server(first, client, avoid=avoid)
+                server = await addresses.find(first, client, avoid=avoid)
         except BaseException as cause:
             for sock in controls:
                 sock.close()
@@ -96,22 +95,22 @@ class DatagramChain:
             packets = LayeredPackets(packets, inner, address)
         if controls:
             return PacketWay(packets, server, UpstreamControl(controls))
-        return PacketWay(packets, server, renew=partial(self._renew, datagrams, host, server))
+        return PacketWay(packets, server, renew=partial(self._renew, addresses, host, server))
 
     async def _renew(
         self,
-        datagrams: Datagrams,
+        addresses: ServerAddresses,
         client: str,
         server: tuple[int, tuple[Any, ...]],
         why: str | None,
     ) -> PacketWay | None:
         first = self._chain.upstreams[0].address
         if why is not None:
-            datagrams.forget(first)
-        elif not await datagrams.moved(first, server, client_of(client)):
+            addresses.forget(first)
+        elif not await addresses.moved(first, server, client_of(client)):
             return None
-        packet_way = await self.packet_way(datagrams, client, avoid=server)
-        self._renewed(client, first, why or MOVED)
+        packet_way = await self.packet_way(addresses, client, avoid=server)
+        tell_renewed(self._notice, client, first, first, why or MOVED)
         return packet_way
 
     def _packets(self, position: int, upstream: ShadowsocksUpstream) -> PacketCodec:

@@ -11,7 +11,7 @@ from fastsocks.address import Address
 from fastsocks.config import ProxyOptions, ServerOptions
 from fastsocks.errors import ConfigError, HostNameError
 from fastsocks.net.resolver import System
-from fastsocks.service.search import SearchingOutbound
+from fastsocks.outbound.search import SearchingOutbound
 
 
 def searching(folder: Path, *domains: str) -> SearchingOutbound:

@@ -1,0 +1,49 @@
+"""Where ``proxy`` and ``server`` lead: straight to targets or through upstreams, by the rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastsocks.net.dial import not_public
+from fastsocks.setup.roles import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastsocks.request import Peer, Request
+
+    from .chain import Chain
+    from .rules import Ruling
+
+
+class RuledOutbound:
+    """What leads to targets where there are rules or upstreams.
+
+    :param guard: see :class:`fastsocks.net.Dialer`, its `may_dial`. It holds for literals that
+        are sent on, too: an upstream may well stand in this network.
+    """
+
+    #: Whether names are to come in their one form; see :class:`.roles.Service`.
+    canonical_names = True
+
+    def __init__(
+        self, ruling: Ruling | None, chain: Chain | None, guard: Callable[[str], bool] | None
+    ) -> None:
+        self.chain = chain
+        self._ruling = ruling
+        self._guard = guard
+
+    def route(self, request: Request, peer: Peer) -> Route:
+        """Decide where a request goes.
+
+        :raises PolicyError: the rules refuse it.
+        """
+        direct, permit = False, None
+        if self._ruling is not None:
+            direct, permit = self._ruling.route(request, peer)
+        if self.chain is None or direct:
+            return Route(request.address, permit=permit)
+        ip = request.address.ip
+        if self._guard is not None and ip is not None and not self._guard(str(ip)):
+            raise not_public()
+        return self.chain.route(request)
