@@ -10,23 +10,24 @@ import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastsocks.errors import ConfigError, ListenError
 
 from .early_signals import early_signals
+from .lines import Lines, LinesError
 from .log import each_line_once
 from .process import STOPPING, Start, announce, give_up_rights, versions
 from .service_manager import notify
 from .service_signals import nothing_to_reload
-from .worker import BAD_CONFIGURATION, CANNOT_LISTEN, READY, Place, run_worker
+from .signal_pipe import SignalPipe, signals_blocked
+from .worker import BAD_CONFIGURATION, CANNOT_LISTEN, Place, run_worker
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Sequence
-    from types import TracebackType
+    from collections.abc import Mapping, Sequence
 
     from fastsocks.service import Running
     from fastsocks.service.listening import Listening
@@ -39,8 +40,6 @@ _PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 #: Seconds that workers have to end once they are told to do so at once.
 _PATIENCE = 5.0
-
-_LONGEST_REPORT = 4096
 
 _log = logging.getLogger("fastsocks")
 
@@ -62,7 +61,7 @@ def supervise(start: Start, count: int, sockets: Sequence[socket.socket] = ()) -
     # Each service's sockets by worker, turned into each worker's by service.
     listening = list(zip(*(service.bind(count, sockets) for service in services), strict=True))
     give_up_rights(start.options)
-    with _Signals() as signals:
+    with SignalPipe() as signals:
         _Supervisor(start, services, listening, signals).run()
 
 
@@ -74,30 +73,45 @@ class _Worker:
         self.listening = listening
         #: Of the process; 0 where there is none.
         self.pid = 0
-        #: Where requests to stop are written.
-        self.requests = -1
-        #: Where its report is read; -1 once it is there.
-        self.report = -1
-        self.reported = b""
+        #: Our end of what leads there; None where there is no process, or its end is closed.
+        self.lines: Lines | None = None
+        self.ready = False
+        #: Why it does not serve, if it has told that.
+        self.why = ""
         self.started = 0.0
         #: Starts in a row that did not last.
         self.failures = 0
         #: When to start the next process.
         self.due = 0.0
 
-    def ask_to_stop(self) -> None:
-        """Let it finish, or if that was asked before, end at once."""
-        if self.pid:
-            with contextlib.suppress(BrokenPipeError):
-                os.write(self.requests, b"\0")
+    def ask(self, what: str, **fields: Any) -> None:
+        """Send a request, if there is a process; never waits for it."""
+        if self.lines is not None:
+            # One that reads nothing for so long is for signals.
+            with contextlib.suppress(LinesError):
+                self.lines.send(do=what, **fields)
+
+    def receive(self) -> list[Mapping[str, Any]]:
+        """Return what it has sent since the last time."""
+        try:
+            return [] if self.lines is None else [one.fields for one in self.lines.receive()]
+        except LinesError as error:
+            _log.error("worker %d: %s", self.index + 1, error)
+        except EOFError:
+            pass
+        self.hang_up()
+        return []
+
+    def hang_up(self) -> None:
+        """Close our end, which lets the process finish."""
+        if self.lines is not None:
+            self.lines.close()
+        self.lines = None
 
     def forget_process(self) -> None:
         """Close what led to a process that has ended."""
         self.pid = 0
-        for descriptor in (self.requests, self.report):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.requests = self.report = -1
+        self.hang_up()
 
 
 class _Supervisor:
@@ -106,7 +120,7 @@ class _Supervisor:
         start: Start,
         services: Sequence[Running],
         listening: Sequence[Sequence[Listening]],
-        signals: _Signals,
+        signals: SignalPipe,
     ) -> None:
         self._start = start
         self._services = services
@@ -153,14 +167,13 @@ class _Supervisor:
         # accept.
         self._close_sockets()
         for worker in self._workers:
-            worker.ask_to_stop()
+            worker.ask("stop")
 
     def _end(self) -> None:
         """End what is left, for whatever reason."""
         self._close_sockets()
-        for _ in range(2):
-            for worker in self._workers:
-                worker.ask_to_stop()
+        for worker in self._workers:
+            worker.ask("end")
         deadline = time.monotonic() + _PATIENCE
         while self._running():
             left = deadline - time.monotonic()
@@ -181,31 +194,41 @@ class _Supervisor:
         return None if self._stops or not due else max(min(due) - time.monotonic(), 0.0)
 
     def _wait(self, seconds: float | None) -> list[int]:
-        """Return the signals that came, within `seconds`; reads what workers report."""
+        """Return the signals that came, within `seconds`; sees to what workers send."""
         poll = select.poll()
         poll.register(self._signals.descriptor, select.POLLIN)
-        by_descriptor = {worker.report: worker for worker in self._workers if worker.report >= 0}
-        for descriptor in by_descriptor:
-            poll.register(descriptor, select.POLLIN)
+        by_descriptor = {}
+        for worker in self._workers:
+            if (lines := worker.lines) is not None:
+                by_descriptor[lines.fileno()] = worker
+                poll.register(lines, select.POLLIN | (select.POLLOUT if lines.sends else 0))
         numbers: list[int] = []
         for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000):
             if descriptor == self._signals.descriptor:
                 numbers += self._signals.take()
-            else:
-                self._read_report(by_descriptor[descriptor])
+                continue
+            worker = by_descriptor[descriptor]
+            if worker.lines is not None:
+                worker.lines.flush()
+            self._read(worker)
         return numbers
 
-    def _read_report(self, worker: _Worker) -> None:
-        found = os.read(worker.report, _LONGEST_REPORT)
-        worker.reported += found
-        if found:
-            return
-        os.close(worker.report)
-        worker.report = -1
-        ready = all(other.reported == READY for other in self._workers)
-        if ready and not self._serving:
-            self._serving = True
-            announce(self._services, self._start)
+    def _read(self, worker: _Worker) -> bool:
+        """Take in what a worker has sent; return whether there was anything."""
+        found = worker.receive()
+        for message in found:
+            self._received(worker, message)
+        return bool(found)
+
+    def _received(self, worker: _Worker, message: Mapping[str, Any]) -> None:
+        told = message.get("told")
+        if told == "failed":
+            worker.why = str(message.get("why"))
+        elif told == "ready":
+            worker.ready = True
+            if not self._serving and all(other.ready for other in self._workers):
+                self._serving = True
+                announce(self._services, self._start)
 
     def _reap(self, worker: _Worker) -> None:
         if not worker.pid:
@@ -213,8 +236,8 @@ class _Supervisor:
         pid, status = os.waitpid(worker.pid, os.WNOHANG)
         if not pid:
             return
-        while worker.report >= 0:
-            self._read_report(worker)
+        while self._read(worker):
+            pass
         worker.forget_process()
         for service in self._services:
             if service.shared is not None:
@@ -223,11 +246,10 @@ class _Supervisor:
         if self._stops and code == 0:
             return
         reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if worker.reported not in (READY, b""):
-            reason = f"{reason}: {worker.reported.decode(errors='replace')}"
-        if not self._serving and code in (BAD_CONFIGURATION, CANNOT_LISTEN) and worker.reported:
-            kind = ConfigError if code == BAD_CONFIGURATION else ListenError
-            raise kind(worker.reported.decode(errors="replace"))
+        if worker.why:
+            reason = f"{reason}: {worker.why}"
+        if not self._serving and code in (BAD_CONFIGURATION, CANNOT_LISTEN) and worker.why:
+            raise (ConfigError if code == BAD_CONFIGURATION else ListenError)(worker.why)
         self._lost(worker, reason)
 
     def _lost(self, worker: _Worker, reason: str) -> None:
@@ -245,28 +267,26 @@ class _Supervisor:
         _log.error("worker %d ended: %s; another starts %s", worker.index + 1, reason, when)
 
     def _fork(self, worker: _Worker) -> None:
-        requests, worker.requests = os.pipe()
-        worker.report, report = os.pipe()
-        worker.reported = b""
+        worker.lines, lines = Lines.pair()
+        worker.ready, worker.why = False, ""
         worker.started = time.monotonic()
         sys.stdout.flush()
         failure = None
-        with _blocked():
+        with signals_blocked():
             try:
                 pid = os.fork()
             except OSError as error:
                 failure = error
             else:
                 if not pid:
-                    self._become_worker(worker, requests, report)
+                    self._become_worker(worker, lines)
                 worker.pid = pid
-        os.close(requests)
-        os.close(report)
+        lines.close()
         if failure is not None:
             worker.forget_process()
             self._lost(worker, f"cannot fork: {failure.strerror}")
 
-    def _become_worker(self, worker: _Worker, requests: int, report: int) -> None:
+    def _become_worker(self, worker: _Worker, lines: Lines) -> None:
         """Serve in the process that was just made; does not return."""
         code = 1
         try:
@@ -275,70 +295,9 @@ class _Supervisor:
                 if other is not worker:
                     for one in other.listening:
                         one.close()
-                # The end of requests is to be seen when the supervisor is gone.
+                # The end of the lines is to be seen when the supervisor is gone.
                 other.forget_process()
-            code = run_worker(
-                self._services, Place(worker.index, worker.listening, requests, report)
-            )
+            code = run_worker(self._services, Place(worker.index, worker.listening, lines))
             logging.shutdown()
         finally:
             os._exit(code)
-
-
-class _Signals:
-    """Signals as bytes in a pipe."""
-
-    NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-
-    def __init__(self) -> None:
-        self.descriptor, self._writing = os.pipe()
-        os.set_blocking(self.descriptor, False)
-        os.set_blocking(self._writing, False)
-        self._before: dict[signal.Signals, Any] = {}
-        self._wakeup = -1
-
-    def __enter__(self) -> Self:
-        self._wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
-        for number in self.NUMBERS:
-            if number != signal.SIGHUP or not early_signals.hangup_ignored:
-                self._before[number] = signal.signal(number, lambda *_: None)
-        # What came before, and was swallowed.
-        if early_signals.stop:
-            os.write(self._writing, bytes((signal.SIGTERM,)))
-        if early_signals.hangup:
-            os.write(self._writing, bytes((signal.SIGHUP,)))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            # The process ends next: one that comes now must not make a death of that.
-            for number in self._before:
-                self._before[number] = signal.SIG_IGN
-        self.leave()
-
-    def take(self) -> list[int]:
-        """Return those that came."""
-        return list(os.read(self.descriptor, 4096))
-
-    def leave(self) -> None:
-        """Let signals do again what they did before."""
-        signal.set_wakeup_fd(self._wakeup)
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        os.close(self.descriptor)
-        os.close(self._writing)
-
-
-@contextlib.contextmanager
-def _blocked() -> Iterator[None]:
-    """Keep signals back until this process knows which one it is."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _Signals.NUMBERS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from fastsocks.errors import ConfigError, ListenError
+from fastsocks.errors import ConfigError, FastsocksError, ListenError
 from fastsocks.service.stopping import StopRequests, drain_all
 
+from .lines import LinesError, Message
 from .log import become_worker, each_line_once
 from .loop import loop_factory
 from .title import title_part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
     from fastsocks.service import Running
     from fastsocks.service.listening import Listening
 
-#: What a worker reports once it serves; anything else is why it does not.
-READY = b"\0"
+    from .lines import Lines
+
+#: Of a reason not to serve, in characters.
+_LONGEST_REASON = 4096
 
 FAILED, BAD_CONFIGURATION, CANNOT_LISTEN = 1, 2, 3
 
@@ -39,10 +41,8 @@ class Place:
     index: int
     #: The sockets of each service.
     listening: Sequence[Listening]
-    #: Each byte that can be read here is a request to stop; its end is the supervisor's.
-    requests: int
-    #: Where to write what becomes of the start.
-    report: int
+    #: What the supervisor asks for, and is told; its end is that of the supervisor.
+    lines: Lines
 
 
 def run_worker(services: Sequence[Running], place: Place) -> int:
@@ -60,7 +60,7 @@ def run_worker(services: Sequence[Running], place: Place) -> int:
         runner = asyncio.Runner(loop_factory=loop_factory())
         runner.run(_serve(services, place))
     except (ConfigError, ListenError) as error:
-        os.write(place.report, str(error).encode())
+        place.lines.send(told="failed", why=str(error)[:_LONGEST_REASON])
         return BAD_CONFIGURATION if isinstance(error, ConfigError) else CANNOT_LISTEN
     except Exception:  # noqa: BLE001 - this process has nobody else to tell
         _log.exception("failed")
@@ -70,12 +70,11 @@ def run_worker(services: Sequence[Running], place: Place) -> int:
 
 async def _serve(services: Sequence[Running], place: Place) -> None:
     try:
-        with _Requests(place.requests) as requests:
+        with _Requests(place.lines, services) as requests:
             with each_line_once():
                 for service, listening in zip(services, place.listening, strict=True):
                     await service.start(listening)
-            os.write(place.report, READY)
-            os.close(place.report)
+            requests.serve()
             await requests.stop.wait()
             await drain_all(services, requests)
     finally:
@@ -89,20 +88,25 @@ class _Requests(StopRequests):
     A service manager may signal all processes of a service, and a terminal does: only the
     supervisor counts those. SIGTERM to a worker alone lets its connections finish.
 
-    :param descriptor: see :class:`Place`.
+    :param lines: see :class:`Place`.
+    :param services: what it asks about.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, lines: Lines, services: Sequence[Running]) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._lines = lines
+        self._services = services
         self._loop = asyncio.get_running_loop()
+        self._serves = False
+        # What is asked for before it serves.
+        self._waiting: list[Message] = []
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         self._loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        self._loop.add_reader(self._descriptor, self._read)
+        self._loop.add_reader(self._lines, self._read)
         return self
 
     def __exit__(
@@ -111,17 +115,75 @@ class _Requests(StopRequests):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._loop.remove_reader(self._descriptor)
+        self._loop.remove_reader(self._lines)
+        self._loop.remove_writer(self._lines)
         # The process ends next: a signal that comes now must not turn that into a death by it.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         self._loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
+    def serve(self) -> None:
+        """Tell that the services listen, and do what was asked for meanwhile."""
+        self._serves = True
+        self._send(told="ready")
+        for message in self._waiting:
+            self._answer(message)
+        self._waiting.clear()
+
     def _read(self) -> None:
-        found = os.read(self._descriptor, 16)
-        if not found:
-            self._loop.remove_reader(self._descriptor)
-            _log.error("the supervisor is gone")
+        try:
+            messages = self._lines.receive()
+        except (EOFError, LinesError) as error:
+            self._loop.remove_reader(self._lines)
+            _log.error("%s", error if error.args else "the supervisor is gone")
             self.stop.set()
-        for _ in found:
-            self.received()
+            return
+        for message in messages:
+            what = message.fields.get("do")
+            if what in ("stop", "end"):
+                self.stop.set()
+                if what == "end":
+                    self.end.set()
+            elif self._serves:
+                self._answer(message)
+            else:
+                self._waiting.append(message)
+
+    def _answer(self, message: Message) -> None:
+        number, what = message.fields.get("id"), str(message.fields.get("do"))
+        find = _ANSWERS.get(what)
+        if find is None:
+            self._send(id=number, error=f"there is no {what[:20]!r}")
+            return
+        try:
+            answer = find(self._services, message)
+        except FastsocksError as error:
+            self._send(id=number, error=str(error)[:_LONGEST_REASON])
+        except Exception as error:  # noqa: BLE001 - what fails is one request
+            _log.exception("cannot do what the supervisor asks for (%s)", what)
+            self._send(id=number, error=type(error).__name__)
+        else:
+            self._send(id=number, **answer)
+
+    def _send(self, **fields: Any) -> None:
+        self._lines.send(**fields)
+        self._flush()
+
+    def _flush(self) -> None:
+        self._lines.flush()
+        if self._lines.sends:
+            self._loop.add_writer(self._lines, self._flush)
+        else:
+            self._loop.remove_writer(self._lines)
+
+
+def _tell_stats(services: Sequence[Running], _: Message) -> dict[str, Any]:
+    """Write the counters of this process where the supervisor reads them."""
+    for service in services:
+        service.publish()
+    return {}
+
+
+_ANSWERS: Mapping[str, Callable[[Sequence[Running], Message], dict[str, Any]]] = {
+    "stats": _tell_stats,
+}

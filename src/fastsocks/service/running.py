@@ -291,11 +291,15 @@ class Running:
         service = self._service
         return make_resolver(loop, self._options, service.configured_hosts, service.limits)
 
-    def _publish(self) -> None:
-        """Let the other processes know what this one has counted, again and again."""
+    def publish(self) -> None:
+        """Let the other processes know now what this one has counted; they do every 2 s anyway."""
         self._count()
         if self.users is not None:
             self.users.publish()
+
+    def _publish(self) -> None:
+        """Do so, again and again."""
+        self.publish()
         loop = asyncio.get_running_loop()
         self._publishing = loop.call_later(_PUBLISHING_INTERVAL, self._publish)
 
