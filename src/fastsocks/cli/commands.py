@@ -374,7 +374,8 @@ def _run_first(given: dict[str, Any]) -> None:
 
 
 def _start(found: Invocation, announce: Callable[[Sequence[Running]], None] | None = None) -> None:
-    from .process import Start, run
+    from .process import Start
+    from .run import run
 
     start = Start(
         make=found.make,

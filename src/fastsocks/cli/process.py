@@ -1,12 +1,10 @@
-"""Running a service as this process: log, limits, loop, signals."""
+"""What a process that runs services needs: its limits, its user, and saying where it listens."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from dataclasses import dataclass
-from functools import partial
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
@@ -14,10 +12,9 @@ import fastsocks
 from fastsocks.errors import ConfigError
 
 from .core_dumps import forbid_core_dumps
-from .log import LogOptions, carry_by_process, each_line_once, set_up_log
-from .loop import loop_factory, loop_name
+from .loop import loop_name
 from .places import listed
-from .service_manager import notify, passed_sockets
+from .service_manager import notify
 
 if TYPE_CHECKING:
     import pwd
@@ -52,37 +49,6 @@ class Start:
     announce: Callable[[Sequence[Running]], None] | None = None
 
 
-def run(start: Start) -> None:
-    """Run services until a signal ends them.
-
-    :raises ConfigError: the options are wrong.
-    :raises ListenError: an address cannot be had.
-    """
-    options = start.options
-    open_standard_streams()
-    if options.no_core_dumps:
-        forbid_core_dumps()
-    workers = options.workers or core_count()
-    log_options = LogOptions(options.log_level, options.log_format, start.access_log)
-    set_up_log(log_options)
-    if workers > 1:
-        carry_by_process(partial(give_up_rights, options))
-    for warning in start.warnings:
-        _log.warning("%s", warning)
-    raise_limits(options.nofile)
-    sockets = passed_sockets()
-    if workers > 1:
-        from .supervisor import supervise
-
-        supervise(start, workers, sockets)
-        return
-    with each_line_once():
-        services = start.make(1, sockets)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        _log.info("%s", versions())
-        runner.run(_serve(services, start, sockets))
-
-
 def versions() -> str:
     """Return what the log begins with.
 
@@ -108,19 +74,6 @@ def core_count() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
         return os.cpu_count() or 1
-
-
-def open_standard_streams() -> None:
-    """Open those of descriptors 0, 1 and 2 that are closed, so that no socket gets their numbers.
-
-    libuv ends the process that closes a socket which has one of these.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest number that is free.
-            os.open(os.devnull, os.O_RDWR)
 
 
 def raise_limits(wanted: int | None) -> None:
@@ -150,26 +103,6 @@ def raise_limits(wanted: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError) as error:  # macOS: "unlimited" is more than the kernel allows
         _log.debug("the limit of open files stays at %d: %s", soft, error)
-
-
-async def _serve(services: list[Running], start: Start, sockets: Sequence[socket.socket]) -> None:
-    from fastsocks.service.stopping import drain_all
-
-    from .service_signals import ServiceSignals
-
-    try:
-        with ServiceSignals() as signals:
-            with each_line_once():
-                for service in services:
-                    await service.start(service.bind(1, sockets)[0] if sockets else None)
-            give_up_rights(start.options)
-            announce(services, start)
-            await signals.stop.wait()
-            notify(*STOPPING)
-            await drain_all(services, signals)
-    finally:
-        for service in services:
-            await service.close()
 
 
 def give_up_rights(options: ProcessOptions) -> None:
