@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import logging
 import signal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
-
-    from .running import Running
 
 _log = logging.getLogger("fastsocks")
 
@@ -73,10 +71,24 @@ class StopSignals(StopRequests):
             signal.signal(number, signal.SIG_IGN if self._ends_process else before)
 
 
-async def drain_all(services: Sequence[Running], requests: StopRequests) -> None:
+class Drains(Protocol):
+    """A service, as far as it is to be ended."""
+
+    @property
+    def active(self) -> int:
+        """How many connections it has."""
+
+    async def drain(self) -> bool:
+        """Stop accepting, and wait until connections have ended by themselves or time is up.
+
+        :return: whether all have ended.
+        """
+
+
+async def drain_all(services: Sequence[Drains], requests: StopRequests) -> None:
     """Stop accepting, and wait until connections have ended, time is up or a second request came.
 
-    What is left is for :meth:`Running.close` to end.
+    What is left is for :meth:`.running.Running.close` to end.
     """
     if active := _active(services):
         _log.info("stopping: %s may finish; signal again to end now", _connections(active))
@@ -91,7 +103,7 @@ async def drain_all(services: Sequence[Running], requests: StopRequests) -> None
     _log.info("stopped")
 
 
-def _active(services: Sequence[Running]) -> int:
+def _active(services: Sequence[Drains]) -> int:
     return sum(service.active for service in services)
 
 
