@@ -20,6 +20,10 @@ SOCKS4 = "socks4"
 HTTP = "http"
 PROTOCOLS = (SOCKS5, SOCKS4, HTTP)
 
+#: Longest head of an HTTP request in bytes, unless another is asked for: what browsers and the
+#: servers of large sites make of their cookies.
+LONGEST_REQUEST_HEAD = 64 * 1024
+
 
 class Request(NamedTuple):
     """A client's wish to reach a target."""

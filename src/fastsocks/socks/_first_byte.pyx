@@ -13,9 +13,9 @@ from fastsocks.address._header cimport header_size, take_address
 from fastsocks.address._reader cimport Reader, left, peek, reader_over, take
 
 from fastsocks.request import CONNECT as _CONNECT
-from fastsocks.request import PROTOCOLS, SOCKS5, Request
+from fastsocks.request import LONGEST_REQUEST_HEAD, PROTOCOLS, SOCKS5, Request
 from fastsocks.socks.messages import NO_AUTHENTICATION, SUCCEEDED, build_choice, build_reply
-from fastsocks.socks.protocols import LONGEST_REQUEST_HEAD, server_of
+from fastsocks.socks.protocols import server_of
 
 cdef enum:
     VERSION = 5

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastsocks.request import CONNECT, PROTOCOLS
+from fastsocks.request import CONNECT, LONGEST_REQUEST_HEAD, PROTOCOLS
 
-from .protocols import LONGEST_REQUEST_HEAD, server_of
+from .protocols import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection

@@ -9,10 +9,6 @@ from fastsocks.request import HTTP, SOCKS4, SOCKS5
 
 from .server import SocksServer
 
-#: Longest head of an HTTP request in bytes, unless another is asked for: what browsers and the
-#: servers of large sites make of their cookies.
-LONGEST_REQUEST_HEAD = 64 * 1024
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 

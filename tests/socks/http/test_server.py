@@ -19,9 +19,8 @@ from fastsocks.errors import (
     TruncatedError,
     UpstreamError,
 )
-from fastsocks.request import UDP_ASSOCIATE, Request
+from fastsocks.request import LONGEST_REQUEST_HEAD, UDP_ASSOCIATE, Request
 from fastsocks.socks.http import HttpServer
-from fastsocks.socks.protocols import LONGEST_REQUEST_HEAD
 from http_plays import ask, head, refusal
 from socks_playbook import cut, feed
 

@@ -17,8 +17,7 @@ from fastsocks.errors import (
     TruncatedError,
     UpstreamError,
 )
-from fastsocks.request import CONNECT, Request
-from fastsocks.socks.protocols import LONGEST_REQUEST_HEAD
+from fastsocks.request import CONNECT, LONGEST_REQUEST_HEAD, Request
 
 from .exchange import Exchange, asks_for_websocket, body_of, upgrade_fields
 from .head import HeadReader, RequestError, build_head, end_to_end
