@@ -1,14 +1,18 @@
-"""Imports and cimports of the Cython files point down the layers.
+"""Imports and cimports of the Cython files point down the layers, and none goes in a circle.
 
 The table is the one of import-linter in pyproject.toml, which checks the Python;
-the document's table must be the same.
+the document's table must be the same. Circles are looked for in Python and Cython together, those
+of types included: modules that know each other are one to whoever reads or changes them.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +50,18 @@ def _contract_layers() -> list[Layer]:
 
 
 LAYERS = _contract_layers()
+
+#: Imports that are there for their types alone, in modules that are made anew right now.
+_TO_BE_MENDED = (
+    ("fastsocks.relay._endpoint_py", "fastsocks.relay._tcp_py"),
+    ("fastsocks.relay._udp_packet_way_py", "fastsocks.relay._udp_associations_py"),
+    ("fastsocks.relay._udp_packet_way_py", "fastsocks.relay._udp_py"),
+    ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_associations_py"),
+    ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_py"),
+    ("fastsocks.relay._udp_associations_py", "fastsocks.relay._udp_py"),
+    ("fastsocks.relay._udp_table_py", "fastsocks.relay._udp_associations_py"),
+    ("fastsocks.setup._connection_py", "fastsocks.setup._setup_py"),
+)
 
 
 def _imported_modules(source: str, package: str) -> Iterator[str]:
@@ -88,6 +104,86 @@ def violations(source: str, package: str) -> list[str]:
         if depth < own or (sibling and LAYERS[own].independent):
             wrong.append(module)
     return wrong
+
+
+def _python_imports(source: str, package: str) -> Iterator[str]:
+    """Yield the absolute name of everything a Python module in `package` imports, anywhere."""
+    base = package.split(".")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = base[: len(base) - node.level + 1] if node.level else []
+            module = ".".join((*above, node.module) if node.module else above)
+            yield from (f"{module}.{name.name}" for name in node.names)
+
+
+def import_graph(root: Path) -> dict[str, set[str]]:
+    """Return for each module below `root` those that it imports or cimports, in whatever place.
+
+    What a Cython module includes, and its declarations, are parts of it.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    owners: dict[Path, str] = {}
+    for path in sorted(root.glob("**/*")):
+        if path.suffix in {".py", ".pyx", ".pxd"}:
+            parts = path.relative_to(root).with_suffix("").parts
+            owners[path] = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    for path, owner in list(owners.items()):
+        for name in re.findall(r'^include "(.+)"', path.read_text(encoding="utf-8"), re.MULTILINE):
+            owners[path.parent / name] = owner
+    modules = set(owners.values())
+    for path, owner in owners.items():
+        source = path.read_text(encoding="utf-8")
+        package = ".".join(path.parent.relative_to(root).parts)
+        imports = _python_imports if path.suffix == ".py" else _imported_modules
+        for imported in imports(source, package):
+            name = imported if imported in modules else imported.rpartition(".")[0]
+            if name in modules and name != owner:
+                found[owner].add(name)
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return modules of which each imports the one before it, and the first the last; or none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    graph = import_graph(ROOT / "src")
+    assert graph["fastsocks.service.proxy"], "no import was found"
+    for importer, imported in _TO_BE_MENDED:
+        graph[importer].discard(imported)
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.py": "from fastsocks.b import x", "b.py": "def f():\n    from . import a"},
+        {
+            "a.py": "from .b import x",
+            "b.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .a import y",
+        },
+        {
+            "a.py": "from .p import x",
+            "p/__init__.py": "from .c import y",
+            "p/c.py": "from ..a import z",
+        },
+        {"a.pyx": "from .b cimport X", "b.pyx": "pass", "b.pxd": "from .a cimport Y"},
+        {"a.pyx": 'include "a.pxi"', "a.pxi": "from .b import x", "b.py": "import fastsocks.a"},
+    ],
+)
+def test_circles_are_found(files: dict[str, str], tmp_path: Path) -> None:
+    for name, source in files.items():
+        path = tmp_path / PACKAGE / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(source)
+    assert f"{PACKAGE}.a" in circle(import_graph(tmp_path))
 
 
 @pytest.mark.parametrize("path", CYTHON_FILES, ids=lambda path: str(path.relative_to(ROOT)))
