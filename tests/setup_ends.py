@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, Self
 
 from fastsocks.address import Address
 from fastsocks.errors import DialError, FastsocksError, HeaderError
+from fastsocks.journal.observer import Connection, Observer, Observers
 from fastsocks.net import Dialer, Resolver
 from fastsocks.policy.counters import UserCounters
 from fastsocks.policy.limits import ClientLimits
-from fastsocks.request import Request
-from fastsocks.setup.answers import Unanswered
+from fastsocks.request import BIND, CONNECT, Request
 from fastsocks.setup.roles import Route
 from relay_ends import End, import_relay
 from twins import import_twin
@@ -112,8 +112,8 @@ class LineService:
         self.limits = ClientLimits()
         self.users: UserCounters | None = None
         self.access_log = False
-        self.ends: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
-        self.missing: list[tuple[Unanswered, int]] = []
+        self.ends: asyncio.Queue[Connection] = asyncio.Queue()
+        self.missing: list[tuple[Connection, int]] = []
         self.silences: list[tuple[Address, float]] = []
 
     def forget(self) -> None:
@@ -133,24 +133,46 @@ class LineService:
             raise self.refusal
         return Route(request.address, self.new_codec(), self.payload_wait)
 
-    def finished(self, *told: Any) -> None:
-        self.ends.put_nowait(told)
+    @property
+    def observer(self) -> Observers:
+        return Observers(self.observers())
 
-    def report(
-        self,
-        error: FastsocksError,
-        peer: tuple[Any, ...],
-        target: Address | None,
-        user: str | None,
-        connection: str,
-    ) -> None:
-        self.reports.put_nowait(Report(error, peer, target))
+    def observers(self) -> list[Observer]:
+        """Return those who are told of its connections."""
+        return [Noting(self), *([Ends(self)] if self.access_log else [])]
 
-    def unanswered(self, ended: Unanswered, in_a_row: int) -> None:
-        self.missing.append((ended, in_a_row))
+
+class Noting(Observer):
+    """Lets a service remember what fails."""
+
+    def __init__(self, service: LineService) -> None:
+        self._service = service
+
+    def refused(self, connection: Connection) -> None:
+        assert connection.error is not None
+        self._service.reports.put_nowait(
+            Report(connection.error, connection.peer, connection.target)
+        )
+
+    def failed(self, connection: Connection) -> None:
+        self.refused(connection)
+
+    def unanswered(self, connection: Connection, in_a_row: int) -> None:
+        self._service.missing.append((connection, in_a_row))
 
     def server_silent(self, server: Address, seconds: float) -> None:
-        self.silences.append((server, seconds))
+        self._service.silences.append((server, seconds))
+
+
+class Ends(Observer):
+    """Lets a service remember what has ended."""
+
+    def __init__(self, service: LineService) -> None:
+        self._service = service
+
+    def closed(self, connection: Connection) -> None:
+        if connection.command in (CONNECT, BIND):
+            self._service.ends.put_nowait(connection)
 
 
 class ScriptedDialer:

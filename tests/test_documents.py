@@ -17,8 +17,7 @@ import pytest
 from fastsocks.cli.flags import NOT_KEYS
 from fastsocks.cli.log import _JSONFormatter
 from fastsocks.config.keys import ALIASES, KEYS
-from fastsocks.journal import lines
-from fastsocks.service import reporting
+from fastsocks.journal import access_log, log
 from fastsocks.setup import stages
 
 ROOT = Path(__file__).parent.parent
@@ -79,7 +78,7 @@ def test_what_a_document_links_to_exists(document: str) -> None:
 
 
 def test_the_fields_of_log_lines_are_those_of_the_code() -> None:
-    modules = (reporting, lines, stages)
+    modules = (access_log, log, stages)
     trees = [ast.parse(Path(str(module.__file__)).read_text("utf-8")) for module in modules]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     written = {

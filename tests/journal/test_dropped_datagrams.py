@@ -23,9 +23,9 @@ def server() -> ServerService:
 
 
 def test_a_line_says_what_to_do(server: ServerService, caplog: pytest.LogCaptureFixture) -> None:
-    server.datagrams_dropped("tag", CLIENT, 12)
-    server.datagrams_dropped("timestamp", CLIENT, 1)
-    server.datagrams_dropped("not-sent", None, 3)
+    server.log.datagrams_dropped("tag", CLIENT, 12)
+    server.log.datagrams_dropped("timestamp", CLIENT, 1)
+    server.log.datagrams_dropped("not-sent", None, 3)
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert caplog.messages == [
         (
@@ -52,7 +52,7 @@ def test_a_line_says_what_to_do(server: ServerService, caplog: pytest.LogCapture
 
 def test_local_has_a_server_to_complain_of(caplog: pytest.LogCaptureFixture) -> None:
     options = LocalOptions(server="192.0.2.1", method=METHOD, password=password(METHOD))
-    LocalService(options).datagrams_dropped("tag", "127.0.0.1", 1)
+    LocalService(options).log.datagrams_dropped("tag", "127.0.0.1", 1)
     assert "the server's answer: password or method differ there" in caplog.messages[-1]
 
 
@@ -60,7 +60,7 @@ def test_many_are_held_back_and_none_is_lost(
     server: ServerService, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(50):
-        server.datagrams_dropped("replay", CLIENT, 7)
+        server.log.datagrams_dropped("replay", CLIENT, 7)
     assert len(caplog.records) == 5
     server.close()
     assert caplog.messages[-1] == (
@@ -72,10 +72,10 @@ def test_many_are_held_back_and_none_is_lost(
 def test_what_is_ordinary_is_for_debugging(
     server: ServerService, caplog: pytest.LogCaptureFixture, reason: str
 ) -> None:
-    server.datagrams_dropped(reason, CLIENT, 1)
+    server.log.datagrams_dropped(reason, CLIENT, 1)
     assert not caplog.records
     caplog.set_level(logging.DEBUG)
-    server.datagrams_dropped(reason, CLIENT, 1)
+    server.log.datagrams_dropped(reason, CLIENT, 1)
     assert caplog.messages == [f"192.0.2.7: 1 datagram dropped ({reason})"]
     assert reason not in DROPS
 

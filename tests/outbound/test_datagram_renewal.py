@@ -63,7 +63,7 @@ class Made:
     def another(self) -> ServerWay:
         """Return the way of another association."""
         return ServerWay(
-            self.service.notice,
+            self.service.log.notice,
             self.addresses,
             CLIENT,
             self.service._destinations,

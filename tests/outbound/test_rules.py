@@ -8,6 +8,7 @@ from fastsocks.address import Address
 from fastsocks.config import LocalOptions
 from fastsocks.config.rules import read_rules
 from fastsocks.errors import DialError, PolicyError
+from fastsocks.journal.observer import Connection
 from fastsocks.outbound.rules import Ruling
 from fastsocks.policy import is_public
 from fastsocks.request import BIND, Request
@@ -112,9 +113,13 @@ def test_advice_about_what_cannot_be_dialed_names_who_was_dialed() -> None:
     service = LocalService(options)
     service.use_rules(options.read_rules, by_name=True)
     about_the_server = "this is about the Shadowsocks server, ss.example:8388"
+    connection = Connection(PEER)
+    connection.error = DialError("refused")
     for target in (None, Address.of("b.example", 80), Address.of("192.0.2.1", 81)):
-        advice = service.advice(DialError("refused"), PEER, target)
+        connection.target = target
+        advice = service.advice(connection)
         assert advice is not None
         assert advice.startswith(about_the_server)
     for target in (NAME, Address.of("192.0.2.1", 80)):
-        assert service.advice(DialError("refused"), PEER, target) is None
+        connection.target = target
+        assert service.advice(connection) is None

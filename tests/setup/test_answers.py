@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 
 from fastsocks.address import Address
-from fastsocks.setup.answers import Answers, Unanswered
+from fastsocks.journal.observer import Connection
+from fastsocks.setup.answers import Answers
 from setup_ends import Entrance, LineService, SetupTwin, Target, spying_codec
 
 SERVER = Address.of("192.0.2.1", 8388)
 QUICK, LONG = 0.1, 11.0
 
 
-def ended(seconds: float = QUICK) -> Unanswered:
+def ended(seconds: float = QUICK) -> Connection:
     """Make a connection that got no answer."""
-    return Unanswered(("127.0.0.1", 1), SERVER, None, SERVER, 10, seconds, "name")
+    connection = Connection(("127.0.0.1", 1), "name", target=SERVER)
+    connection.bytes_up, connection.seconds, connection.server = 10, seconds, SERVER
+    return connection
 
 
 class Watch:

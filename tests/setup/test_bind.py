@@ -114,9 +114,10 @@ def test_two_replies_and_a_relay(run: Any, twin: SetupTwin) -> None:
                 assert await other.read_to_end() == b""
             assert await client.read_to_end() == b""
             told = await service.ends.get()
-            assert told[1:5] == ("somebody", came, 8, 6)
+            assert (told.user, told.target) == ("somebody", came)
+            assert (told.bytes_up, told.bytes_down) == (8, 6)
             stages = {"handshake_seconds", "connect_seconds", "first_byte_seconds"}
-            assert set(told[-1]) == stages
+            assert set(told.stages) == stages
             usage = service.users["somebody"]
             assert (usage.relays, usage.bytes_up, usage.bytes_down) == (1, 8, 6)
             assert service.routed.empty()

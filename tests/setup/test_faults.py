@@ -44,7 +44,7 @@ async def read_all(entrance: Entrance, data: bytes) -> bytes:
     return await client.read_to_end()
 
 
-FAULTS = ["inbound", "receive", "take_outgoing", "route", "connected", "failed", "report"]
+FAULTS = ["inbound", "receive", "take_outgoing", "route", "connected", "failed"]
 
 
 @pytest.mark.parametrize("where", FAULTS)
@@ -55,12 +55,11 @@ def test_a_fault_ends_its_connection_only(
         service = LineService()
         async with Entrance(twin, service, faults=1) as entrance:
             with Target() as target, monkeypatch.context() as patch:
-                owner = service if where in ("inbound", "route", "report") else LineInbound
+                owner = service if where in ("inbound", "route") else LineInbound
                 patch.setattr(owner, where, fault)
-                bad = where in ("failed", "report")
                 # It may come as early as in connect.
                 with pytest.raises(RESET):
-                    await read_all(entrance, BAD_LINE if bad else target.line)
+                    await read_all(entrance, BAD_LINE if where == "failed" else target.line)
                 await entrance.acceptor.wait_idle()
                 assert entrance.acceptor.active == 0
             (context,) = entrance.faults
@@ -91,9 +90,8 @@ def test_a_fault_of_the_dialer(run: Any, twin: SetupTwin, error: Exception) -> N
     run(scenario())
 
 
-@pytest.mark.parametrize("where", ["failed", "report"])
 def test_a_fault_after_a_failed_dial(
-    run: Any, twin: SetupTwin, where: str, monkeypatch: pytest.MonkeyPatch
+    run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fastsocks.errors import ResolveError
 
@@ -107,7 +105,7 @@ def test_a_fault_after_a_failed_dial(
 
             entrance.dialer.names["name.test"] = dial
             with monkeypatch.context() as patch:
-                patch.setattr(service if where == "report" else LineInbound, where, fault)
+                patch.setattr(LineInbound, "failed", fault)
                 client = await entrance.connect(b"name.test 80\n")
                 assert await client.end_error() is RESET
                 await entrance.acceptor.wait_idle()
@@ -116,17 +114,14 @@ def test_a_fault_after_a_failed_dial(
     run(scenario())
 
 
-@pytest.mark.parametrize("where", ["failed", "report"])
-def test_a_fault_at_a_deadline(
-    run: Any, twin: SetupTwin, where: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_at_a_deadline(run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others that wait for their deadline are still looked after."""
 
     async def scenario() -> None:
         service = LineService()
         async with Entrance(twin, service, faults=2, timeout=0.3) as entrance:
             with monkeypatch.context() as patch:
-                patch.setattr(service if where == "report" else LineInbound, where, fault)
+                patch.setattr(LineInbound, "failed", fault)
                 clients = [await entrance.connect() for _ in range(2)]
                 for client in clients:
                     assert await client.end_error() is RESET

@@ -279,7 +279,12 @@ class World:
                 for report in list(self.service.reports._queue)  # type: ignore[attr-defined]
             ),
             "ends": sorted(
-                (told[1], told[2].host, told[3:5], told[6].status if told[6] else "")
+                (
+                    told.user,
+                    told.target.host,
+                    (told.bytes_up, told.bytes_down),
+                    told.error.status if told.error else "",
+                )
                 for told in list(self.service.ends._queue)  # type: ignore[attr-defined]
             ),
             "usage": usage,

@@ -23,11 +23,3 @@ CAP_LINES = {
     Cap.UDP_ASSOCIATIONS_PER_USER: "{count} UDP associations of this user are open; the one "
     "not used for longest was ended",
 }
-
-#: Those of which :class:`ClientLimits` does not know.
-KEPT_ELSEWHERE = {
-    Cap.LOOKUPS_PER_CLIENT,
-    Cap.UDP_ASSOCIATIONS,
-    Cap.UDP_ASSOCIATIONS_PER_CLIENT,
-    Cap.UDP_ASSOCIATIONS_PER_USER,
-}

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProxyOptions, ServerOptions
     from fastsocks.relay.packet_way import PacketWay
-    from fastsocks.request import Peer
 
     from .chain import Chain
     from .datagram_renewal import Notice
@@ -63,12 +62,12 @@ def leads_datagrams_past_upstreams(options: ProxyOptions | ServerOptions) -> boo
 def find_ways(
     options: ProxyOptions | ServerOptions,
     chain: Chain,
-    report: Callable[[FastsocksError, Peer, None], None],
+    refused: Callable[[FastsocksError, str], None],
     notice: Notice,
 ) -> FindWay | None:
     """Return what finds ways through upstreams for datagrams; None where there can be no UDP.
 
-    :param report: is told why there is no way for a client.
+    :param refused: is told why there is no way, and for which client.
     :param notice: see :class:`.datagram_chain.DatagramChain`.
     :raises ConfigError: there can be none, and it is all that is asked for.
     """
@@ -81,7 +80,7 @@ def find_ways(
             try:
                 return await datagram_chain.packet_way(addresses, client)
             except FastsocksError as error:
-                report(error, (client,), None)
+                refused(error, client)
                 raise
 
         return find

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.address import Address
 from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
 from fastsocks.journal.advice import LOCAL_ADVICE
@@ -22,10 +21,10 @@ from .socks import SocksService
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from fastsocks.config import LocalOptions
-    from fastsocks.errors import FastsocksError
+    from fastsocks.journal.observer import Connection, Observer
     from fastsocks.net import Resolver
     from fastsocks.outbound.probes import Servers
     from fastsocks.relay.packet_way import PacketWay
@@ -46,8 +45,13 @@ class LocalService(SocksService):
 
     ADVICE = LOCAL_ADVICE
 
-    def __init__(self, options: LocalOptions, shared: SharedState | None = None) -> None:
-        super().__init__(_log, options, shared)
+    def __init__(
+        self,
+        options: LocalOptions,
+        shared: SharedState | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        super().__init__(_log, options, shared, observers)
         first = ServerEntry(
             server=options.server,
             server_port=options.server_port,
@@ -76,15 +80,16 @@ class LocalService(SocksService):
         """Hosts of its servers; see :class:`.reporting.ReportingService`."""
         return (one.address.host for one in self._destinations)
 
-    def advice(self, error: FastsocksError, peer: Peer, target: Address | None) -> str | None:
-        """Return what to do about an error; what fails to be dialed is our server as a rule."""
+    def advice(self, connection: Connection) -> str | None:
+        """Return what to do about a failure; what fails to be dialed is our server as a rule."""
+        peer, target = connection.peer, connection.target
         direct = target is not None and self.ruling is not None and self.ruling.direct(peer, target)
-        if isinstance(error, DialError) and not direct:
-            if self.servers is not None:
-                return "none of the Shadowsocks servers can be reached"
-            server = self._first.address
-            return f"this is about the Shadowsocks server, {server}: is it up, and reachable?"
-        return super().advice(error, peer, target)
+        if direct or not isinstance(connection.error, DialError):
+            return None
+        if self.servers is not None:
+            return "none of the Shadowsocks servers can be reached"
+        server = self._first.address
+        return f"this is about the Shadowsocks server, {server}: is it up, and reachable?"
 
     def route(self, request: Request, peer: Peer) -> Route:
         """Dial the Shadowsocks server, which is told the target.
@@ -103,7 +108,7 @@ class LocalService(SocksService):
     async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay:
         """Lead to a Shadowsocks server, by a session for each association."""
         way = ServerWay(
-            self.notice,
+            self.log.notice,
             datagrams.server_addresses,
             peer[0],
             self._destinations,
@@ -129,13 +134,20 @@ def _destination(entry: ServerEntry) -> Destination:
 class Local(SocksRunning):
     """A SOCKS and HTTP proxy that leads to a Shadowsocks server.
 
+    :param observers: are told of its connections, in this order.
     :raises ConfigError: the key does not suit the method, there is no such method, or the
         server's address is none.
     """
 
-    def __init__(self, options: LocalOptions, shared: SharedState | None = None) -> None:
+    def __init__(
+        self,
+        options: LocalOptions,
+        shared: SharedState | None = None,
+        *,
+        observers: Iterable[Observer] = (),
+    ) -> None:
         # A Shadowsocks request follows each connect, so that there is always a first byte.
-        service = LocalService(options, shared)
+        service = LocalService(options, shared, observers)
         service.use_rules(options.read_rules, by_name=True)
         self._servers = service.servers
         super().__init__(service, options, dial_fast_open=options.fast_open, shared=shared)

@@ -20,8 +20,10 @@ from .socks import SocksService
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterable
 
     from fastsocks.config import ProxyOptions
+    from fastsocks.journal.observer import Observer
     from fastsocks.net import Resolver
     from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.relay.packet_way import PacketWay
@@ -40,8 +42,13 @@ class ProxyService(SocksService):
 
     ADVICE = SOCKS_ADVICE
 
-    def __init__(self, options: ProxyOptions, shared: SharedState | None = None) -> None:
-        super().__init__(_log, options, shared)
+    def __init__(
+        self,
+        options: ProxyOptions,
+        shared: SharedState | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        super().__init__(_log, options, shared, observers)
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
         self.may_dial = self.targets.is_public if guarded else None
@@ -53,7 +60,7 @@ class ProxyService(SocksService):
         if chain is None and options.relays_tcp:
             self._commands += (BIND,)
         if chain is not None and options.relays_udp:
-            find = find_ways(options, chain, self.report, self.notice)
+            find = find_ways(options, chain, self.observer.refuse_datagrams, self.log.notice)
             if find is None:
                 self._commands = tuple(one for one in self._commands if one != UDP_ASSOCIATE)
             elif leads_datagrams_past_upstreams(options):
@@ -93,10 +100,19 @@ class ProxyService(SocksService):
 
 
 class Proxy(SocksRunning):
-    """A plain SOCKS and HTTP proxy."""
+    """A plain SOCKS and HTTP proxy.
 
-    def __init__(self, options: ProxyOptions, shared: SharedState | None = None) -> None:
-        self._proxy = ProxyService(options, shared)
+    :param observers: are told of its connections, in this order.
+    """
+
+    def __init__(
+        self,
+        options: ProxyOptions,
+        shared: SharedState | None = None,
+        *,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self._proxy = ProxyService(options, shared, observers)
         self._proxy_options = options
         super().__init__(self._proxy, options, may_dial=self._proxy.may_dial, shared=shared)
 

@@ -10,6 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Self
 
 from fastsocks.errors import ConfigError, StoppedError
+from fastsocks.journal.associations import Associations
 from fastsocks.journal.stats import Stats, counts_of
 from fastsocks.net import (
     Dialer,
@@ -119,7 +120,7 @@ class Running:
         if self.shared is not None:
             counts = self.shared.counters.total()
         users = () if self.users is None else self.users.items()
-        return Stats.of(counts, self._service.caps, dict(users))
+        return Stats.of(counts, self._service.caps.counts, dict(users))
 
     def _count(self) -> Mapping[str, int]:
         """Return what this process has counted, of which the others learn too."""
@@ -233,7 +234,7 @@ class Running:
         self._addresses = listening.addresses or self._addresses
         if options.relays_udp:
             service = self._service
-            watched = service.users is not None or service.access_log
+            associations = Associations(service.observer, service.users)
             self._datagrams = Datagrams(
                 loop,
                 resolver,
@@ -242,10 +243,10 @@ class Running:
                 judge=None if service.ruling is None else service.judge,
                 find_way=service.find_way,
                 local_addresses=self._local_addresses,
-                began=service.association_began if watched else None,
-                over=service.association_over if watched else None,
+                began=associations.began if associations.watched else None,
+                over=associations.over if associations.watched else None,
                 limit_hit=service.associations_capped,
-                dropped=service.datagrams_dropped,
+                dropped=service.observer.datagrams_dropped,
             )
             self._relay_datagrams(self._datagrams, listening.datagrams)
         self._prepare(loop, resolver)

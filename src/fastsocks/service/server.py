@@ -25,8 +25,10 @@ from .running import Running
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
     from fastsocks.config import ServerOptions
+    from fastsocks.journal.observer import Observer
     from fastsocks.request import Peer, Request
     from fastsocks.shadowsocks import ServerCodec
 
@@ -51,8 +53,13 @@ class ServerService(ReportingService):
 
     ADVICE = SHADOWSOCKS_ADVICE
 
-    def __init__(self, options: ServerOptions, shared: SharedState | None = None) -> None:
-        super().__init__(_log, options, shared)
+    def __init__(
+        self,
+        options: ServerOptions,
+        shared: SharedState | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        super().__init__(_log, options, shared, observers)
         if options.users:
             self.users = UserCounters(None if shared is None else shared.users_of(options.users))
         self.may_dial = None if options.allow_private else self.targets.is_public
@@ -61,7 +68,9 @@ class ServerService(ReportingService):
         #: Whether datagrams can go where its connections do.
         self.relays_udp = options.relays_udp
         if options.relays_udp and self.outbound is not None and self.outbound.chain is not None:
-            self.find_way = find_ways(options, self.outbound.chain, self.report, self.notice)
+            self.find_way = find_ways(
+                options, self.outbound.chain, self.observer.refuse_datagrams, self.log.notice
+            )
             self.relays_udp = self.find_way is not None
         self._key = server_key(options.method, options.password, options.users, options.key)
         # One for all: what was recorded at one port must not pass at another.
@@ -96,13 +105,20 @@ class ServerService(ReportingService):
 class Server(Running):
     """A Shadowsocks server.
 
+    :param observers: are told of its connections, in this order.
     :raises ConfigError: the key does not suit the method, or there is no such method.
     """
 
     binds_datagrams = True
 
-    def __init__(self, options: ServerOptions, shared: SharedState | None = None) -> None:
-        service = ServerService(options, shared)
+    def __init__(
+        self,
+        options: ServerOptions,
+        shared: SharedState | None = None,
+        *,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        service = ServerService(options, shared, observers)
         self._packets = service.packets
         if options.relays_udp and not service.relays_udp:
             options = replace(options, mode="tcp_only")

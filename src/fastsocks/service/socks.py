@@ -14,10 +14,11 @@ from .reporting import ReportingService
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fastsocks.accounts.logins import Logins
     from fastsocks.config import LocalOptions, ProxyOptions
+    from fastsocks.journal.observer import Observer
     from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
     from fastsocks.setup.roles import UdpAssociation
@@ -31,7 +32,7 @@ class SocksService(ReportingService):
     """A service whose clients speak SOCKS or HTTP.
 
     :param log: see :class:`.reporting.ReportingService`.
-    :param shared: likewise.
+    :param shared: likewise; so `observers`.
     :raises ConfigError: GSSAPI is asked for, and its package or keytab is missing.
     """
 
@@ -40,8 +41,9 @@ class SocksService(ReportingService):
         log: logging.Logger,
         options: LocalOptions | ProxyOptions,
         shared: SharedState | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
-        super().__init__(log, options, shared)
+        super().__init__(log, options, shared, observers)
         #: Who may log in; None lets everybody in.
         self.logins: Logins | None = None
         if options.has_accounts:
@@ -99,7 +101,7 @@ class SocksService(ReportingService):
             self.logins.close()
 
     def _login_notice(self, client: str, text: str) -> None:
-        self.notice(
+        self.log.notice(
             client,
             text,
             AuthenticationError.status,

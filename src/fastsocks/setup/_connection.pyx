@@ -81,6 +81,8 @@ cdef class Connection(Ending):
     cdef int begin(self) except -1:
         cdef AcceptorBase acceptor = self.acceptor
         cdef double seconds = acceptor.timeout
+        if acceptor.opened is not None:
+            acceptor.opened(self.observe())
         self.inbound = acceptor.service.inbound(self.peer)
         self.silent = self.inbound.silent
         if self.silent:
@@ -170,7 +172,7 @@ cdef class Connection(Ending):
         self.command = request.command
         self.address = request.address
         self.user = request.user
-        if self.acceptor.access_log:
+        if self.acceptor.closed is not None:
             self.stages = Stages(self.since)
         self.admission.established()
         if self.command != UDP_ASSOCIATE and self.acceptor.canonical_names:
@@ -178,6 +180,8 @@ cdef class Connection(Ending):
                 self.name_target()
             except HostNameError as error:
                 return self.refuse(error)
+        if self.acceptor.identified is not None:
+            self.acceptor.identified(self.observe())
         if self.command == CONNECT:
             return self.dial()
         local_host = self.local_host()
@@ -560,7 +564,7 @@ cdef class Connection(Ending):
         cdef uint64_t up, down
         try:
             if relay.error is not None:
-                self.tell(relay.error)
+                self.tell(relay.error, relayed=True)
             if acceptor.users is not None:
                 acceptor.users.end(self.user, relay)
             up = self.early + <uint64_t>relay.bytes_up

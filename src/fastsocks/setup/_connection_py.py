@@ -26,10 +26,10 @@ from fastsocks.errors import (
     TruncatedError,
     dial_error,
 )
+from fastsocks.journal import observer
 from fastsocks.net.scopes import host_of
 from fastsocks.request import BIND, UDP_ASSOCIATE
 
-from .answers import Unanswered
 from .limits import FAILOVER_WAIT, LINGER
 from .roles import Route
 from .stages import Stages
@@ -62,6 +62,7 @@ class Connection:
         self._acceptor = acceptor
         self._loop = acceptor.loop
         self._service = acceptor.service
+        self._observer = acceptor.observer
         self._client = client
         self._peer = peer
         self._admission = admission
@@ -72,17 +73,23 @@ class Connection:
         self._number = acceptor.accepted
         # The first Shadowsocks server on its way, once it is relayed.
         self._server: Address | None = None
-        # When it got how far; None without an access log.
+        # When it got how far; None where no observer asks.
         self._stages: Stages | None = None
+        # What observers are given; None until there is something to tell them.
+        self._observed: observer.Connection | None = None
         # Payload in bytes that goes to the target before the relay begins.
         self._early = 0
         # What the target said behind the answer of a server on the way.
         self._from_target = b""
         self._deadline = 0.0
+        self._begun = False
 
     async def run(self) -> None:
         """Serve the connection until it is relayed or closed."""
+        self._begun = True
         try:
+            if self._observer.opened is not None:
+                self._observer.opened(self._observe())
             if not await self._set_up():
                 self._client.close()
                 self._gone(0, 0)
@@ -91,6 +98,12 @@ class Connection:
             _reset(self._client)
             self._gone(0, 0)
             raise
+
+    def close_unbegun(self) -> None:
+        """Close a connection that was aborted before :meth:`run` had its first turn."""
+        if not self._begun:
+            _reset(self._client)
+            self._admission.leave()
 
     async def _set_up(self) -> bool:
         """Bring the connection to its relay; tell whether it got there."""
@@ -104,18 +117,15 @@ class Connection:
             request = self._request = await self._handshake()
             if request is None:
                 return False
-            if self._service.access_log:
+            if self._observer.closed is not None:
                 self._stages = Stages(self._since)
             self._admission.established()
+            request = self._request = self._with_target_named(request)
+            if self._observer.identified is not None:
+                self._observer.identified(self._observe())
             if request.command == UDP_ASSOCIATE:
                 await self._associate(request)
                 return False
-            if self._service.canonical_names:
-                # The name that is decided on has to be the one that is looked up or sent on.
-                address = canonical(request.address)
-                # Where there is nothing but a dial, the resolver reads numbers alike, and tells it.
-                if address.is_name or not self._service.straight:
-                    request = self._request = request._replace(address=address)
             if request.command == BIND:
                 found = await self._bind(request)
                 if found is None:
@@ -139,6 +149,16 @@ class Connection:
             self._tell(ResetError(cause.strerror or str(cause)))
             return False
         return True
+
+    def _with_target_named(self, request: Request) -> Request:
+        """Let the name that is decided on be the one that is looked up or sent on."""
+        if request.command == UDP_ASSOCIATE or not self._service.canonical_names:
+            return request
+        address = canonical(request.address)
+        # Where there is nothing but a dial, the resolver reads numbers alike, and tells it.
+        if address.is_name or not self._service.straight:
+            return request._replace(address=address)
+        return request
 
     @contextlib.contextmanager
     def _client_attended(self) -> Iterator[None]:
@@ -189,35 +209,45 @@ class Connection:
         route = route._replace(codec=opened.codec, payload_wait=opened.payload_wait)
         return route, opened.socket
 
-    def _tell(self, error: FastsocksError) -> None:
+    def _observe(self) -> observer.Connection:
+        """Return what observers are given, with all that is known by now."""
+        connection, request = self._observed, self._request
+        if connection is None:
+            name = self._acceptor.name_of(self._number)
+            connection = self._observed = observer.Connection(self._peer, name)
+        if request is not None:
+            connection.user, connection.target = request.user, request.address
+            connection.command = request.command
+        connection.error = self._error
+        connection.server = self._server
+        return connection
+
+    def _sum_up(self, bytes_up: int, bytes_down: int) -> observer.Connection:
+        """Return what observers are given, at the end."""
+        connection = self._observe()
+        connection.bytes_up, connection.bytes_down = bytes_up, bytes_down
+        connection.seconds = self._loop.time() - self._since
+        return connection
+
+    def _tell(self, error: FastsocksError, *, relayed: bool = False) -> None:
         """Report why this connection ends."""
         self._error = error
         self._acceptor.failures[error.status] += 1
-        request = self._request
-        target, user = (None, None) if request is None else (request.address, request.user)
-        name = self._acceptor.name_of(self._number)
-        self._service.report(error, self._peer, target, user, name)
+        event = self._observer.failed if relayed else self._observer.refused
+        if event is not None:
+            event(self._observe())
 
     def _gone(self, bytes_up: int, bytes_down: int, first_byte: float = 0.0) -> None:
-        """Give back what the connection took up, and log it where that is wanted.
+        """Give back what the connection took up, and tell observers.
 
         :param first_byte: when the first payload came from the target.
         """
         self._admission.leave()
-        request = self._request
-        stages = self._stages
-        if stages is not None and request is not None and request.command != UDP_ASSOCIATE:
-            self._service.finished(
-                self._peer,
-                request.user,
-                request.address,
-                bytes_up,
-                bytes_down,
-                self._loop.time() - self._since,
-                self._error,
-                self._acceptor.name_of(self._number),
-                stages.fields(first_byte),
-            )
+        if self._observer.closed is not None:
+            connection = self._sum_up(bytes_up, bytes_down)
+            if self._stages is not None:
+                connection.stages = self._stages.fields(first_byte)
+            self._observer.closed(connection)
 
     async def _handshake(self) -> Request | None:
         begun = False
@@ -379,16 +409,16 @@ class Connection:
     def _relay_ended(self, relay: Relay) -> None:
         try:
             if relay.error is not None:
-                self._tell(relay.error)
+                self._tell(relay.error, relayed=True)
             if self._service.users is not None and self._request is not None:
                 self._service.users.end(self._request.user, relay)
-            if self._server is not None and self._request is not None:
-                self._heard(self._server, self._request, relay)
+            if self._server is not None:
+                self._heard(relay)
             self._gone(self._early + relay.bytes_up, relay.bytes_down, relay.first_down)
         finally:
             self._acceptor.check_idle()
 
-    def _heard(self, server: Address, request: Request, relay: Relay) -> None:
+    def _heard(self, relay: Relay) -> None:
         """Take note of whether the server has answered."""
         acceptor = self._acceptor
         bytes_up = self._early + relay.bytes_up
@@ -398,17 +428,7 @@ class Connection:
                 acceptor.answers.came()
         elif bytes_up:
             acceptor.answered = False
-            acceptor.answers.missing(
-                Unanswered(
-                    self._peer,
-                    request.address,
-                    request.user,
-                    server,
-                    bytes_up,
-                    self._loop.time() - self._since,
-                    acceptor.name_of(self._number),
-                )
-            )
+            acceptor.answers.missing(self._sum_up(bytes_up, relay.bytes_down))
 
     async def _first_payload(self, seconds: float) -> bytes:
         """Wait for the client's first payload; return none after `seconds`.

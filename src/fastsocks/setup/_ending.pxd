@@ -37,7 +37,10 @@ cdef class AcceptorBase:
     cdef BareEngine engine
     # Of the service; None where users are not told apart.
     cdef object users
-    cdef bint access_log
+    # Of its observers; None where none has a use for it.
+    cdef object opened
+    cdef object identified
+    cdef object closed
     # See answers.py; `answered` while the last connection through a server got one.
     cdef object answers
     cdef bint answered
@@ -51,7 +54,7 @@ cdef class AcceptorBase:
     cdef int await_payload(self, Ending connection, double seconds) except -1
     cdef int run(self, Ending connection, int cause, uint32_t events=*) except -1
     cdef int fail(self, Ending connection, object error) except -1
-    cdef int report(self, object error, Ending connection) except -1
+    cdef int report(self, object error, Ending connection, bint relayed) except -1
     cdef str name_of(self, uint64_t number)
     cdef int check_idle(self) except -1
 
@@ -101,15 +104,19 @@ cdef class Ending:
     cdef uint64_t number
     # The first Shadowsocks server on its way; None where there is none, or before hand_over.
     cdef object server
-    # When it got how far; None without an access log.
+    # When it got how far; None where no observer asks.
     cdef object stages
+    # What observers are given; None until there is something to tell them.
+    cdef object observed
     # Payload in bytes that went to the target before the relay began.
     cdef uint64_t early
 
     cdef bint send_client(self, bytes data) except -1
     cdef int client_lost(self, Py_ssize_t result) except -1
     cdef int refuse(self, object error) except -1
-    cdef int tell(self, object error) except -1
+    cdef object observe(self)
+    cdef object sum_up(self, uint64_t bytes_up, uint64_t bytes_down)
+    cdef int tell(self, object error, bint relayed=*) except -1
     cdef int gone(self, uint64_t bytes_up, uint64_t bytes_down, double first_byte=*) except -1
     cdef int heard(self, uint64_t bytes_up, uint64_t bytes_down) except -1
     cdef int read_waste(self, int reads) except -1

@@ -14,8 +14,7 @@ from fastsocks.net._epoll cimport ARRIVALS, EPOLLIN, EPOLLOUT, SHUT_WR, close, s
 from fastsocks.net._sockets cimport now, receive, reset_on_close, send
 
 from fastsocks.errors import ProtocolError, ResetError
-from fastsocks.request import UDP_ASSOCIATE
-from fastsocks.setup.answers import Unanswered
+from fastsocks.journal import observer
 from fastsocks.setup.limits import LINGER
 
 
@@ -34,8 +33,8 @@ cdef class AcceptorBase:
         """End a connection because of a fault of ours."""
         raise NotImplementedError
 
-    cdef int report(self, object error, Ending connection) except -1:
-        """Count a failure, and have the service log it."""
+    cdef int report(self, object error, Ending connection, bint relayed) except -1:
+        """Count a failure, and tell the observers."""
         raise NotImplementedError
 
     cdef str name_of(self, uint64_t number):
@@ -65,31 +64,42 @@ cdef class Ending:
             self.tell(ResetError(os.strerror(<int>-result)))
         return self.close(reset=result < 0)
 
-    cdef int tell(self, object error) except -1:
+    cdef object observe(self):
+        """Return what observers are given, with all that is known by now."""
+        connection = self.observed
+        if connection is None:
+            name = self.acceptor.name_of(self.number)
+            connection = self.observed = observer.Connection(self.peer, name)
+        connection.user, connection.target = self.user, self.address
+        connection.command, connection.error = self.command, self.error
+        connection.server = self.server
+        return connection
+
+    cdef object sum_up(self, uint64_t bytes_up, uint64_t bytes_down):
+        """Return what observers are given, at the end."""
+        connection = self.observe()
+        connection.bytes_up, connection.bytes_down = bytes_up, bytes_down
+        connection.seconds = now() - self.since
+        return connection
+
+    cdef int tell(self, object error, bint relayed=False) except -1:
         """Report why this connection ends."""
         self.error = error
-        return self.acceptor.report(error, self)
+        return self.acceptor.report(error, self, relayed)
 
     cdef int gone(
         self, uint64_t bytes_up, uint64_t bytes_down, double first_byte=0.0
     ) except -1:
-        """Give back what the connection took up, and log it where that is wanted.
+        """Give back what the connection took up, and tell observers.
 
         :param first_byte: when the first payload came from the target.
         """
         self.admission.leave()
-        if self.stages is not None and self.command != UDP_ASSOCIATE:
-            self.acceptor.service.finished(
-                self.peer,
-                self.user,
-                self.address,
-                bytes_up,
-                bytes_down,
-                now() - self.since,
-                self.error,
-                self.acceptor.name_of(self.number),
-                self.stages.fields(first_byte),
-            )
+        if self.acceptor.closed is not None:
+            connection = self.sum_up(bytes_up, bytes_down)
+            if self.stages is not None:
+                connection.stages = self.stages.fields(first_byte)
+            self.acceptor.closed(connection)
         return 0
 
     cdef int heard(self, uint64_t bytes_up, uint64_t bytes_down) except -1:
@@ -101,17 +111,7 @@ cdef class Ending:
                 acceptor.answers.came()
         elif bytes_up:
             acceptor.answered = False
-            acceptor.answers.missing(
-                Unanswered(
-                    self.peer,
-                    self.address,
-                    self.user,
-                    self.server,
-                    bytes_up,
-                    now() - self.since,
-                    acceptor.name_of(self.number),
-                )
-            )
+            acceptor.answers.missing(self.sum_up(bytes_up, bytes_down))
         return 0
 
     cdef int refuse(self, object error) except -1:

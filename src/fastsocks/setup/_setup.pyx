@@ -74,6 +74,7 @@ cdef class Acceptor(AcceptorBase):
     cdef object _payload_waits
     cdef object _payload_timer
     cdef object _names
+    cdef object _observer
 
     def __cinit__(self):
         self._batch = 1
@@ -98,7 +99,10 @@ cdef class Acceptor(AcceptorBase):
         self.short_replies = service.short_replies
         self.only_server = service.only_server
         self.users = service.users
-        self.access_log = service.access_log
+        self._observer = service.observer
+        self.opened = self._observer.opened
+        self.identified = self._observer.identified
+        self.closed = self._observer.closed
         self._admit = service.limits.admit
         self.timeout = timeout
         self._interval = min(1.0, timeout / 4)
@@ -116,8 +120,8 @@ cdef class Acceptor(AcceptorBase):
             loop,
             self.relayed,
             timeout=timeout,
-            unanswered=service.unanswered,
-            silent=service.server_silent,
+            unanswered=self._observer.unanswered,
+            silent=self._observer.server_silent,
         )
         self._listening = {}
         self.connections = {}
@@ -317,13 +321,9 @@ cdef class Acceptor(AcceptorBase):
     cdef str name_of(self, uint64_t number):
         return self._names(number)
 
-    cdef int report(self, object error, Ending connection) except -1:
+    cdef int report(self, object error, Ending connection, bint relayed) except -1:
         self.failures[error.status] += 1
-        self.service.report(
-            error,
-            connection.peer,
-            connection.address,
-            connection.user,
-            self.name_of(connection.number),
-        )
+        event = self._observer.failed if relayed else self._observer.refused
+        if event is not None:
+            event(connection.observe())
         return 0

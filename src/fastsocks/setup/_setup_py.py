@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastsocks.journal.lines import connection_names
@@ -62,6 +63,7 @@ class Acceptor:
         # For the connections.
         self.loop = loop
         self.service = service
+        self.observer = service.observer
         self.dialer = dialer
         self.timeout = timeout
         self.resets = Resets(loop)
@@ -73,8 +75,8 @@ class Acceptor:
             loop,
             self.relayed,
             timeout=timeout,
-            unanswered=service.unanswered,
-            silent=service.server_silent,
+            unanswered=self.observer.unanswered,
+            silent=self.observer.server_silent,
         )
         #: Whether the last connection through a server got an answer.
         self.answered = False
@@ -138,11 +140,13 @@ class Acceptor:
                 self.failures["limit"] += 1
                 continue
             self._idle.clear()
-            task = self.loop.create_task(Connection(self, sock, peer, admission).run())
+            connection = Connection(self, sock, peer, admission)
+            task = self.loop.create_task(connection.run())
             self._settling.add(task)
-            task.add_done_callback(self._settled)
+            task.add_done_callback(partial(self._settled, connection))
 
-    def _settled(self, task: asyncio.Task[None]) -> None:
+    def _settled(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        connection.close_unbegun()
         self._settling.discard(task)
         self.check_idle()
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -7,14 +7,14 @@ from a target that has nothing to say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from fastsocks.address import Address
-    from fastsocks.request import Peer
+    from fastsocks.journal.observer import Connection
 
 #: Connections in a row without an answer that are no chance any more: where there never was one,
 #: and where there was.
@@ -24,22 +24,6 @@ _STRANGE = 5
 #: Seconds that are too long for an answer, if the time limit of connections is not shorter: by then
 #: a server mostly knows that it cannot reach a target.
 _LONG = 10.0
-
-
-class Unanswered(NamedTuple):
-    """A connection that has ended, whose payload was taken and which got none."""
-
-    peer: Peer
-    target: Address
-    user: str | None
-    #: The first server on its way.
-    server: Address
-    #: Payload in bytes.
-    bytes_up: int
-    #: Since it was accepted.
-    seconds: float
-    #: What names it in the log.
-    connection: str
 
 
 class Counters(Protocol):
@@ -56,9 +40,8 @@ class Answers:
     :param loop: the running event loop.
     :param counters: what goes through all relays.
     :param timeout: seconds that connections have for being set up.
-    :param unanswered: is told of a connection that got no answer, where that seems to be the
-        server's way, and how many in a row these are.
-    :param silent: is told that a server has answered to nobody for so many seconds.
+    :param unanswered: see :meth:`fastsocks.journal.observer.Observer.unanswered`; None for nobody.
+    :param silent: likewise, its ``server_silent``.
     """
 
     def __init__(
@@ -67,8 +50,8 @@ class Answers:
         counters: Counters,
         *,
         timeout: float,
-        unanswered: Callable[[Unanswered, int], None],
-        silent: Callable[[Address, float], None],
+        unanswered: Callable[[Connection, int], None] | None,
+        silent: Callable[[Address, float], None] | None,
     ) -> None:
         self._loop = loop
         self._counters = counters
@@ -94,14 +77,14 @@ class Answers:
         self._in_a_row = 0
         self.close()
 
-    def missing(self, ended: Unanswered) -> None:
-        """Take in that a connection has ended without one."""
+    def missing(self, ended: Connection) -> None:
+        """Take in that a connection has ended without one, whose payload was taken."""
         self._in_a_row += 1
         if self._ever:
             telling = self._in_a_row >= _STRANGE
         else:
             telling = self._in_a_row >= _SUSPICIOUS or ended.seconds >= self._long
-        if telling:
+        if telling and self._unanswered is not None:
             self._unanswered(ended, self._in_a_row)
 
     def close(self) -> None:
@@ -113,5 +96,6 @@ class Answers:
     def _look(self, server: Address, before: tuple[int, int]) -> None:
         self._timer = None
         counters = self._counters
-        if counters.active and counters.bytes_up > before[0] and counters.bytes_down == before[1]:
+        waiting = counters.active and counters.bytes_up > before[0]
+        if waiting and counters.bytes_down == before[1] and self._silent is not None:
             self._silent(server, self._long)

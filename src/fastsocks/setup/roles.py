@@ -13,10 +13,11 @@ from fastsocks.buffer import Buffer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from fastsocks.address import Address
     from fastsocks.errors import FastsocksError
+    from fastsocks.journal.observer import Observers
     from fastsocks.net import Dialer
     from fastsocks.net.dial import Permit
     from fastsocks.policy import ClientLimits, UserCounters
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from fastsocks.request import Peer, Request
     from fastsocks.shadowsocks import ClientCodec, ClientKey, PacketCodec
     from fastsocks.shadowsocks.layers import LayeredCodec
-
-    from .answers import Unanswered
 
 
 class Inbound(Protocol):
@@ -167,7 +166,7 @@ class Service(Protocol):
 
     1. :meth:`associate` is awaited in the place of :meth:`route` and a dial. It keeps to a time
        limit of its own; :meth:`Acceptor.abort` cancels it. A FastsocksError is reported and
-       answered as that of a dial is (:meth:`report`, :meth:`Inbound.failed`).
+       answered as that of a dial is (:attr:`observer`, :meth:`Inbound.failed`).
     2. What :meth:`Inbound.connected` returns for :attr:`UdpAssociation.bound` is sent.
     3. The TCP connection, which has no time limit now, is only watched: what comes from the
        client, early data included, is read and forgotten. Its end or reset closes the
@@ -187,7 +186,7 @@ class Service(Protocol):
        peer: as much as one read holds is kept. The end of its stream or a reset ends all.
     3. The listener is closed, what :meth:`Inbound.connected` returns for the peer's address is
        sent, and the two are relayed as a CONNECT is: the peer takes the place of the target in
-       counters and in :meth:`finished`.
+       counters and for observers.
     """
 
     def inbound(self, peer: Peer) -> Inbound:
@@ -254,46 +253,5 @@ class Service(Protocol):
         """Where relays of users are counted; None where users are not told apart."""
 
     @property
-    def access_log(self) -> bool:
-        """Whether :meth:`finished` is to be called."""
-
-    def finished(
-        self,
-        peer: Peer,
-        user: str | None,
-        target: Address,
-        bytes_up: int,
-        bytes_down: int,
-        seconds: float,
-        error: FastsocksError | None,
-        connection: str,
-        stages: Mapping[str, float],
-    ) -> None:
-        """Log a connection that has ended and whose target is known, relayed or not.
-
-        :param bytes_up: payload from the client, in bytes; `bytes_down`: to it.
-        :param seconds: since it was accepted.
-        :param error: why it ended; None if both ends finished.
-        :param connection: what names it in the log.
-        :param stages: how long its stages took, in seconds; see :class:`.stages.Stages`.
-        """
-
-    def report(
-        self,
-        error: FastsocksError,
-        peer: Peer,
-        target: Address | None,
-        user: str | None,
-        connection: str,
-    ) -> None:
-        """Log why a connection failed, once.
-
-        :param target: what the client asked for, where that is known; likewise `user`.
-        :param connection: what names it in the log.
-        """
-
-    def unanswered(self, ended: Unanswered, in_a_row: int) -> None:
-        """Log that a Shadowsocks server has not answered; see :class:`.answers.Answers`."""
-
-    def server_silent(self, server: Address, seconds: float) -> None:
-        """Log that a Shadowsocks server answers to nobody; see :class:`.answers.Answers`."""
+    def observer(self) -> Observers:
+        """Who is told what happens to connections."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from fastsocks.address import Address
-from fastsocks.config import LocalOptions, Options, ProxyOptions, ServerOptions
+from fastsocks.config import LocalOptions, ProxyOptions, ServerOptions
 from fastsocks.errors import (
     AddressTypeError,
     AuthenticationError,
@@ -27,46 +27,68 @@ from fastsocks.errors import (
     VersionError,
     dial_error,
 )
+from fastsocks.journal.access_log import AccessLog
+from fastsocks.journal.associations import Associations
+from fastsocks.journal.log import Log
+from fastsocks.journal.observer import Connection, Observers
 from fastsocks.policy import Cap, UserCounters
-from fastsocks.request import Peer, Request
+from fastsocks.request import CONNECT, Peer
 from fastsocks.service.local import LocalService
 from fastsocks.service.proxy import ProxyService
 from fastsocks.service.reporting import ReportingService
 from fastsocks.service.server import ServerService
-from fastsocks.setup.roles import Route
-from fastsocks.socks import SocksServer
 
 PEER = ("192.0.2.1", 4711)
 TARGET = Address.of("example.com", 443)
 CANARY = "canary-27c1"
 
 
-class Service(ReportingService):
-    """Reports; the rest is what the proxy does."""
+class Journal(Log):
+    """A log whose clock is the test's."""
 
     now = 0.0
 
-    def __init__(self, options: Options | None = None) -> None:
-        super().__init__(logging.getLogger("fastsocks.test"), options, clock=lambda: self.now)
+    def __init__(self) -> None:
+        super().__init__(logging.getLogger("fastsocks.test"), {}, clock=lambda: self.now)
 
-    def inbound(self, peer: Peer) -> SocksServer:
-        return SocksServer()
+    def report(self, error: FastsocksError, peer: Peer, target: Address | None) -> None:
+        self.refused(failed(error, peer, target))
 
-    def route(self, request: Request, peer: Peer) -> Route:
-        return Route(request.address)
+
+def failed(error: FastsocksError, peer: Peer, target: Address | None) -> Connection:
+    """Make a connection that has failed."""
+    connection = Connection(peer, target=target)
+    connection.error = error
+    return connection
+
+
+def ended(
+    user: str | None,
+    target: Address,
+    bytes_up: int,
+    bytes_down: int,
+    seconds: float,
+    error: FastsocksError | None = None,
+) -> Connection:
+    """Make a connection that is over."""
+    connection = Connection(PEER, user=user, target=target)
+    connection.command, connection.error = CONNECT, error
+    connection.bytes_up, connection.bytes_down = bytes_up, bytes_down
+    connection.seconds = seconds
+    return connection
 
 
 @pytest.fixture
-def service(caplog: pytest.LogCaptureFixture) -> Service:
+def log(caplog: pytest.LogCaptureFixture) -> Journal:
     caplog.set_level(logging.DEBUG)
-    return Service()
+    return Journal()
 
 
 def test_a_line_tells_reason_peer_and_target(
-    service: Service, caplog: pytest.LogCaptureFixture
+    log: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service.report(DialError("Connection refused"), PEER, TARGET)
-    service.report(TagError("wrong key"), ("2001:db8::1", 1, 0, 0), None)
+    log.report(DialError("Connection refused"), PEER, TARGET)
+    log.report(TagError("wrong key"), ("2001:db8::1", 1, 0, 0), None)
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("WARNING", "192.0.2.1:4711 -> example.com:443: Connection refused (dial)"),
         ("WARNING", "[2001:db8::1]:1: wrong key (tag)"),
@@ -84,36 +106,36 @@ def test_a_line_tells_reason_peer_and_target(
     ],
 )
 def test_what_is_no_problem_is_for_debugging(
-    service: Service,
+    log: Journal,
     caplog: pytest.LogCaptureFixture,
     error: FastsocksError,
     target: Address | None,
     level: str,
 ) -> None:
-    service.report(error, PEER, target)
+    log.report(error, PEER, target)
     assert [record.levelname for record in caplog.records] == [level]
 
 
 def test_a_target_cannot_write_lines_of_its_own(
-    service: Service, caplog: pytest.LogCaptureFixture
+    log: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service.report(DialError("x"), PEER, Address.of("a\nWARNING forged", 1))
+    log.report(DialError("x"), PEER, Address.of("a\nWARNING forged", 1))
     assert "\n" not in caplog.records[0].message
 
 
-def test_lines_alike_are_counted(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_alike_are_counted(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
     def report(port: int) -> None:
-        service.report(TagError("wrong key"), ("192.0.2.1", port), None)
+        log.report(TagError("wrong key"), ("192.0.2.1", port), None)
 
     for port in range(40):
         report(port)
     assert len(caplog.records) == 5
     # Others are not held back by them.
-    service.report(TagError("wrong key"), ("192.0.2.2", 1), None)
-    service.report(DialError("wrong key"), ("192.0.2.1", 1), TARGET)
+    log.report(TagError("wrong key"), ("192.0.2.2", 1), None)
+    log.report(DialError("wrong key"), ("192.0.2.1", 1), TARGET)
     assert len(caplog.records) == 7
     caplog.clear()
-    service.now = 11
+    log.now = 11
     report(1)
     assert [record.message for record in caplog.records] == [
         "192.0.2.1: wrong key (35 more times)",
@@ -121,26 +143,26 @@ def test_lines_alike_are_counted(service: Service, caplog: pytest.LogCaptureFixt
     ]
 
 
-def test_what_is_owed_comes_at_the_end(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_owed_comes_at_the_end(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(7):
-        service.report(DialError("x"), PEER, TARGET)
+        log.report(DialError("x"), PEER, TARGET)
     caplog.clear()
-    service.close()
-    service.close()
+    log.close()
+    log.close()
     assert [record.message for record in caplog.records] == [
         "192.0.2.1 -> example.com:443: x (2 more times)"
     ]
 
 
-def test_lines_are_few_in_all(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_are_few_in_all(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(1000):
-        service.report(TagError("x"), (f"2001:db8::{number:x}", 1), None)
+        log.report(TagError("x"), (f"2001:db8::{number:x}", 1), None)
     assert len(caplog.records) == 200
-    service.close()
+    log.close()
     assert caplog.records[-1].message == "800 more lines about connections were left out"
     assert fields(caplog) == {"times": 800}
     caplog.clear()
-    service.report(TagError("x"), PEER, None)
+    log.report(TagError("x"), PEER, None)
     assert len(caplog.records) == 1
 
 
@@ -149,10 +171,8 @@ def fields(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
     return cast(dict[str, Any], vars(caplog.records[-1])["fields"])
 
 
-def test_what_a_line_says_is_in_its_fields(
-    service: Service, caplog: pytest.LogCaptureFixture
-) -> None:
-    service.report(DialError("Connection refused"), PEER, TARGET)
+def test_what_a_line_says_is_in_its_fields(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    log.report(DialError("Connection refused"), PEER, TARGET)
     assert fields(caplog) == {
         "peer": "192.0.2.1:4711",
         "target": "example.com:443",
@@ -160,12 +180,12 @@ def test_what_a_line_says_is_in_its_fields(
     }
 
 
-def test_advice_follows(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_advice_follows(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
     for cause, part in (
         (OSError(errno.EMFILE, "x"), "ulimit -n"),
         (socket.gaierror(socket.EAI_AGAIN, "try again"), "resolver"),
     ):
-        service.report(dial_error(cause), PEER, TARGET)
+        log.report(dial_error(cause), PEER, TARGET)
         assert part in caplog.records[-1].message
         assert part in fields(caplog)["advice"]
 
@@ -178,7 +198,7 @@ PROXY = ProxyService(ProxyOptions(accounts={"alice": CANARY}))
 
 
 @pytest.mark.parametrize(
-    ("reporting", "error", "part"),
+    ("service", "error", "part"),
     [
         (SERVER, TagError("x"), "password or method mismatch, or a probe"),
         (SERVER, AddressTypeError("x"), "password or method mismatch, or a probe"),
@@ -191,15 +211,17 @@ PROXY = ProxyService(ProxyOptions(accounts={"alice": CANARY}))
     ],
 )
 def test_advice_depends_on_the_service(
-    reporting: ReportingService,
+    service: ReportingService,
     error: FastsocksError,
     part: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    reporting.report(error, PEER, TARGET)
-    reporting.close()
+    refused = service.observer.refused
+    assert refused is not None
+    refused(failed(error, PEER, TARGET))
+    service.close()
     assert part in caplog.records[-1].message
-    assert CANARY not in caplog.text + repr(reporting)
+    assert CANARY not in caplog.text + repr(service)
 
 
 LIMITS = {
@@ -212,10 +234,8 @@ LIMITS = {
 }
 
 
-def test_a_limit_is_named_with_its_option(
-    service: Service, caplog: pytest.LogCaptureFixture
-) -> None:
-    limited = Service(ProxyOptions(**LIMITS))  # type: ignore[arg-type]
+def test_a_limit_is_named_with_its_option(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    limited = ProxyService(ProxyOptions(**LIMITS))  # type: ignore[arg-type]
     for cap, client, line in (
         (
             Cap.CONNECTIONS,
@@ -255,15 +275,13 @@ def test_a_limit_is_named_with_its_option(
             ),
         ),
     ):
-        limited.limit_hit(cap, client)
+        limited.observer.cap_reached(cap, client)
         assert caplog.records[-1].message == line
         assert fields(caplog)["limit"] == cap.value
 
 
-def test_hits_of_a_limit_of_all_are_alike(
-    service: Service, caplog: pytest.LogCaptureFixture
-) -> None:
-    limited = Service(ProxyOptions(**LIMITS))  # type: ignore[arg-type]
+def test_hits_of_a_limit_of_all_are_alike(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    limited = ProxyService(ProxyOptions(**LIMITS))  # type: ignore[arg-type]
     admitted = [limited.limits.admit(f"192.0.2.{number}") for number in range(50)]
     assert len([one for one in admitted if one]) == 2
     assert limited.limits.hits == {Cap.HANDSHAKES: 48}
@@ -276,7 +294,7 @@ def test_too_few_files_are_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (276, 276))
-    limited = Service(ProxyOptions(max_connections=500, mode="tcp_only"))
+    limited = ProxyService(ProxyOptions(max_connections=500, mode="tcp_only"))
     assert "room for 81 connections, not for the 500 of --max-connections" in caplog.text
     assert "LimitNOFILE=" in caplog.text
     for number in range(82):
@@ -286,7 +304,7 @@ def test_too_few_files_are_named(
     assert "81 connections are open" in caplog.records[-1].message
     assert "ulimit -n" in caplog.records[-1].message
     caplog.clear()
-    Service(ProxyOptions())
+    ProxyService(ProxyOptions())
     assert "room for 56 connections;" in caplog.text
 
 
@@ -294,17 +312,18 @@ def test_enough_files_are_not_worth_a_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (131_072, 131_072))
-    Service(ProxyOptions())
-    Service(ProxyOptions(max_connections=30000))
+    ProxyService(ProxyOptions())
+    ProxyService(ProxyOptions(max_connections=30000))
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    Service(ProxyOptions(max_connections=10**9))
+    ProxyService(ProxyOptions(max_connections=10**9))
     assert not caplog.records
 
 
-def test_the_access_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    assert not service.access_log
-    assert Service(ProxyOptions(access_log=True)).access_log
-    service.finished(PEER, "al\nice", Address.of("a\nb", 1), 10, 2000, 1.23456, None)
+def test_the_access_log(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    assert ProxyService(ProxyOptions()).observer.closed is None
+    assert ProxyService(ProxyOptions(access_log=True)).observer.closed is not None
+    access_log = AccessLog()
+    access_log.closed(ended("al\nice", Address.of("a\nb", 1), 10, 2000, 1.23456))
     record = caplog.records[-1]
     assert (record.name, record.levelname) == ("fastsocks.access", "INFO")
     assert fields(caplog) == {
@@ -316,7 +335,7 @@ def test_the_access_log(service: Service, caplog: pytest.LogCaptureFixture) -> N
         "seconds": 1.235,
         "end": "finished",
     }
-    service.finished(PEER, None, TARGET, 0, 0, 0.5, DialError("x"))
+    access_log.closed(ended(None, TARGET, 0, 0, 0.5, DialError("x")))
     assert (
         caplog.records[-1].message
         == "192.0.2.1:4711 - -> example.com:443 up 0 down 0 bytes in 0.500 s: dial"
@@ -332,15 +351,16 @@ class _Association(NamedTuple):
 
 def test_the_access_log_of_associations(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    service = Service(ProxyOptions(access_log=True))
-    service.users = UserCounters()
+    users, now = UserCounters(), 0.0
+    associations = Associations(Observers([AccessLog()]), users, clock=lambda: now)
+    assert associations.watched
     for user in ("alice", None):
         association: Any = _Association(user)
-        service.association_began(association)
-        assert service.users[user].active == 1
-        service.now += 1.5
-        service.association_over(association)
-        assert service.users[user] == (1, 0, 10, 2000)
+        associations.began(association)
+        assert users[user].active == 1
+        now += 1.5
+        associations.over(association)
+        assert users[user] == (1, 0, 10, 2000)
     assert fields(caplog) == {
         "peer": "192.0.2.1",
         "bytes_up": 10,
@@ -355,28 +375,30 @@ def test_the_access_log_of_associations(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_associations_leave_no_line_without_an_access_log(
-    service: Service, caplog: pytest.LogCaptureFixture
+    log: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
+    observer = Observers([log])
+    assert not Associations(observer).watched
+    associations = Associations(observer, UserCounters())
     association: Any = _Association("alice")
-    service.association_began(association)
-    service.association_over(association)
+    associations.began(association)
+    associations.over(association)
     assert not caplog.records
 
 
-def test_nobody_forges_fields_of_a_line(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_nobody_forges_fields_of_a_line(log: Journal, caplog: pytest.LogCaptureFixture) -> None:
     forged = "x:1 up 9 down 9 bytes in 9.000 s: finished"
-    service.finished(
-        PEER, f"bob -> {forged}", Address.of(f"evil -> {forged}", 443), 1, 2, 0.5, DialError("x")
-    )
+    access_log, target = AccessLog(), Address.of(f"evil -> {forged}", 443)
+    access_log.closed(ended(f"bob -> {forged}", target, 1, 2, 0.5, DialError("x")))
     words = caplog.records[-1].message.split()
     assert words[0] == "192.0.2.1:4711"
     assert words[1] == f"bob -> {forged}".replace(" ", r"\x20")
     assert words[3] == f"evil -> {forged}:443".replace(" ", r"\x20")
     assert " ".join((words[2], *words[4:])) == "-> up 1 down 2 bytes in 0.500 s: dial"
     for user, word in (("-", r"\x2d"), ("", '""'), (None, "-")):
-        service.finished(PEER, user, TARGET, 0, 0, 0.5, None)
+        access_log.closed(ended(user, TARGET, 0, 0, 0.5))
         assert caplog.records[-1].message.split()[1] == word
-    service.report(DialError("x"), PEER, Address.of("a: no (dial); b", 1))
+    log.report(DialError("x"), PEER, Address.of("a: no (dial); b", 1))
     assert caplog.records[-1].message.startswith(
         r"192.0.2.1:4711 -> a:\x20no\x20(dial);\x20b:1: x (dial)"
     )

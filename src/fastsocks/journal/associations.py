@@ -1,0 +1,66 @@
+"""What observers, and the counts of users, learn of UDP associations."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .observer import Connection, Observers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastsocks.policy import UserCounters
+    from fastsocks.relay.udp import Association
+
+
+class Associations:
+    """Follows associations from their beginning to their end.
+
+    :param observer: is told.
+    :param users: what users have used; None where they are not told apart.
+    :param clock: seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        observer: Observers,
+        users: UserCounters | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._observer = observer
+        self._users = users
+        self._clock = clock
+        self._tells = any((observer.opened, observer.identified, observer.closed))
+        #: Whether there is anything to do.
+        self.watched = self._tells or users is not None
+        # What observers are given, and when it began.
+        self._open: dict[Association, tuple[Connection, float]] = {}
+
+    def began(self, association: Association) -> None:
+        """Follow an association from now on."""
+        user, observer = association.user, self._observer
+        if self._users is not None:
+            self._users.begin(user, association)
+        if not self._tells:
+            return
+        connection = Connection((association.client_host,), network="udp")
+        self._open[association] = connection, self._clock()
+        if observer.opened is not None:
+            observer.opened(connection)
+        connection.user = user
+        if observer.identified is not None:
+            observer.identified(connection)
+
+    def over(self, association: Association) -> None:
+        """Keep what an association has carried, and tell of its end."""
+        if self._users is not None:
+            self._users.end(association.user, association)
+        connection, since = self._open.pop(association, (None, 0.0))
+        if connection is not None and self._observer.closed is not None:
+            # It may go on from another address than it began at.
+            connection.peer = (association.client_host,)
+            connection.bytes_up = association.bytes_up
+            connection.bytes_down = association.bytes_down
+            connection.seconds = self._clock() - since
+            self._observer.closed(connection)
