@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import importlib
 import importlib.util
 import os
@@ -463,6 +464,9 @@ class SetupMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.close()
+        # An engine keeps the pipes that it may splice by, for as long as it lives.
+        self._worlds.clear()
+        gc.collect()
         assert count_descriptors() == self._descriptors
 
 
