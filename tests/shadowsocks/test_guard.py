@@ -88,7 +88,7 @@ def test_2022_forgets_by_time_the_others_by_number(shadowsocks: Any) -> None:
 
 @pytest.mark.parametrize("size", [0, 6, 7, 8])
 def test_short_ivs_are_not_remembered(shadowsocks: Any, size: int) -> None:
-    key = ServerKey(Method("short", Family.STREAM, "RC4", 16, size, 0), bytes(16), {})
+    key = ServerKey(Method("short", Family.STREAM, "RC4", 16, size, 0), bytes(16))
     guard = shadowsocks.ReplayGuard(key)
     iv = bytes(size)
     guard.add(iv)

@@ -12,7 +12,14 @@ import pytest
 
 from fastsocks.crypto import blake3_hash16
 from fastsocks.errors import ConfigError, MethodError
-from fastsocks.shadowsocks.keys import User, client_key, generate_key, password_to_key, server_key
+from fastsocks.shadowsocks.keys import (
+    User,
+    Users,
+    client_key,
+    generate_key,
+    password_to_key,
+    server_key,
+)
 from fastsocks.shadowsocks.methods import METHODS, Family, Method, lookup
 
 AES_128, AES_256 = "2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm"
@@ -55,7 +62,8 @@ def test_generated_keys_fit(name: str) -> None:
     assert client.key == server.key
     assert client.method is server.method is METHODS[name]
     assert len(client.key) == METHODS[name].key_size
-    assert (client.identity_keys, client.identity_hashes, server.users) == ((), (), {})
+    assert client.identity_keys == client.identity_hashes == ()
+    assert server.users is None
     if METHODS[name].family is Family.AEAD_2022:
         assert base64.b64decode(text, validate=True) == client.key
     if text:
@@ -153,10 +161,42 @@ def test_users() -> None:
     key = server_key(AES_128, psk(1), {"alice": psk(2), "bob": psk(3)})
     alice, bob = bytes([2]) * 16, bytes([3]) * 16
     assert key.key == bytes([1]) * 16
-    assert key.users == {
+    assert key.users is not None
+    assert key.users.by_hash == {
         blake3_hash16(alice): User("alice", alice),
         blake3_hash16(bob): User("bob", bob),
     }
+
+
+def test_users_change() -> None:
+    users = Users(lookup(AES_128), {"alice": psk(2), "bob": psk(3)})
+    table = users.by_hash
+    users.add("carol", psk(4))
+    users.remove("alice")
+    assert list(users) == ["bob", "carol"]
+    assert "alice" not in users
+    assert [user.name for user in table.values()] == ["bob", "carol"]
+    # With the key of another one of before, and a new one.
+    users.replace({"dave": psk(3), "carol": psk(5)})
+    assert users.by_hash is table
+    assert {user.name: user.key for user in table.values()} == {
+        "dave": bytes([3]) * 16,
+        "carol": bytes([5]) * 16,
+    }
+    wrongs: tuple[tuple[Callable[[], None], str], ...] = (
+        (lambda: users.add("carol", psk(6)), "there is a user 'carol' already"),
+        (lambda: users.add("erin", psk(5)), "'carol' and 'erin' have the same key"),
+        (lambda: users.add("erin", "x"), "user 'erin': a key for"),
+        (lambda: users.remove("erin"), "there is no user 'erin'"),
+        (lambda: users.replace({"a": psk(1), "b": psk(1)}), "'a' and 'b' have the same key"),
+        (lambda: users.replace({"a": psk(1), "b": ""}), "user 'b': a key for"),
+    )
+    for wrong, match in wrongs:
+        with pytest.raises(ConfigError, match=match):
+            wrong()
+        assert sorted(users) == ["carol", "dave"]
+    users.replace({})
+    assert len(users) == len(table) == 0
 
 
 def test_users_with_the_same_key() -> None:
@@ -202,7 +242,7 @@ def test_keys_stay_out_of_sight() -> None:
     shown = [
         repr(client_key(AES_128, keys)),
         repr(server_key(AES_128, psk(0x61), {"alice": psk(0x62)})),
-        repr(server_key(AES_128, psk(0x61), {"alice": psk(0x62)}).users),
+        repr(Users(lookup(AES_128), {"alice": psk(0x62)}).by_hash),
         repr(client_key("aes-128-gcm", "password")),
     ]
     assert shown[0] == f"<ClientKey {AES_128}>"

@@ -9,7 +9,7 @@ import pytest
 from fastsocks.address import Address
 from fastsocks.errors import TagError, TruncatedError, UserError
 from packet_ends import forge, ids, new_packet_client, new_packet_server, request_body, session_of
-from shadowsocks_ends import NOW, WITH_USERS, psk
+from shadowsocks_ends import NOW, WITH_USERS, password, psk
 
 WEB = Address.of("192.0.2.1", 443)
 
@@ -72,6 +72,30 @@ def test_a_session_belongs_to_its_user(shadowsocks: Any, method: str) -> None:
         server.open(mixed, NOW)
     assert session_of(server, alice[1]) is session
     assert len(server) == 1
+
+
+@each_with_users
+def test_users_change_while_they_send(shadowsocks: Any, method: str) -> None:
+    key = shadowsocks.server_key(method, password(method), {"alice": psk(method, 1)})
+    server = shadowsocks.packet_server(key)
+    alice = new_packet_client(shadowsocks, method, user_key(method, 1))
+    carol = new_packet_client(shadowsocks, method, user_key(method, 3))
+    session = session_of(server, alice.seal(WEB, b"", NOW))
+    with pytest.raises(UserError):
+        server.open(carol.seal(WEB, b"", NOW), NOW)
+    key.users.add("carol", psk(method, 3))
+    assert session_of(server, carol.seal(WEB, b"", NOW)).user == "carol"
+    assert session_of(server, alice.seal(WEB, b"", NOW)) is session
+    key.users.remove("alice")
+    with pytest.raises(UserError):
+        server.open(alice.seal(WEB, b"", NOW), NOW)
+    key.users.remove("carol")
+    # Nobody is left, and it is no server without users for that.
+    for client in (carol, new_packet_client(shadowsocks, method)):
+        with pytest.raises(UserError):
+            server.open(client.seal(WEB, b"", NOW), NOW)
+    key.users.add("alice again", psk(method, 1))
+    assert session_of(server, alice.seal(WEB, b"", NOW)) is session
 
 
 @each_with_users

@@ -50,6 +50,31 @@ def test_wrong_key(shadowsocks: Any, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", WITH_USERS)
+def test_users_change(shadowsocks: Any, method: str) -> None:
+    key = shadowsocks.server_key(method, psk(method), {"first": psk(method, 1)})
+    guard = shadowsocks.ReplayGuard(key)
+
+    def serve(client_key: str) -> str | None:
+        server = type(shadowsocks.server_codec(key, guard))(key, guard, clock=Clock())
+        wire = new_client(shadowsocks, method, client_key).request(TARGET, b"payload")
+        request = server.receive(wire)
+        assert request is not None
+        user: str | None = request.user
+        return user
+
+    first, second = (f"{psk(method)}:{psk(method, which)}" for which in (1, 2))
+    assert serve(first) == "first"
+    key.users.add("second", psk(method, 2))
+    key.users.remove("first")
+    assert serve(second) == "second"
+    key.users.remove("second")
+    # Nobody is left, and it is no server without users for that.
+    for client_key in (first, second, psk(method)):
+        with pytest.raises(UserError):
+            serve(client_key)
+
+
+@pytest.mark.parametrize("method", WITH_USERS)
 def test_users(shadowsocks: Any, method: str) -> None:
     users = {"first": psk(method, 1), "second": psk(method, 2)}
     for name, key in users.items():

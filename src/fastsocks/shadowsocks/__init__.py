@@ -3,7 +3,7 @@
 from .client import ClientCodec
 from .framing import Codec
 from .guard import ReplayGuard
-from .keys import ClientKey, ServerKey, User, client_key, generate_key, server_key
+from .keys import ClientKey, ServerKey, User, Users, client_key, generate_key, server_key
 from .methods import METHODS, Family, Method, lookup
 from .packets import PacketCodec, PacketSession, packet_client, packet_server
 from .replay import ReplayMemory, replay_memory
@@ -23,6 +23,7 @@ __all__ = [
     "ServerCodec",
     "ServerKey",
     "User",
+    "Users",
     "client_key",
     "generate_key",
     "lookup",

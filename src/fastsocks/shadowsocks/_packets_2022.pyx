@@ -200,8 +200,8 @@ cdef class Aead2022PacketServer(Aead2022Packets):
         SessionMemory memory not None,
         Fingerprints fingerprints not None,
     ):
-        self._users = key.users
-        self._has_users = len(self._users) > 0
+        self._has_users = key.users is not None
+        self._users = key.users.by_hash if self._has_users else {}
         self._prepare(key, key.key, _RESPONSE_HEADER_SIZE, mtu)
         if self._extended is None:
             self._header_cipher = BlockCipher(self._key)
@@ -261,9 +261,11 @@ cdef class Aead2022PacketServer(Aead2022Packets):
         known = found is not NULL
         if known:
             session = <ServerSession>found
-            if self._has_users and memcmp(
-                PyBytes_AS_STRING(session.identity), identity, _BLOCK_SIZE
-            ) != 0:
+            # Who is no user any more has no session, either.
+            if self._has_users and (
+                memcmp(PyBytes_AS_STRING(session.identity), identity, _BLOCK_SIZE) != 0
+                or session.identity not in self._users
+            ):
                 return UNKNOWN_USER
             if not session.window.is_new(read_number(ids + ID_SIZE)):
                 return REPLAYED

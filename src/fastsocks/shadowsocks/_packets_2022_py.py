@@ -165,8 +165,8 @@ class Aead2022PacketServer(_Aead2022Packets):
         fingerprints: Fingerprints,
     ) -> None:
         super().__init__(key, _RESPONSE_HEADER_SIZE, 0, mtu, has_sessions=True)
-        #: By the 16-byte hash of the uPSK.
-        self._users = key.users
+        #: By the 16-byte hash of the uPSK; None where users are not told apart.
+        self._users = None if key.users is None else key.users.by_hash
         self._header_cipher = None if self._extended else BlockCipher(key.key)
         #: By the hash, too; for our answers.
         self._user_ciphers: dict[bytes, BlockCipher] = {}
@@ -218,23 +218,26 @@ class Aead2022PacketServer(_Aead2022Packets):
     def open(self, packet: Buffer, now: float) -> tuple[ServerSession, Address, bytes]:
         """Open a packet; see :meth:`PacketCodec.open`."""
         user, identity, body = None, b"", b""
-        start = _BLOCK_SIZE * (2 if self._users else 1)
+        start = _BLOCK_SIZE * (1 if self._users is None else 2)
         if self._header_cipher is None:
             ids, body = self._open_extended(packet)
         else:
             if len(packet) < start + TAG_SIZE:
                 raise packet_error(faults.TRUNCATED)
             ids = self._header_cipher.decrypt(packet[:_BLOCK_SIZE])
-            if self._users:
+            if self._users is not None:
                 identity = _xor(self._header_cipher.decrypt(packet[_BLOCK_SIZE:start]), ids)
         client_id, packet_id = ids[:_ID_SIZE], int.from_bytes(ids[_ID_SIZE:], "big")
         session = self._sessions.find(client_id)
         if session is not None:
-            if session.identity != identity:
+            # Who is no user any more has no session, either.
+            if session.identity != identity or (
+                self._users is not None and identity not in self._users
+            ):
                 raise packet_error(faults.UNKNOWN_USER)
             if not session.window.allows(packet_id):
                 raise packet_error(faults.REPLAYED)
-        elif self._users:
+        elif self._users is not None:
             user = self._users.get(identity)
             if user is None:
                 raise packet_error(faults.UNKNOWN_USER)

@@ -280,15 +280,15 @@ cdef class Aead2022ServerCodec(ServerCodec):
         cdef int64_t now
         cdef uint64_t fingerprint = 0
         users = self._key.users
-        if users:
+        if users is not None:
             head += IDENTITY_HEADER_SIZE
         if size < head + FIXED_HEADER_SIZE + TAG_SIZE:
             if self._strict:
                 raise HeaderError("the request's salt and header came in pieces")
             return 0
         salt = PyBytes_FromStringAndSize(<const char*>start, salt_size)
-        if users:
-            user = users.get(
+        if users is not None:
+            user = users.by_hash.get(
                 headers.open_identity_header(
                     self._ciphers.key,
                     salt,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ..crypto import blake3_hash16, random_bytes, require
@@ -20,6 +20,87 @@ class User(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<User {self.name!r}>"
+
+
+class Users:
+    """Who may use a server of the 2022 edition (SIP023), by TCP and UDP, and who may from now on.
+
+    All codecs of a key look into :attr:`by_hash` for each connection and each session, so that what
+    is changed here holds for the next one. A server that tells users apart does so for good: where
+    nobody is left, nobody gets in.
+
+    :param method: of the server.
+    :param users: PSK in base64 by user name.
+    :raises ConfigError: a key does not suit the method, or two users have the same; never repeats
+        one.
+    """
+
+    __slots__ = ("_hashes", "_method", "by_hash")
+
+    def __init__(self, method: Method, users: Mapping[str, str]) -> None:
+        self._method = method
+        #: By the 16-byte hash of the uPSK; always the same object.
+        self.by_hash: dict[bytes, User] = {}
+        # By name.
+        self._hashes: dict[str, bytes] = {}
+        self.replace(users)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._hashes
+
+    def __iter__(self) -> Iterator[str]:
+        """Their names."""
+        return iter(tuple(self._hashes))
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def add(self, name: str, secret: str) -> None:
+        """Let somebody in.
+
+        :param secret: their PSK, in base64.
+        :raises ConfigError: it does not suit the method, or it or the name is another user's.
+        """
+        if name in self:
+            raise ConfigError(f"there is a user {name!r} already")
+        key, user = self._read(name, secret)
+        if (other := self.by_hash.get(key)) is not None:
+            raise _same_key(other, user)
+        self._hashes[name] = key
+        self.by_hash[key] = user
+
+    def remove(self, name: str) -> None:
+        """Let somebody in no more.
+
+        :raises ConfigError: there is no such user.
+        """
+        key = self._hashes.pop(name, None)
+        if key is None:
+            raise ConfigError(f"there is no user {name!r}")
+        del self.by_hash[key]
+
+    def replace(self, users: Mapping[str, str]) -> None:
+        """Let these in from now on, and nobody else.
+
+        :raises ConfigError: see :class:`Users`; nothing is changed then.
+        """
+        found: dict[bytes, User] = {}
+        for name, psk in users.items():
+            key, user = self._read(name, psk)
+            if (other := found.setdefault(key, user)) is not user:
+                raise _same_key(other, user)
+        for key in self.by_hash.keys() - found.keys():
+            del self.by_hash[key]
+        self.by_hash.update(found)
+        self._hashes = {user.name: key for key, user in found.items()}
+
+    def _read(self, name: str, psk: str) -> tuple[bytes, User]:
+        user = User(name, _psk(self._method, psk, f"user {name!r}: "))
+        return blake3_hash16(user.key), user
+
+
+def _same_key(one: User, other: User) -> ConfigError:
+    return ConfigError(f"users {one.name!r} and {other.name!r} have the same key")
 
 
 class ClientKey:
@@ -50,12 +131,12 @@ class ServerKey:
 
     __slots__ = ("ciphers", "key", "method", "users")
 
-    def __init__(self, method: Method, key: bytes, users: dict[bytes, User]) -> None:
+    def __init__(self, method: Method, key: bytes, users: Users | None = None) -> None:
         self.method = method
         #: The PSK, with users the iPSK (2022), or the key made of the password;
         #: ``method.key_size`` bytes.
         self.key = key
-        #: By the 16-byte hash of the uPSK (SIP023); empty without users.
+        #: None where users are not told apart.
         self.users = users
         #: Of ``_session``, once they are made.
         self.ciphers: object = None
@@ -111,16 +192,11 @@ def server_key(
             "2022-blake3-aes-256-gcm tell users apart (SIP023)"
         )
     if method.family is not Family.AEAD_2022:
-        return ServerKey(method, _stretched_key(method, password, key), {})
+        return ServerKey(method, _stretched_key(method, password, key))
     if ":" in password:
         raise ConfigError(f"a server's key for {method.name} is one PSK without a colon")
-    table: dict[bytes, User] = {}
-    for name, psk in (users or {}).items():
-        user = User(name, _psk(method, psk, f"user {name!r}: "))
-        other = table.setdefault(blake3_hash16(user.key), user)
-        if other is not user:
-            raise ConfigError(f"users {other.name!r} and {name!r} have the same key")
-    return ServerKey(method, _psk(method, password), table)
+    known = Users(method, users) if users else None
+    return ServerKey(method, _psk(method, password), known)
 
 
 def password_to_key(password: bytes, size: int) -> bytes:

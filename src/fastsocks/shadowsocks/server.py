@@ -262,16 +262,16 @@ class Aead2022ServerCodec(ServerCodec):
 
     def _open_fixed_header(self) -> Aead | None:
         key, method, received = self._key, self._key.method, self._header
-        start = method.salt_size + (headers.IDENTITY_HEADER_SIZE if key.users else 0)
+        start = method.salt_size + (headers.IDENTITY_HEADER_SIZE if key.users is not None else 0)
         end = start + headers.REQUEST_HEADER_SIZE + TAG_SIZE
         if len(received) < end:
             if self._strict:
                 raise HeaderError("the request's salt and header came in pieces")
             return None
         salt = bytes(received[: method.salt_size])
-        if key.users:
+        if key.users is not None:
             identity = bytes(received[method.salt_size : start])
-            user = key.users.get(headers.open_identity_header(key.key, salt, identity))
+            user = key.users.by_hash.get(headers.open_identity_header(key.key, salt, identity))
             if user is None:
                 raise UserError("the identity header names no user of this server")
             self._session_key, self._user = user.key, user.name
