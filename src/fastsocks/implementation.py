@@ -7,7 +7,6 @@ default) takes the extension modules where they were built.
 from __future__ import annotations
 
 import importlib.machinery
-import logging
 import os
 from pathlib import Path
 from typing import Literal
@@ -32,6 +31,8 @@ def _choose(wanted: str) -> Implementation:
                 f"{_VARIABLE}=cython, but {problem}: reinstall fastsocks with a C compiler "
                 "and the headers of OpenSSL 3.0 or later, or take a prebuilt wheel"
             )
+        import logging  # only here: `--help` comes this way, and is quick
+
         logging.getLogger("fastsocks").warning(
             "running the slower pure-Python implementation: %s; install a prebuilt wheel, or "
             "a C compiler and the headers of OpenSSL, or set %s=python to say that it is meant",
