@@ -6,63 +6,19 @@ python scripts/configuration_table.py --check    # exit with 1 if they are not u
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
 from pathlib import Path
 
-from fastsocks.config import LocalOptions, ProcessOptions, ProxyOptions, ServerOptions
-from fastsocks.config.keys import ALIASES, KEYS, Key, Meaning, Peer, Place, Side, Use
-from fastsocks.config.option_help import option_texts
+from fastsocks.config.keys import ALIASES, KEYS, OPTIONS, Key, Side
+from fastsocks.config.option import Meaning, Peer, Place, Use, default_text
+from fastsocks.config.process_options import ProcessOptions
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 
-_OPTIONS = {Side.SERVER: ServerOptions, Side.LOCAL: LocalOptions, Side.PROXY: ProxyOptions}
 _PEERS = {Peer.LIBEV: "libev", Peer.RUST: "rust", Peer.PYTHON: "python"}
 _PLACES = {Place.TOP: "top", Place.SERVERS: "`servers`", Place.LOCALS: "`locals`"}
 _PAGE = re.compile(r"\b(\w+)\.md\b")
-
-#: Keys that set no single option of a service.
-_TEXTS = {
-    "password_file": "A file with the password in its only line, from the folder of this one.",
-    "url": "An `ss://` URL, in the place of server, server_port, method and password.",
-    "servers": "Several servers, each with keys of its own; local uses the best (see upstream.md).",
-    "locals": "Several listeners, each with keys of its own.",
-    "protocol": "`socks`, which is socks5 and socks4 of `protocols`, or `http`; the others of "
-    "shadowsocks-rust are refused.",
-    "disabled": "Leaves this entry out.",
-    "acl": "A file of rules, as shadowsocks-libev and shadowsocks-rust have it; they come after "
-    "`rules`.",
-    "acl_leave_out": "Whether to start without those lines of `acl` that cannot be had, and name "
-    "them.",
-    "ipv6_only": "Whether `::` leaves IPv4 out.",
-    "local_ipv4_address": "The IPv4 address to connect to targets from.",
-    "local_ipv6_address": "The IPv6 address to connect to targets from.",
-}
-
-
-def _described() -> dict[tuple[type, str], tuple[str, str]]:
-    """Return what the source says of each option, and its default, by class and name."""
-    return {
-        (kind, field.name): (
-            option_texts(kind)[field.name].replace("``", "`"),
-            _default(kind, field),
-        )
-        for kind in (*_OPTIONS.values(), ProcessOptions)
-        for field in dataclasses.fields(kind)
-    }
-
-
-def _default(kind: type, field: dataclasses.Field[object]) -> str:
-    if field.name == "addresses":
-        return "all, IPv6 and IPv4" if kind is ServerOptions else "127.0.0.1"
-    if isinstance(field.default, bool):
-        return str(field.default).lower()
-    if field.default in (dataclasses.MISSING, None, "", ()):
-        return ""
-    if isinstance(field.default, tuple):
-        return ", ".join(map(str, field.default))
-    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
 
 def _peers(key: Key) -> str:
@@ -97,18 +53,16 @@ def _linked(text: str) -> str:
     return _PAGE.sub(r"[\1](../how-to/\1.md)", text)
 
 
-def _meaning(key: Key, side: Side, described: dict[tuple[type, str], tuple[str, str]]) -> str:
+def _meaning(key: Key, side: Side) -> str:
     meaning: Meaning = key.meaning(side)
     if meaning.use is Use.IGNORED:
         return "not used"
     if meaning.use is not Use.OPTION:
         # The heading says it already.
         return meaning.text.removeprefix("ignored: ").removeprefix("not supported yet: ")
-    if key.name in _TEXTS:
-        return _linked(_TEXTS[key.name])
-    kind = ProcessOptions if key.process else _OPTIONS[side]
-    text, default = described[kind, meaning.text]
-    text = _linked(text)
+    said = key.options[side]
+    text = _linked(said.described.replace("``", "`"))
+    default = default_text(ProcessOptions if key.process else OPTIONS[side], meaning.text, said)
     return f"{text} Default: {default}." if default else text
 
 
@@ -119,12 +73,9 @@ def _sides(key: Key) -> list[Side]:
 
 
 def _rows(keys: list[Key]) -> list[str]:
-    described = _described()
     return [
         f"| `{key.name}` | "
-        + _by_side({side: _meaning(key, side, described) for side in _sides(key)}).replace(
-            "|", "\\|"
-        )
+        + _by_side({side: _meaning(key, side) for side in _sides(key)}).replace("|", "\\|")
         + f" | {_places(key.name)} | {_peers(key)} |"
         for key in keys
     ]

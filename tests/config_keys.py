@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastsocks.config import ServerEntry
-from fastsocks.config.keys import Place
+from fastsocks.config.option import Place
 from fastsocks.config.rules import read_rules
 
 #: A key of 16 bytes.

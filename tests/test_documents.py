@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsocks.cli.flags import NOT_KEYS
+from fastsocks.cli.invocation import NOT_KEYS
 from fastsocks.cli.log import _JSONFormatter
 from fastsocks.config.keys import ALIASES, KEYS
 from fastsocks.journal import access_log, log

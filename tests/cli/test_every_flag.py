@@ -52,6 +52,8 @@ ROWS = (
     Row(ALL, "--timeout", "7", "timeout", 7.0),
     Row(ALL, "--grace", "3", "grace", 3.0),
     Row(ALL, "-6", "", "ipv6_first", True),
+    Row(ALL, "--ipv6-first", "", "ipv6_first", True),
+    Row(ALL, "--tcp-idle-timeout", "7", "tcp_idle_timeout", 7.0),
     Row(ALL, "--ipv4-first", "", "ipv4_first", True),
     Row(ALL, "--ipv4-only", "", "ipv4_only", True),
     Row(ALL, "--ipv6-only", "", "ipv6_only", True),
@@ -216,7 +218,7 @@ def test_what_it_does(monkeypatch: pytest.MonkeyPatch, service: str, row: Row) -
     given = read(service, f"{base} {row.flag} {row.value}")
     assert options_of(given)[row.option] == row.expected
     if row.option == "outbound_addresses" or row.flag not in {"-v", "--verbose"}:
-        assert sources_of(given)[row.option].startswith("--")
+        assert sources_of(given)[row.option].startswith("-")
     assert given.configuration.warnings == ()
 
 

@@ -67,7 +67,7 @@ def test_what_a_password_has_in_it_does_not_end_it(before: str, odd: str) -> Non
 
 
 #: Options that take what is nobody else's business, by their names in click.
-SECRETS = {"password", "key", "names", "upstream", "plugin_opts_of_peers"}
+SECRETS = {"password", "key", "users", "accounts", "upstream", "plugin_opts_of_peers"}
 
 
 def test_every_option_that_takes_a_secret_is_known() -> None:

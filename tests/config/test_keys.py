@@ -16,7 +16,8 @@ from fastsocks.config import (
     configure_proxy,
     configure_server,
 )
-from fastsocks.config.keys import KEYS, Place, Side, Use
+from fastsocks.config.keys import KEYS, Side
+from fastsocks.config.option import Place, Use
 from fastsocks.errors import ConfigError
 
 CONFIGURE: dict[str, Callable[..., Configuration[Any]]] = {

@@ -15,7 +15,7 @@ from fastsocks.config import (
     ServerEntry,
     ServerOptions,
 )
-from fastsocks.config.option_types import READERS
+from fastsocks.config.option_types import TYPES
 from fastsocks.errors import ConfigError
 
 #: Read by something else.
@@ -30,7 +30,7 @@ SERVER: dict[str, Any] = {"method": "aes-128-gcm", "password": "CANARY"}
 def test_the_type_of_every_option_is_checked(kind: type) -> None:
     fields = dataclasses.fields(kind)
     annotations = {str(field.type) for field in fields}
-    assert {one.removesuffix(" | None") for one in annotations - _ELSEWHERE} <= set(READERS)
+    assert {one.removesuffix(" | None") for one in annotations - _ELSEWHERE} <= set(TYPES)
 
 
 def test_one_text_is_one_address() -> None:

@@ -14,7 +14,8 @@ from fastsocks.config import (
     is_first_run,
 )
 from fastsocks.config.environment import RESERVED, variables
-from fastsocks.config.keys import KEYS, Place, Side, Use
+from fastsocks.config.keys import KEYS, Side
+from fastsocks.config.option import Place, Use
 from fastsocks.errors import ConfigError
 
 PSK = "29ub3TmJNnn3hMwNFRbGTw=="

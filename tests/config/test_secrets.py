@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fastsocks.config import configure_local, configure_proxy, configure_server
 from fastsocks.config.document import Document
-from fastsocks.config.keys import KEYS, Place
+from fastsocks.config.keys import KEYS
+from fastsocks.config.option import Place
 from fastsocks.config.settings import Setting
 from fastsocks.errors import ConfigError
 

@@ -21,7 +21,7 @@ from .slots import Slots
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 
-    from fastsocks.config.options import Hook
+    from fastsocks.config.socks_options import Hook
 
     from .fair_queue import Job
 

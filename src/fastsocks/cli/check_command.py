@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,14 +9,11 @@ from typing import Any
 import click
 
 from fastsocks.config import Options
-from fastsocks.config.keys import KEYS, PASSWORDS, Key, Place, Side, Use
-from fastsocks.errors import ConfigError
+from fastsocks.config.keys import PASSWORDS
+from fastsocks.config.option import Option, options_of
 
 from .invocation import Invocation, configured, first_run
 from .process import core_count, find_user, raise_limits
-
-#: Options that are from Python only, or that the process shows.
-_NOT_OF_A_SERVICE = ("authenticate", "public_address")
 
 #: Keys that tell what a file is for, where nobody says.
 _OF_LOCAL = ("locals", "accounts", "accounts_file", "url")
@@ -58,13 +54,12 @@ def print_check(service: str, given: Mapping[str, Any]) -> None:
     """
     found, notes = _found(service, given)
     warnings = [*found.configuration.warnings, *_problems(found)]
-    side = Side(service)
     click.echo(f"fastsocks {service} would run with:")
     for configured_service in found.configuration.services:
         click.echo(f"\n[{configured_service.name or service}]")
-        _print_options(side, configured_service.options, configured_service.sources)
+        _print_options(configured_service.options, configured_service.sources)
     click.echo("\n[process]")
-    _print_options(side, found.configuration.process, found.configuration.process_sources)
+    _print_options(found.configuration.process, found.configuration.process_sources)
     for note in notes:
         click.echo(f"\n{note}")
     if warnings:
@@ -127,28 +122,19 @@ class _Collected(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def _print_options(side: Side, options: Any, sources: Mapping[str, str]) -> None:
+def _print_options(options: Any, sources: Mapping[str, str]) -> None:
     rows = []
-    for option in dataclasses.fields(options):
-        if option.name in _NOT_OF_A_SERVICE and isinstance(options, Options):
+    for option, said in options_of(type(options)):
+        # Those without a key are from Python only, or shown by the process.
+        if said.key is None:
             continue
-        key = _key_of(option.name, side)
-        value = _shown(key, option.name, getattr(options, option.name))
+        value = _shown(said, option.name, getattr(options, option.name))
         if option.name == "max_connections" and not options.max_connections:
             value = _as_files_allow(options)
-        rows.append((key.name, value, sources[option.name]))
+        rows.append((said.key or option.name, value, sources[option.name]))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, source in rows:
         click.echo(f"  {name:{widths[0]}}  {value:{widths[1]}}  {source}")
-
-
-def _key_of(option: str, side: Side) -> Key:
-    """Return the key of files that sets `option`."""
-    for key in KEYS[Place.TOP].values():
-        meaning = key.meaning(side)
-        if meaning.use is Use.OPTION and meaning.text == option:
-            return key
-    raise ConfigError(f"{option}: no key sets it")
 
 
 def _as_files_allow(options: Options) -> str:
@@ -158,8 +144,8 @@ def _as_files_allow(options: Options) -> str:
     return f"0: as files allow{f', {possible}' if possible else ''}"
 
 
-def _shown(key: Key, option: str, value: Any) -> str:
-    if key.secret:
+def _shown(said: Option, option: str, value: Any) -> str:
+    if said.secret:
         if isinstance(value, Mapping):
             return ", ".join(map(repr, value)) or "none"
         return "hidden" if value else "none"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import flags
+from .completion import FILE, complete_method
 from .exit_codes import failures
 from .help import Command, Service, format_examples
 from .invocation import Invocation, configured, first_run, with_password
@@ -71,33 +71,8 @@ def fastsocks() -> None:
 
 
 @fastsocks.command(cls=Service)
-@click.option(
-    "-s",
-    "--server",
-    multiple=True,
-    metavar="ADDRESS",
-    help="Address to listen on; may be repeated.  [default: all of this host, IPv6 and IPv4]",
-)
-@click.option(
-    "-p", "--server-port", type=int, metavar="PORT", help="Port to listen on.  [default: 8388]"
-)
-@flags.key
-@flags.names("NAME:KEY", "A user and their key (2022 methods on AES); may be repeated.")
-@click.option(
-    "-b",
-    "--local-address",
-    multiple=True,
-    metavar="ADDRESS",
-    help="Address to connect to targets from, one IPv4 and one IPv6 at most.",
-)
 # ss-server takes it, for the sake of shared configurations.
 @click.option("-l", "--local-port", type=int, hidden=True, expose_value=False)
-@flags.upstream
-@flags.search_domains
-@flags.allow_private
-@flags.allow_unencrypted
-@flags.public_address
-@flags.common
 @peers_flags
 def server(**given: Any) -> None:
     """Run a Shadowsocks server.
@@ -113,24 +88,6 @@ def server(**given: Any) -> None:
 
 
 @fastsocks.command(cls=Service)
-@click.argument("url", required=False, metavar="[ss://...]")
-@click.option("-s", "--server", metavar="ADDRESS", help="Address of the Shadowsocks server.")
-@click.option(
-    "-p",
-    "--server-port",
-    type=int,
-    metavar="PORT",
-    help="Port of the Shadowsocks server.  [default: 8388]",
-)
-@flags.listening
-@flags.key
-@flags.names(
-    "NAME:PASSWORD",
-    "A user who may use it, and their password; may be repeated.  [default: everybody may]",
-)
-@flags.accounts_file
-@flags.gssapi
-@flags.common
 @peers_flags
 def local(**given: Any) -> None:
     """Run a SOCKS and HTTP proxy that leads to a Shadowsocks server.
@@ -144,18 +101,6 @@ def local(**given: Any) -> None:
 
 
 @fastsocks.command(cls=Service)
-@flags.listening
-@flags.names(
-    "NAME:PASSWORD",
-    "A user who may use it, and their password; may be repeated.  [default: everybody may]",
-)
-@flags.accounts_file
-@flags.upstream
-@flags.search_domains
-@flags.gssapi
-@flags.allow_private
-@flags.binding
-@flags.common
 @peers_flags
 def proxy(**given: Any) -> None:
     """Run a SOCKS and HTTP proxy that connects to targets by itself.
@@ -166,15 +111,13 @@ def proxy(**given: Any) -> None:
         _run("proxy", given)
 
 
-@fastsocks.command()
-@flags.configuration
-@click.option(
-    "-s", "--server", multiple=True, metavar="ADDRESS", help="Address on which the server listens."
-)
-@click.option("-p", "--server-port", type=int, metavar="PORT", help="Its port.  [default: 8388]")
-@flags.key
-@flags.names("NAME:KEY", "A user and their key; may be repeated.")
-@flags.public_address
+def _url_flags() -> list[click.Parameter]:
+    from .flags import url_flags
+
+    return url_flags()
+
+
+@fastsocks.command(flags=_url_flags)
 @click.option("--qr", is_flag=True, help="Draw a QR code, too, for apps on phones.")
 def url(qr: bool, **given: Any) -> None:
     """Print the ss:// URL of a server, with its key in it.
@@ -231,7 +174,7 @@ def check(context: click.Context, arguments: tuple[str, ...]) -> None:
 
 
 @fastsocks.command()
-@click.argument("method", shell_complete=flags.complete_method)
+@click.argument("method", shell_complete=complete_method)
 def genkey(method: str) -> None:
     """Print a new key for METHOD, made at random.
 
@@ -245,13 +188,13 @@ def genkey(method: str) -> None:
 
 
 @fastsocks.command()
-@click.argument("file", type=flags.FILE, metavar="FILE")
+@click.argument("file", type=FILE, metavar="FILE")
 @click.argument("user", metavar="[USER]", required=False)
 @click.option("--delete", is_flag=True, help="Take the user out.")
 @click.option(
     "--from-file",
     "listed",
-    type=flags.FILE,
+    type=FILE,
     metavar="LIST",
     help="In the place of USER: set those of a file with lines USER:PASSWORD; - is standard input.",
 )
@@ -273,7 +216,7 @@ def passwd(file: str, user: str | None, delete: bool, listed: str | None) -> Non
 
 
 @fastsocks.command()
-@click.argument("source", type=flags.FILE, metavar="HEX|FILE|PCAP|-")
+@click.argument("source", type=FILE, metavar="HEX|FILE|PCAP|-")
 @click.option(
     "--url", metavar="ss://...", help="URL of the Shadowsocks server, whose key opens the bytes."
 )
@@ -281,7 +224,7 @@ def passwd(file: str, user: str | None, delete: bool, listed: str | None) -> Non
     "-m",
     "--method",
     metavar="METHOD",
-    shell_complete=flags.complete_method,
+    shell_complete=complete_method,
     help="In the place of --url: its method.",
 )
 @click.option(

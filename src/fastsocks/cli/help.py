@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
-#: Headings, and the parameters of services that stand below each; what is in none comes first.
-SECTIONS = {
-    "Who may use it, and for what": (
-        "names",
-        "accounts_file",
-        "gssapi",
-        "gssapi_keytab",
-        "gssapi_protection",
-        "rules",
-        "acl",
-        "acl_leave_out",
-        "allow_private",
-        "allow_unencrypted",
-    ),
-    "Ways to the target": (
-        "upstream",
-        "ipv6_first",
-        "ipv4_first",
-        "ipv4_only",
-        "target_ipv6_only",
-        "resolver",
-        "search_domains",
-        "timeout",
-        "fast_open",
-        "no_delay",
-    ),
-    "UDP": (
-        "mode",
-        "udp",
-        "udp_only",
-        "udp_address",
-        "udp_timeout",
-        "udp_max_associations",
-        "udp_max_associations_per_client",
-        "udp_max_associations_per_user",
-        "mtu",
-    ),
-    "Connections from the target (BIND)": ("bind_address", "bind_ports", "bind_timeout"),
-    "Limits": (
-        "max_connections",
-        "max_connections_per_client",
-        "max_handshakes",
-        "max_handshakes_per_client",
-        "max_lookups_per_client",
-    ),
-    "Process": ("workers", "reuse_port", "user", "nofile", "no_core_dumps", "grace"),
-    "Log": ("access_log", "log_format", "log_level", "verbose"),
-}
+from .exit_codes import failures
 
 #: Of each command, and of all together.
 EXAMPLES = {
@@ -103,8 +59,6 @@ EXAMPLES = {
     ),
 }
 
-_SECTION_OF = {name: title for title, names in SECTIONS.items() for name in names}
-
 
 def sections(command: click.Command) -> dict[str, list[click.Option]]:
     """Return what the help of a command shows: the options below each heading.
@@ -113,23 +67,55 @@ def sections(command: click.Command) -> dict[str, list[click.Option]]:
     """
     found: dict[str, list[click.Option]] = {"Options": []}
     if isinstance(command, Service):
+        from fastsocks.config.option import SECTIONS
+
         found |= {title: [] for title in SECTIONS}
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
-            title = _SECTION_OF.get(parameter.name or "", "Options")
+            title = getattr(parameter, "section", "")
             found.get(title, found["Options"]).append(parameter)
     return {title: options for title, options in found.items() if options}
 
 
 class Command(click.Command):
-    """A command whose help ends with its examples."""
+    """A command whose help ends with its examples.
+
+    :param flags: makes its parameters, beside those that decorators give it, when somebody asks.
+    """
+
+    def __init__(
+        self,
+        *given: Any,
+        flags: Callable[[], list[click.Parameter]] | None = None,
+        **named: Any,
+    ) -> None:
+        super().__init__(*given, **named)
+        if flags is not None:
+            self._flags, self._others = flags, self.params
+            del self.params
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "params":
+            raise AttributeError(name)
+        # Reading what is wrong with the implementation, for which options ask.
+        with failures():
+            self.params = [*self._flags(), *self._others]
+        return self.params
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         format_examples(self, formatter)
 
 
 class Service(Command):
-    """A command with more options than can be read in one list."""
+    """A command with more options than can be read in one list, those of a service."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, flags=self._of_service, **named)
+
+    def _of_service(self) -> list[click.Parameter]:
+        from .flags import service_flags
+
+        return service_flags(self.name or "")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, options in sections(self).items():

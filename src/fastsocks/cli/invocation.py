@@ -11,7 +11,6 @@ import click
 
 from fastsocks.errors import ConfigError
 
-from .flags import NOT_KEYS
 from .peers_flags import WARNINGS
 
 if TYPE_CHECKING:
@@ -22,12 +21,16 @@ if TYPE_CHECKING:
     from fastsocks.service import Running
 
 #: By the name of a command the function of :mod:`fastsocks.config` that puts its options together,
-#: the key of what ``--user`` gives, and the class of :mod:`fastsocks.service`.
+#: and the class of :mod:`fastsocks.service`.
 _SERVICES = {
-    "server": ("configure_server", "users", "Server"),
-    "local": ("configure_local", "accounts", "Local"),
-    "proxy": ("configure_proxy", "accounts", "Proxy"),
+    "server": ("configure_server", "Server"),
+    "local": ("configure_local", "Local"),
+    "proxy": ("configure_proxy", "Proxy"),
 }
+
+
+#: Names of parameters that are no keys of a configuration file.
+NOT_KEYS = ("config",)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Invocation:
                 "sockets were passed (LISTEN_FDS), which can be for one service only, and these "
                 f"are {len(services)}: give each a unit of its own"
             )
-        kind = getattr(fastsocks, _SERVICES[self.service][2])
+        kind = getattr(fastsocks, _SERVICES[self.service][1])
         found = []
         for service in services:
             options = service.options
@@ -95,9 +98,9 @@ def configured(
     """
     from fastsocks import config
 
-    configure, users, _ = _SERVICES[service]
+    configure, _ = _SERVICES[service]
     file = given.get("access_log")
-    values = _values(given, users)
+    values = _values(given)
     found = getattr(config, configure)(values, file=given.get("config") or kept, defaults=defaults)
     if warnings := click.get_current_context().meta.get(WARNINGS):
         found = replace(found, warnings=(*warnings, *found.warnings))
@@ -112,7 +115,7 @@ def first_run(given: Mapping[str, Any]) -> bool:
     """
     from fastsocks.config import is_first_run
 
-    return is_first_run(_values(given, "users"), given.get("config"))
+    return is_first_run(_values(given), given.get("config"))
 
 
 def with_password(given: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -123,17 +126,15 @@ def with_password(given: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**given, "password": password}
 
 
-def _values(given: Mapping[str, Any], users: str) -> dict[str, Any]:
+def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in given.items() if name not in NOT_KEYS}
+    for name in [name for name in values if "__" in name]:
+        if values.pop(name):
+            key, _, value = name.partition("__")
+            values[key] = value
     file = values.pop("access_log", None)
     if file is not None:
         if "://" in file:
             raise click.UsageError("--access-log: a URL follows; write --access-log=-")
         values["access_log"] = True
-    if given.get("udp") or given.get("udp_only"):
-        values["mode"] = "tcp_and_udp" if given["udp"] else "udp_only"
-    if given.get("verbose"):
-        values["log_level"] = "debug"
-    if given.get("names"):
-        values[users] = given["names"]
     return values

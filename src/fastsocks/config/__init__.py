@@ -11,15 +11,11 @@ from .configuration import (
     is_first_run,
 )
 from .option_checks import PLACEHOLDER, is_loopback
-from .options import (
-    LocalOptions,
-    Options,
-    ProcessOptions,
-    ProxyOptions,
-    ServerEntry,
-    ServerOptions,
-)
+from .options import LocalOptions, ProxyOptions, ServerOptions
 from .passwords import MissingPasswordError
+from .process_options import ProcessOptions
+from .server_entry import ServerEntry
+from .service_options import Options
 from .url import ServerURL
 
 __all__ = [

@@ -24,6 +24,6 @@ def check_accounts(accounts: Accounts) -> None:
             try:
                 size = len(text.encode("utf-8", "surrogateescape"))
             except UnicodeEncodeError:
-                raise ConfigError(f"accounts: a {what} that UTF-8 cannot write") from None
+                raise ConfigError(f"a {what} that UTF-8 cannot write") from None
             if not 1 <= size <= LONGEST_CREDENTIAL:
-                raise ConfigError(f"accounts: a {what} has 1 to 255 bytes, not {size} (RFC 1929)")
+                raise ConfigError(f"a {what} has 1 to 255 bytes, not {size} (RFC 1929)")

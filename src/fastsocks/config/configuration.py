@@ -12,20 +12,18 @@ from fastsocks.errors import ConfigError
 
 from .environment import read_environment
 from .file import Entry, FileSettings, read_file
-from .keys import KEYS, PASSWORDS, Place, Side
+from .keys import KEYS, OPTIONS, PASSWORDS, Side
+from .option import Place
 from .option_settings import settings_of_options
-from .options import LocalOptions, Options, ProcessOptions, ProxyOptions, ServerEntry, ServerOptions
+from .options import LocalOptions, ProxyOptions, ServerOptions
 from .passwords import check_keys, expand_url, password_of, warnings_of_secrets
+from .process_options import ProcessOptions
+from .server_entry import ServerEntry
+from .service_options import Options
 from .settings import Layer, Setting, read_flags
 from .values import Hosts
 
 O = TypeVar("O", bound=Options)  # noqa: E741
-
-_OPTIONS: dict[Side, type[Options]] = {
-    Side.SERVER: ServerOptions,
-    Side.LOCAL: LocalOptions,
-    Side.PROXY: ProxyOptions,
-}
 
 #: Keys that are of one server, or on local and proxy of one listener. Entries of ``servers`` or
 #: ``locals`` do not take them from the top level, where they are of one more.
@@ -299,7 +297,7 @@ class _Reading:
             # Of the process, whose services do not lead their clients there.
             settings["public_address"] = public
         values = {option: setting.value for option, setting in settings.items()}
-        options = self._make(_OPTIONS[self._side], values, settings, where)
+        options = self._make(OPTIONS[self._side], values, settings, where)
         self._advise(options)
         return Configured(instance.name, options, _sources(type(options), settings))
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from fastsocks.errors import ConfigError
 
-from .keys import KEYS, Key, Place, Side, Use
+from .keys import KEYS, Key, Side
+from .option import Place, Use
 from .settings import Setting, nearest, read_setting, shown
 from .text import without_line_ends
 

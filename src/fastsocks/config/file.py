@@ -11,7 +11,8 @@ from fastsocks.errors import ConfigError
 from fastsocks.request import HTTP, SOCKS4, SOCKS5
 
 from .document import Document, read_document
-from .keys import ALIASES, KEYS, Key, Place, Side, Use
+from .keys import ALIASES, KEYS, Key, Side
+from .option import Place, Use
 from .settings import Layer, Setting, nearest, read_setting, shown
 from .sip008 import deciding_key, is_export
 

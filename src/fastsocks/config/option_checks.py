@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from fastsocks.address import host_name
 from fastsocks.errors import ConfigError, HostNameError
-from fastsocks.request import PROTOCOLS, SOCKS4
+from fastsocks.request import SOCKS4
 
 from .values import split_host
 
@@ -46,14 +46,11 @@ def check_resolver(servers: Sequence[str]) -> None:
     from fastsocks.net.resolver import read_name_server
 
     if not servers:
-        raise ConfigError("resolver: none; write auto, system, or the IP addresses of name servers")
+        raise ConfigError("none; write auto, system, or the IP addresses of name servers")
     for text in servers:
         if text in {"auto", "system"}:
-            raise ConfigError(f"resolver: {text} stands by itself, without name servers")
-        try:
-            read_name_server(text)
-        except ConfigError as error:
-            raise ConfigError(f"resolver: {error}") from None
+            raise ConfigError(f"{text} stands by itself, without name servers")
+        read_name_server(text)
 
 
 def check_search(domains: Sequence[str], upstream: Sequence[str]) -> None:
@@ -76,10 +73,16 @@ def check_families(wanted: dict[str, bool]) -> None:
         raise ConfigError(f"{chosen[1]}: there is {chosen[0]} too; set one of them")
 
 
-def check_seconds(key: str, seconds: float) -> None:
+def check_seconds(seconds: float) -> None:
     """Check a length of time."""
     if not (math.isfinite(seconds) and seconds > 0):
-        raise ConfigError(f"{key}: {seconds} is not a number of seconds above 0")
+        raise ConfigError(f"{seconds} is not a number of seconds above 0")
+
+
+def check_grace(seconds: float) -> None:
+    """Check a length of time that may be none, or without end."""
+    if not seconds >= 0:
+        raise ConfigError(f"{seconds} is not a number of seconds, 0 or more")
 
 
 def check_server(address: str) -> None:
@@ -96,7 +99,7 @@ def check_server(address: str) -> None:
 def check_method(method: str) -> None:
     """Check that there is a method."""
     if not method:
-        raise ConfigError("method: none given; a good one is 2022-blake3-aes-128-gcm")
+        raise ConfigError("none given; a good one is 2022-blake3-aes-128-gcm")
 
 
 def check_key(password: str, key: str) -> None:
@@ -117,37 +120,43 @@ def check_outbound(addresses: Sequence[str], key: str = "outbound address") -> N
         raise ConfigError(f"{key}: one IPv4 and one IPv6 address at most")
 
 
+def check_bind_addresses(addresses: Sequence[str]) -> None:
+    """Check where peers of clients can connect."""
+    check_outbound(addresses, "bind_address")
+    for address in addresses:
+        if ip_address(address).is_unspecified:
+            raise ConfigError(f"bind_address: nobody can connect to {address}")
+
+
+def check_bind_ports(ports: tuple[int, int]) -> None:
+    """Check a range of ports."""
+    first, last = ports
+    if not 1 <= first <= last <= 0xFFFF:
+        raise ConfigError(f"{first}-{last} is no range of 1..65535")
+
+
 def check_udp_address(address: str) -> None:
-    """Check the IP address that UDP clients are told; "" is none."""
-    if not address:
-        return
+    """Check the IP address that UDP clients are told."""
     try:
         ip = ip_address(address)
     except ValueError:
-        raise ConfigError("udp_address: it has to be an IP address") from None
+        raise ConfigError("it has to be an IP address") from None
     if ip.is_unspecified:
-        raise ConfigError(f"udp_address: nobody can send to {address}")
+        raise ConfigError(f"nobody can send to {address}")
 
 
 def check_public_address(address: str) -> None:
-    """Check the address or name under which clients reach this host; "" is none."""
-    try:
-        split_host(address)
-    except ConfigError as error:
-        raise ConfigError(f"public_address: {error}") from None
+    """Check the address or name under which clients reach this host."""
+    split_host(address)
+
+
+def check_callable(hook: object) -> None:
+    """Check that a program gives a function."""
+    if not callable(hook):
+        raise ConfigError(f"it has to be a function, not {type(hook).__name__}")
 
 
 def check_protocols(protocols: Sequence[str], *, has_accounts: bool) -> None:
-    """Check what clients may speak."""
-    if not protocols or not set(protocols) <= set(PROTOCOLS):
-        raise ConfigError(f"protocols: one or more of {', '.join(PROTOCOLS)}")
+    """Check that clients may speak what has passwords, where they need one."""
     if has_accounts and set(protocols) == {SOCKS4}:
         raise ConfigError("protocols: socks4 has no passwords; add socks5 or http")
-
-
-def check_gssapi(wanted: bool, keytab: str, protection: Sequence[str]) -> None:
-    """Check what is said of Kerberos."""
-    if keytab and not wanted:
-        raise ConfigError("gssapi_keytab: it is not used: set gssapi too, or remove it")
-    if not protection or not set(protection) <= set(PROTECTIONS):
-        raise ConfigError(f"gssapi_protection: one or more of {', '.join(PROTECTIONS)}")

@@ -6,19 +6,16 @@ from ipaddress import ip_address
 
 from fastsocks.errors import ConfigError
 
-from .keys import KEYS, Place, Side
+from .keys import KEYS, Side
+from .option import Place
 from .rules import Rule, placed
 from .settings import Layer, Setting
 
-#: Options of former releases that have no effect any more, and what there is instead.
-_WITHOUT_EFFECT = {
-    "max_drains": "max_handshakes",
-    "max_drains_per_client": "max_handshakes_per_client",
-}
-
-
 #: Lines of an ACL file that are named, of those that are left out.
 _MOST_TOLD = 10
+
+#: Keys of which options are made below.
+_PUT_TOGETHER = ("rules", "acl", "acl_leave_out", "ipv6_only")
 
 
 def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[str, Setting]:
@@ -30,19 +27,21 @@ def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[
     """
     settings: dict[str, Setting] = {}
     for name, setting in chosen.items():
-        option = KEYS[Place.TOP][name].meaning(side).text
-        value = setting.value
+        if name in _PUT_TOGETHER:
+            continue
+        key = KEYS[Place.TOP][name]
+        option, value = key.meaning(side).text, setting.value
         if option == "addresses":
             ipv6_only = "ipv6_only" in chosen and chosen["ipv6_only"].value
             value = value.listening(ipv6_only=ipv6_only)
         elif option == "server":
             value = value.names[0]
-        elif option in {"outbound_addresses", "listening_on_ipv6_only", "rules"}:
+        elif option == "outbound_addresses":
             continue
-        elif option in _WITHOUT_EFFECT and value:
+        elif (instead := key.options[side].replaced_by) and value:
             warnings.append(
-                f"{setting.source}: without effect: a failed handshake counts for "
-                f"{_WITHOUT_EFFECT[option]} until it is closed; set that, and remove this"
+                f"{setting.source}: without effect: a failed handshake counts for {instead} until "
+                "it is closed; set that, and remove this"
             )
         settings[option] = Setting(value, setting.source)
     outbound = _outbound(chosen, warnings) if side is Side.SERVER else None

@@ -1,13 +1,16 @@
-"""The types of options that a program gives: one text for several, lists, numbers."""
+"""The types of options: what a program may give, and how keys are read."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastsocks.errors import ConfigError
+
+from . import values
+from .rules import read_rules
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:
@@ -58,17 +61,34 @@ def _several(value: Any) -> tuple[Any, ...] | None:
     return tuple(value)
 
 
-#: By how a field is annotated: what its value has to be, and how it is read, which gives None
-#: where it is something else.
-READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "Sequence[str]": ("a text, or several", _texts),
-    "str": ("a text", _text),
-    "int": ("a whole number", _whole_number),
-    "float": ("a number", _number),
-    "bool": ("True or False", _truth),
-    "tuple[int, int]": ("two whole numbers", _range),
-    "Accounts": ("a mapping of texts to texts", _accounts),
-    "Sequence[ServerEntry]": ("a list of ServerEntry", _several),
+def _anything(value: Any) -> Any:
+    return value
+
+
+class Type(NamedTuple):
+    """What the type of an option means."""
+
+    #: What its value has to be.
+    wanted: str
+    #: Reads what a program gives; None where it is something else.
+    read: Callable[[Any], Any]
+    #: Reads what a file, a variable or a flag gives.
+    read_key: Callable[[Any], Any]
+
+
+#: By how a field is annotated, without ``| None``.
+TYPES: dict[str, Type] = {
+    "Sequence[str]": Type("a text, or several", _texts, values.read_words),
+    "str": Type("a text", _text, values.read_text),
+    "int": Type("a whole number", _whole_number, values.read_integer),
+    "float": Type("a number", _number, values.read_seconds),
+    "bool": Type("True or False", _truth, values.read_flag),
+    "tuple[int, int]": Type("two whole numbers", _range, values.read_ports),
+    "Accounts": Type("a mapping of texts to texts", _accounts, values.read_accounts),
+    "Sequence[ServerEntry]": Type("a list of ServerEntry", _several, _anything),
+    # The checks of their class say what is wrong with these.
+    "Sequence[Rule | str]": Type("", _anything, read_rules),
+    "Hook": Type("", _anything, _anything),
 }
 
 
@@ -79,15 +99,15 @@ def read_types(options: Any) -> None:
     """
     for field in dataclasses.fields(options):
         annotation = str(field.type)
-        reader = READERS.get(annotation.removesuffix(" | None"))
         value = getattr(options, field.name)
-        if reader is None or value is field.default:
+        if value is field.default or (value is None and annotation.endswith(" | None")):
             continue
-        if value is None and annotation.endswith(" | None"):
+        wanted = TYPES.get(annotation.removesuffix(" | None"))
+        if wanted is None:
             continue
-        wanted, read = reader
-        found = read(value)
+        found = wanted.read(value)
         if found is None:
-            raise ConfigError(f"{field.name}: it has to be {wanted}, not {type(value).__name__}")
+            kind = type(value).__name__
+            raise ConfigError(f"{field.name}: it has to be {wanted.wanted}, not {kind}")
         if found is not value:
             object.__setattr__(options, field.name, found)

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from fastsocks.errors import ConfigError
 
-from .keys import KEYS, Key, Place, Side, Use
+from .keys import KEYS, Key, Side
+from .option import Place, Use
 from .text import without_line_ends
 
 
@@ -24,10 +25,6 @@ class Setting:
 
 #: Settings from one place, by key.
 Layer: TypeAlias = Mapping[str, Setting]
-
-
-#: Flags that are not called as their keys are.
-_FLAGS = {"url": "ss:// URL", "rules": "--rule", "users": "--user", "accounts": "--user"}
 
 
 def read_setting(key: Key, value: object, source: str) -> Setting:
@@ -56,8 +53,7 @@ def read_flags(flags: Mapping[str, object], side: Side) -> dict[str, Setting]:
         if key is None or key.meaning(side).use is not Use.OPTION:
             raise TypeError(f"{side.value} has no option {name!r}")
         if value is not None and value != ():
-            source = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
-            layer[name] = read_setting(key, value, source)
+            layer[name] = read_setting(key, value, key.flag(side))
     return layer
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastsocks.config import ServerEntry
 from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
 from fastsocks.journal.advice import LOCAL_ADVICE
 from fastsocks.outbound.datagram_renewal import ServerWay
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable, Iterator
 
-    from fastsocks.config import LocalOptions
+    from fastsocks.config import LocalOptions, ServerEntry
     from fastsocks.journal.observer import Connection, Observer
     from fastsocks.net import Resolver
     from fastsocks.outbound.probes import Servers
@@ -52,15 +51,8 @@ class LocalService(SocksService):
         observers: Iterable[Observer] = (),
     ) -> None:
         super().__init__(_log, options, shared, observers)
-        first = ServerEntry(
-            server=options.server,
-            server_port=options.server_port,
-            method=options.method,
-            password=options.password,
-            key=options.key,
-        )
         self._mtu = options.mtu
-        destinations = [_destination(one) for one in (first, *options.servers)]
+        destinations = [_destination(one) for one in (options, *options.servers)]
         self._destinations = tuple(destinations)
         self._first = destinations[0]
         #: Where there are several.
