@@ -67,7 +67,7 @@ demo: build ## Run a server and a local proxy on this machine, and say how to tr
 
 # Tests and checks
 
-.PHONY: test test-slow test-root outside lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-instructions bench-test
+.PHONY: test test-slow test-root outside lint format types layers workflows docs man check bench bench-report bench-micro bench-ratios bench-test
 test: setup build ## Run the tests on both implementations
 	$(python) -m pytest --numprocesses $(WORKERS) --dist loadfile --benchmark-disable $(ARGS)
 
@@ -118,14 +118,14 @@ bench-report: setup ## Write docs/benchmarks from what bench measured last
 bench-ratios: setup build ## Measure what Cython is worth against pure Python
 	$(python) -m benchmarks.ratios $(ARGS)
 
-# The commit that bench-compare builds and measures beside this tree.
+# The commit that is built and measured beside this tree; bench-instructions finds one where none is given.
 BASE ?= HEAD
-.PHONY: bench-compare
+.PHONY: bench-compare bench-instructions
 bench-compare: setup build ## Measure this tree against BASE=<commit> and pure Python; fails if it is worse for certain
 	$(python) -m benchmarks.compare $(BASE) $(ARGS)
 
-bench-instructions: setup build ## Count the instructions of fixed work (valgrind; ARGS="--only-head '*/short'")
-	$(python) -m benchmarks.instructions $(ARGS)
+bench-instructions: setup build ## Count instructions of fixed work, here and at BASE (valgrind); fails if more without a word of it
+	$(python) -m benchmarks.instructions $(if $(filter file,$(origin BASE)),,--base $(BASE)) $(ARGS)
 
 bench-test: setup build ## Test the load generator and the reports
 	$(python) -m pytest benchmarks/test_load.py benchmarks/test_report.py benchmarks/test_compare.py benchmarks/test_instructions.py $(ARGS)

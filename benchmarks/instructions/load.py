@@ -18,6 +18,7 @@ HOST = "127.0.0.1"
 _PATIENCE = 60.0
 _POLL_SECONDS = 0.0001
 _SMALL = b"x" * 64
+_PIECE = 256 * 1024
 _CONNECT, _UDP_ASSOCIATE = 1, 3
 # RSV, FRAG, ATYP, an IPv4 address, a port (RFC 1928, section 7).
 _DATAGRAM_HEADER = struct.Struct("!HBB4sH")
@@ -31,11 +32,13 @@ class LoadError(Exception):
 class Load:
     """A client of a SOCKS5 proxy on loopback, and the target that it asks for.
 
-    Parameters: the port of the proxy, and the processes to wait for between steps.
+    Parameters: the port of the proxy, the processes to wait for between steps, and seconds to rest
+    after each short connection, in which timers of it come due.
     """
 
-    def __init__(self, proxy_port: int, pids: Sequence[int]) -> None:
+    def __init__(self, proxy_port: int, pids: Sequence[int], rest: float) -> None:
         self._proxy = (HOST, proxy_port)
+        self._rest = rest
         self._stats = [Path(f"/proc/{pid}/stat") for pid in pids]
         self._listener = socket.create_server((HOST, 0))
         self._listener.settimeout(_PATIENCE)
@@ -58,6 +61,7 @@ class Load:
             receive_end(client)
             self.settle()
             client.close()
+            time.sleep(self._rest)
             self.settle()
 
     def open(self) -> tuple[socket.socket, socket.socket]:
@@ -94,11 +98,15 @@ class Load:
 
 
 class Bulk:
-    """A connection that stands, and takes `size` bytes at a time."""
+    """A connection that stands, for `size` bytes at a time.
+
+    They go in pieces, each of which has arrived before the next is sent: so many at once lie in
+    the kernel, and the relay reads equally often.
+    """
 
     def __init__(self, load: Load, size: int) -> None:
         self._load = load
-        self._data = bytes(size)
+        self._pieces = [bytes(min(_PIECE, size - at)) for at in range(0, size, _PIECE)]
         self._client, self._target = load.open()
 
     def close(self) -> None:
@@ -110,13 +118,14 @@ class Bulk:
     def run(self, times: int) -> None:
         """Send everything to the target, and then as much back; so many times."""
         for _ in range(times):
-            self._send(self._client, self._target)
-            self._send(self._target, self._client)
+            for source, sink in (self._client, self._target), (self._target, self._client):
+                for piece in self._pieces:
+                    self._send(piece, source, sink)
 
-    def _send(self, source: socket.socket, sink: socket.socket) -> None:
-        sender = threading.Thread(target=source.sendall, args=(self._data,))
+    def _send(self, piece: bytes, source: socket.socket, sink: socket.socket) -> None:
+        sender = threading.Thread(target=source.sendall, args=(piece,))
         sender.start()
-        receive(sink, len(self._data))
+        receive(sink, len(piece))
         sender.join()
         self._load.settle()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,16 +10,19 @@ from itertools import groupby
 from pathlib import Path
 from statistics import median
 
+from ..macro.machine import raise_descriptor_limit
 from .load import Bulk, Datagrams, Load
-from .relay import CountError, Relay, running, totals
+from .relay import Relay, running, totals
 from .rows import BULK_LARGE, BULK_SMALL, DATAGRAM, IDLE, SHORT, Row, Work
 
 _KIB = 1024
 _SIZES = {BULK_SMALL: 64 * _KIB, BULK_LARGE: 16 * _KIB * _KIB}
 # Connections that are open when memory is read first, and how many more when it is read again.
-_IDLE_BEFORE, _IDLE_MORE = 500, 2000
-# The load has both ends of each.
-_DESCRIPTORS = 2 * (_IDLE_BEFORE + _IDLE_MORE) + 100
+# Together fewer than what fastsocks lets one client have by default, 4096.
+_IDLE_BEFORE, _IDLE_MORE = 500, 3500
+# How long a local end waits for a first payload is 10 ms, and is looked at by a timer: how many
+# connections share one must not be left to how fast the machine is.
+_REST = {"local": 0.015}
 
 
 def measure(
@@ -29,17 +31,17 @@ def measure(
     """Measure rows of the sources `source`, opposite ends of `opposite`, one after another.
 
     Yields instructions in user space, or bytes of memory. What callgrind wrote of the last batch of
-    a row goes below `keep`, for callgrind_annotate. Raises CountError, LoadError, and StartError of
+    a row goes to its file below `keep`. Raises CountError, LoadError, and StartError of
     macro.process.
     """
     for (role, method, counted), group in groupby(rows, _process):
         with (
             tempfile.TemporaryDirectory(prefix="fastsocks-instructions-") as folder,
             running(role, method, source, opposite, Path(folder), counted=counted) as relay,
-            closing(Load(relay.proxy_port, relay.pids)) as load,
+            closing(Load(relay.proxy_port, relay.pids, _REST.get(role, 0))) as load,
         ):
             for row in group:
-                kept = None if keep is None else keep / row.name.replace("/", "-")
+                kept = None if keep is None else keep / row.file
                 yield row, _count(relay, load, row.work, kept) if counted else _idle(relay, load)
 
 
@@ -75,24 +77,22 @@ def _standing(work: Work, load: Load) -> Iterator[Callable[[int], None]]:
 
 
 def _idle(relay: Relay, load: Load) -> float:
-    """Bytes that one more idle connection takes: what the process alone has, before and after."""
-    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(least, _DESCRIPTORS), most))
+    """Bytes of anonymous memory that one more idle connection takes."""
+    raise_descriptor_limit()
     with ExitStack() as stack:
 
         def open_more(count: int) -> int:
             for _ in range(count):
                 for end in load.open():
                     stack.enter_context(end)
-            return _private(relay.measured.pids()[0])
+            return _anonymous(relay.measured.pids()[0])
 
         before = open_more(_IDLE_BEFORE)
         return (open_more(_IDLE_MORE) - before) / _IDLE_MORE
 
 
-def _private(pid: int) -> int:
-    """Bytes of memory that a process has written, and shares with no other."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Private_Dirty:"):
-            return int(line.split()[1]) * _KIB
-    raise CountError("the kernel does not tell what memory is private")
+def _anonymous(pid: int) -> int:
+    """Bytes of memory that a process has written: what it shares, such as salts, is not in it."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    sizes = dict(line.split()[:2] for line in lines[1:])
+    return (int(sizes["Anonymous:"]) + int(sizes["Swap:"])) * _KIB

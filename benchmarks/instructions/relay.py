@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import os
+import random
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..macro.peer import make_link
+from ..macro.peer import HOST, Link
 from ..macro.peers import PEERS
 from ..macro.process import Process
 
@@ -19,6 +22,8 @@ from ..macro.process import Process
 _START_SECONDS = 180.0
 _DUMP_SECONDS = 60
 _TOTALS = re.compile(r"^totals: (\d+)$", re.MULTILINE)
+# What the programs themselves are found by.
+_KEPT = ("PATH", "HOME", "LD_LIBRARY_PATH")
 _KEY = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -72,25 +77,50 @@ def running(
     if counted and not (shutil.which("valgrind") and shutil.which("vgdb")):
         raise CountError("valgrind is not installed: apt-get install valgrind")
     counts = folder / "counts"
+    # A path as long for every tree: else all would lie elsewhere in memory, and attributes of types
+    # in other slots of the interpreter's cache.
+    place = folder / "src"
+    place.symlink_to(source)
     callgrind = ["valgrind", "--tool=callgrind", "--quiet", f"--callgrind-out-file={counts}"]
-    link = replace(make_link(method, folder), key=_KEY)
+    link = Link(method, _KEY, _free_port(), _free_port(), folder)
     processes = {}
     with ExitStack() as stack:
         for end in PEERS["fastsocks"].ends(link):
             measured = end.role == role
-            argv = [*callgrind, *end.argv] if measured and counted else end.argv
-            variables = _environment(source if measured else opposite)
-            process = Process(argv, variables, end.port, folder / f"{end.role}.log")
+            argv = [
+                *_environment(place if measured else opposite),
+                *(callgrind if measured and counted else []),
+                *end.argv,
+            ]
+            process = Process(argv, {}, end.port, folder / f"{end.role}.log")
             processes[end.role] = stack.enter_context(process)
             process.wait_listening(_START_SECONDS)
         pids = [pid for process in processes.values() for pid in process.pids()]
         yield Relay(processes[role], pids, link.local_port, counts)
 
 
-def _environment(source: Path) -> dict[str, str]:
-    return {
+def _free_port() -> int:
+    """A port that the kernel gives to nobody by itself, so that it is free for seconds yet."""
+    most = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10000, most)
+        with (
+            socket.socket() as stream,
+            socket.socket(type=socket.SOCK_DGRAM) as packet,
+            suppress(OSError),
+        ):
+            stream.bind((HOST, port))
+            packet.bind((HOST, port))
+            return port
+
+
+def _environment(source: Path) -> list[str]:
+    """The command that runs another with these variables alone."""
+    variables = {
         "FASTSOCKS_IMPL": "cython",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": str(source),
+        **{name: os.environ[name] for name in _KEPT if name in os.environ},
     }
+    return ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]

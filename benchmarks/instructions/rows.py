@@ -18,7 +18,7 @@ _METHODS = ("aes-256-gcm", "2022-blake3-aes-256-gcm")
 class Work:
     """What is done, in batches of so many units: the median of the batches counts.
 
-    ``warm_up``: units before; ``limit``: the part by which a row may rise.
+    ``limit``: the part by which a row may rise.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Work:
     limit: float = LIMIT
 
 
-SHORT = Work("short", "a connection with 64 bytes each way", 100, 9)
-DATAGRAM = Work("datagram", "a datagram of 64 bytes, and one back", 100, 9)
+SHORT = Work("short", "a connection with 64 bytes each way", 200, 7)
+DATAGRAM = Work("datagram", "a datagram of 64 bytes, and one back", 1000, 5)
 BULK_SMALL = Work("64KiB", "64 KiB each way over a connection that stands", 20, 9)
-BULK_LARGE = Work("16MiB", "16 MiB each way over a connection that stands", 1, 5)
+BULK_LARGE = Work("16MiB", "16 MiB each way over a connection that stands", 1, 3)
 #: Bytes of memory; without callgrind, so it has no batches.
 IDLE = Work("idle", "bytes of memory for a connection that is idle", 1, 1)
 
@@ -49,6 +49,11 @@ class Row:
         """What users ask for it by, such as ``server/aes-256-gcm/short`` or ``proxy/short``."""
         end = self.role if self.method == SOCKS5 else f"{self.role}/{self.method}"
         return f"{end}/{self.work.name}"
+
+    @property
+    def file(self) -> str:
+        """What the file of callgrind's about it is called."""
+        return self.name.replace("/", "-")
 
 
 ROWS = [

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import resource
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def facts() -> dict[str, str]:
         "vector AES": "yes" if re.search(r"\bvaes\b", _read("cpuinfo")) else "no",
         "memory": f"{memory / 1e6:.0f} GB",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "compiler of the load generator": _compiler(),
+        "compiler of the load generator": compiler(),
         "source": _commit(),
         "descriptor limit": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
     }
@@ -36,6 +37,13 @@ def raise_descriptor_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def compiler() -> str:
+    """The first line of what the compiler says of its version."""
+    command = [*shlex.split(os.environ.get("CC", "cc")), "--version"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.split("\n")[0]
 
 
 def _read(name: str) -> str:
@@ -54,9 +62,3 @@ def _commit() -> str:
     except (FileNotFoundError, subprocess.CalledProcessError):
         return "not a git checkout"
     return f"commit {done.stdout.strip()}"
-
-
-def _compiler() -> str:
-    command = [os.environ.get("CC", "cc"), "--version"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return done.stdout.split("\n")[0]
