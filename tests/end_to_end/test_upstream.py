@@ -19,6 +19,7 @@ from harness.services import (
     environment,
     fastsocks_command,
     find_program,
+    start_fastsocks,
     start_local,
     start_peer_server,
     start_proxy,
@@ -201,6 +202,27 @@ def test_rules_choose_who_goes_directly(implementation: Implementation) -> None:
                 assert client.read(4) == b"ping"
             with pytest.raises(ReplyError):
                 open_connection(service.address, target.address)
+
+
+def test_names_that_every_host_has_are_not_sent_on(
+    hops: Hops, implementation: Implementation
+) -> None:
+    with (
+        ServingTarget(echo) as target,
+        start_fastsocks(
+            *("server", "-s", "127.0.0.1", "-p", "0", "-k", KEY, "-m", METHOD),
+            *("--upstream", hops.url("ss")),
+            implementation=implementation,
+        ) as server,
+        start_local(server.address, METHOD, KEY, implementation=implementation) as local,
+    ):
+        for name in ("localhost", "DB.localhost."):
+            # The client is told at once that it is connected, and sends then.
+            with open_connection(local.address, SocketAddress(name, target.address.port)) as client:
+                client.send(b"ping")
+                one_form = name.lower().removesuffix(".")
+                server.process.wait_for_line(f" {one_form}:.* this is no public address")
+        assert target.served == 0
 
 
 def test_an_association_ends_with_that_of_the_upstream(implementation: Implementation) -> None:

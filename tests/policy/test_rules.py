@@ -76,6 +76,10 @@ def test_private() -> None:
     assert decide(["deny to private"], "192.168.1.1") == "deny to private"
     assert decide(["deny to private"], "1.1.1.1") == "none"
     assert decide(["deny to private"], "a.example", resolved="127.0.0.1") == "deny to private"
+    for name in ("localhost", "LOCALHOST.", "db.localhost"):
+        for by_name in (False, True):
+            assert decide(["deny to private"], name, by_name=by_name) == "deny to private"
+    assert decide(["deny to private"], "localhost.example", by_name=True) == "none"
 
 
 def test_the_first_that_holds_decides() -> None:

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from fastsocks.policy import PublicTargets, is_public
-from fastsocks.policy.targets import unmapped
+from fastsocks.policy.targets import is_own_name, unmapped
 
 PUBLIC = [
     "1.1.1.1",
@@ -159,6 +159,22 @@ def test_what_is_not_public_stays_so(host: str) -> None:
     assert not own_targets().is_public(host)
 
 
+def test_names_pass_but_those_that_every_host_has() -> None:
+    targets = own_targets()
+    for name in ("localhost", "db.localhost", "localhost.localdomain", "ip6-loopback"):
+        assert is_own_name(name)
+        assert not targets.address_filter(name)
+    for name in ("a.example", "localhost.example", "notlocalhost", "localhosts"):
+        assert not is_own_name(name)
+        assert targets.address_filter(name)
+
+
+@pytest.mark.parametrize("host", PUBLIC)
+def test_the_filter_is_that_of_addresses(host: str) -> None:
+    assert PublicTargets().address_filter(host)
+    assert not own_targets().address_filter("9.9.9.9")
+
+
 def test_each_source_takes_back_what_it_said() -> None:
     targets = own_targets()
     told: list[None] = []
@@ -168,6 +184,8 @@ def test_each_source_takes_back_what_it_said() -> None:
     targets.take_own("host", [])
     assert targets.is_public("8.8.4.4")
     assert not targets.is_public("1.1.1.1")
+    assert targets.address_filter("8.8.4.4")
+    assert not targets.address_filter("1.1.1.1")
     assert len(told) == 2
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from fastsocks.config.rules import COMMANDS, Action
 from fastsocks.errors import AddressError, ConfigError, HostNameError
 
 from .invocation import Invocation, configured
+
+if TYPE_CHECKING:
+    from fastsocks.policy import PublicTargets
 
 _NO_RULE = "allowed: no rule holds"
 
@@ -124,8 +127,8 @@ def _decision(
     from fastsocks.policy.rules import Rules
 
     lines = []
-    public = _public_targets(options)
-    rules = Rules(options.read_rules, public=public)
+    targets = _public_targets(options)
+    rules = Rules(options.read_rules, public=targets.is_public)
     request = COMMANDS[asked.command], asked.client, asked.user, target
     verdict = rules.decide(*request, by_name=by_name)
     if verdict.pending:
@@ -147,9 +150,15 @@ def _decision(
             if sent_on
             else "resolved here: rules about networks decide on the address that is dialed, too"
         )
-    literal_or_dialed = target.ip is not None or not sent_on
-    if verdict.action is not Action.DENY and literal_or_dialed and guarded:
-        lines += _guard(target, public)
+    if verdict.action is not Action.DENY and guarded:
+        if not targets.address_filter(target.host):
+            lines.append(
+                "refused all the same: this is no public address (--allow-private permits it)"
+            )
+        elif target.ip is None and not sent_on:
+            lines.append(
+                "refused all the same if it resolves to no public address (--allow-private)"
+            )
     return lines
 
 
@@ -159,7 +168,7 @@ def _is_guarded(found: Invocation, options: Any) -> bool:
     return found.service == "server" or bool(options.beyond_loopback)
 
 
-def _public_targets(options: Any) -> Callable[[str], bool]:
+def _public_targets(options: Any) -> PublicTargets:
     """Return what tells which addresses are public, while nothing runs."""
     from fastsocks.net.own_addresses import is_of_this_host, own_networks
     from fastsocks.outbound.own_addresses import networks_of
@@ -171,12 +180,4 @@ def _public_targets(options: Any) -> Callable[[str], bool]:
         targets.ask(is_of_this_host)
     literal, _ = networks_of((*options.addresses, *options.announced_addresses))
     targets.take_own("host", (*(networks or ()), *literal))
-    return targets.is_public
-
-
-def _guard(target: Any, is_public: Callable[[str], bool]) -> list[str]:
-    if target.ip is None:
-        return ["refused all the same if it resolves to no public address (--allow-private)"]
-    if is_public(str(target.ip)):
-        return []
-    return ["refused all the same: this is no public address (--allow-private permits it)"]
+    return targets

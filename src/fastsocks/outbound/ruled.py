@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class RuledOutbound:
     """What leads to targets where there are rules or upstreams.
 
-    :param guard: see :class:`fastsocks.net.Dialer`, its `may_dial`. It holds for literals that
-        are sent on, too: an upstream may well stand in this network.
+    :param guard: see :class:`fastsocks.net.Dialer`, its `may_dial`. It holds for what
+        is sent on, too: an upstream may well stand in this network.
     """
 
     #: Whether names are to come in their one form; see :class:`.roles.Service`.
@@ -43,7 +43,6 @@ class RuledOutbound:
             direct, permit = self._ruling.route(request, peer)
         if self.chain is None or direct:
             return Route(request.address, permit=permit)
-        ip = request.address.ip
-        if self._guard is not None and ip is not None and not self._guard(str(ip)):
+        if self._guard is not None and not self._guard(request.address.host):
             raise not_public()
         return self.chain.route(request)

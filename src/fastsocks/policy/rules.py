@@ -16,7 +16,7 @@ from fastsocks.address import canonical
 from fastsocks.config.rules import Action, Network, Rule
 
 from .patterns import Patterns
-from .targets import is_public, unmapped
+from .targets import is_own_name, is_public, unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -137,6 +137,8 @@ class Rules:
         if target.ip is None:
             name = host
             numbers += self._of_name(name)
+            if self._private and is_own_name(name):
+                numbers += self._private
             host = resolved or ""
         if host:
             numbers += self._of_address(host)

@@ -50,6 +50,19 @@ _NEVER = tuple(
     )
 )
 
+#: What hosts files of distributions call their host beside ``localhost``.
+_OF_HOSTS_FILES = frozenset(
+    (
+        "ip6-localhost",
+        "ip6-loopback",
+        "localhost.localdomain",
+        "localhost4",
+        "localhost4.localdomain4",
+        "localhost6",
+        "localhost6.localdomain6",
+    )
+)
+
 #: How many addresses are remembered with their answer.
 MEMORY = 8192
 
@@ -70,8 +83,18 @@ def is_public(host: str) -> bool:
     return address.is_global and not any(address in network for network in _NEVER)
 
 
+def is_own_name(name: str) -> bool:
+    """Tell whether a name is one that a host has for itself, wherever it is resolved.
+
+    RFC 6761 section 6.3 keeps ``localhost`` and all below it for that.
+
+    :param name: in its one form; see :func:`fastsocks.address.canonical`.
+    """
+    return name.rpartition(".")[2] == "localhost" or name in _OF_HOSTS_FILES
+
+
 class PublicTargets:
-    """Tells which addresses are public, of which none is that leads to this host.
+    """Tells which targets are public, of which none is that leads to this host.
 
     What listens on every address of this host is reached by its public ones as well: over
     loopback, past any firewall.
@@ -82,8 +105,12 @@ class PublicTargets:
         self._addresses: frozenset[IPv4Address | IPv6Address] = frozenset()
         self._wide: tuple[Network, ...] = ()
         self._is_own: Callable[[str], bool] | None = None
-        #: See :func:`is_public`. It remembers its answers.
+        #: See :func:`is_public`. Like :attr:`address_filter` it remembers its answers.
         self.is_public = lru_cache(MEMORY)(self._is_public)
+        #: Tells whether a target may be reached: a public IP address, or a name in its one form
+        #: that somebody else resolves and that is not every host's own. An upstream may well stand
+        #: in this network.
+        self.address_filter = lru_cache(MEMORY)(self._passes)
         #: Is called when answers may have become others.
         self.changed: Callable[[], None] | None = None
 
@@ -107,6 +134,7 @@ class PublicTargets:
     def forget(self) -> None:
         """Forget all answers."""
         self.is_public.cache_clear()
+        self.address_filter.cache_clear()
         if self.changed is not None:
             self.changed()
 
@@ -117,6 +145,13 @@ class PublicTargets:
         if any(map(self._leads_here, {address, unmapped(address)})):
             return False
         return self._is_own is None or not self._is_own(host)
+
+    def _passes(self, host: str) -> bool:
+        try:
+            ip_address(host)
+        except ValueError:
+            return not is_own_name(host)
+        return self._is_public(host)
 
     def _leads_here(self, address: IPv4Address | IPv6Address) -> bool:
         return address in self._addresses or any(address in network for network in self._wide)

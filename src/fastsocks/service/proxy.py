@@ -51,7 +51,7 @@ class ProxyService(SocksService):
         super().__init__(_log, options, shared, observers)
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
-        self.may_dial = self.targets.is_public if guarded else None
+        self.may_dial = self.targets.address_filter if guarded else None
         self.outbound = self.use_outbound(options, self.may_dial)
         self.straight = self.outbound is None
         chain = None if self.outbound is None else self.outbound.chain

@@ -62,7 +62,7 @@ class ServerService(ReportingService):
         super().__init__(_log, options, shared, observers)
         if options.users:
             self.users = UserCounters(None if shared is None else shared.users_of(options.users))
-        self.may_dial = None if options.allow_private else self.targets.is_public
+        self.may_dial = None if options.allow_private else self.targets.address_filter
         self.outbound = self.use_outbound(options, self.may_dial)
         self.straight = self.outbound is None
         #: Whether datagrams can go where its connections do.

@@ -19,7 +19,7 @@ from fastsocks.config.rules import Rule, read_rule, read_rules
 from fastsocks.config.url import ServerURL
 from fastsocks.errors import AddressError, ConfigError, HostNameError
 from fastsocks.policy.rules import Rules, numbers_of
-from fastsocks.policy.targets import is_public
+from fastsocks.policy.targets import is_own_name, is_public
 from fastsocks.request import CONNECT
 
 from ..oracle import Input, agree, outcome
@@ -128,6 +128,7 @@ def _is_target(one: Rule, target: Address) -> bool:
     name = target.host
     return (
         name in one.names
+        or (one.private and is_own_name(name))
         or any(f".{name}".endswith(f".{suffix}") for suffix in one.suffixes)
         or any(pattern.search(name) for pattern in one.patterns)
     )

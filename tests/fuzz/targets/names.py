@@ -21,6 +21,7 @@ from fastsocks.config.rules import Action, read_rules
 from fastsocks.errors import AddressError, DialError, HostNameError, PolicyError
 from fastsocks.policy import is_public
 from fastsocks.policy.rules import Rules
+from fastsocks.policy.targets import is_own_name
 from fastsocks.request import CONNECT
 from fastsocks.service.proxy import ProxyService
 from fastsocks.setup.roles import Route
@@ -94,7 +95,8 @@ def _expected(name: bytes, rules: Any, *, sent_on: bool, guarded: bool) -> str |
         return None
     if verdict.action is Action.DENY and not verdict.pending:
         return None
-    if guarded and address.ip is not None and not is_public(str(address.ip)):
+    host = address.host
+    if guarded and (sent_on and is_own_name(host) if address.ip is None else not is_public(host)):
         return None
     return str(address)
 
