@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.documents import OF_0_1_0, ROOT
 from harness.listener import SocketAddress
 from harness.process import Process
 from harness.services import Implementation, Service, environment, start_server
@@ -16,19 +17,26 @@ from harness.shadowsocks import generate_key
 from harness.socks import open_connection
 from harness.targets import ServingTarget, http_page
 
-_EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+#: Those of today, and of 0.1.0, which go on working.
+_EXAMPLES = [ROOT / "examples", OF_0_1_0 / "examples"]
 _METHOD = "2022-blake3-aes-128-gcm"
 _PAGE = b"a page of an example"
 
 
 @contextmanager
-def _example(name: str, *arguments: str, implementation: Implementation) -> Iterator[Process]:
-    command = [sys.executable, str(_EXAMPLES / name), *arguments]
-    process = Process(name, command, environment(implementation))
+def _example(path: Path, *arguments: str, implementation: Implementation) -> Iterator[Process]:
+    command = [sys.executable, str(path), *arguments]
+    process = Process(path.name, command, environment(implementation))
     try:
         yield process
     finally:
         process.kill()
+
+
+@pytest.fixture(params=_EXAMPLES, ids=["today", "0.1.0"])
+def examples(request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.param
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +51,15 @@ def server(key: str) -> Iterator[Service]:
     service.process.kill()
 
 
-def test_open_connection(implementation: Implementation, server: Service, key: str) -> None:
+def test_open_connection(
+    examples: Path, implementation: Implementation, server: Service, key: str
+) -> None:
     escaped = key.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
     url = f"ss://{_METHOD}:{escaped}@{server.address.host}:{server.address.port}"
     with (
         ServingTarget(http_page(_PAGE)) as target,
         _example(
-            "open_connection.py",
+            examples / "open_connection.py",
             *(url, target.address.host, str(target.address.port)),
             implementation=implementation,
         ) as example,
@@ -58,11 +68,13 @@ def test_open_connection(implementation: Implementation, server: Service, key: s
         assert example.wait() == 0
 
 
-def test_embedded_local(implementation: Implementation, server: Service, key: str) -> None:
+def test_embedded_local(
+    examples: Path, implementation: Implementation, server: Service, key: str
+) -> None:
     with (
         ServingTarget(http_page(_PAGE)) as target,
         _example(
-            "embedded_local.py",
+            examples / "embedded_local.py",
             *(server.address.host, str(server.address.port), _METHOD, key),
             implementation=implementation,
         ) as example,
@@ -77,7 +89,8 @@ def test_embedded_local(implementation: Implementation, server: Service, key: st
         assert received.endswith(_PAGE)
 
 
-def test_server_with_counters(implementation: Implementation, key: str) -> None:
-    with _example("server_with_counters.py", "0", key, implementation=implementation) as example:
+def test_server_with_counters(examples: Path, implementation: Implementation, key: str) -> None:
+    path = examples / "server_with_counters.py"
+    with _example(path, "0", key, implementation=implementation) as example:
         example.wait_for_line(r"listening on \[\('127\.0\.0\.1', \d+\)\]")
         example.wait_for_line("0 active, 0 bytes up, 0 bytes down")
