@@ -168,7 +168,7 @@ def share_until(end: float) -> Shares:
         assert BLOCK.decrypt(BLOCK.encrypt(bytes(16))) == bytes(16)
         assert BLOCK.encrypt(bytes(16)) == ENCRYPTED
         name = f"host{tried % 6000}.example.com"
-        assert RULES.decide(CONNECT, HOST, None, Address.of(name, 443)).action is Action.DENY
+        assert RULES.verdict_on(CONNECT, HOST, None, Address.of(name, 443)).action is Action.DENY
         assert hash(TARGET) == hash(Address.of("host.example.com", 443))
         assert ServerURL.parse(f"ss://none:@{HOST}:{1 + tried % 60_000}").host == HOST
         if tried % 1_000 == 0:

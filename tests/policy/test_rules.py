@@ -27,7 +27,7 @@ def decide(
 ) -> str:
     """Return the text of the rule, `pending`, or `none`."""
     target = Address.of(host, port)
-    found = Rules(read_rules(rules)).decide(
+    found = Rules(read_rules(rules)).verdict_on(
         command, client, user, target, resolved, by_name=by_name
     )
     return _told(found)
@@ -142,7 +142,7 @@ class TestNamesThatAreResolvedHere:
     ],
 )
 def test_associations(rules: list[str], expected: str) -> None:
-    found = Rules(read_rules(rules)).decide_all(UDP_ASSOCIATE, "198.51.100.1", None)
+    found = Rules(read_rules(rules)).verdict_on_all(UDP_ASSOCIATE, "198.51.100.1", None)
     assert _told(found) == expected
 
 
@@ -195,5 +195,5 @@ def test_thousands_are_found_without_a_scan(monkeypatch: pytest.MonkeyPatch) -> 
         ("1.1.1.1", "11.3.3.3"),
         ("other.example", "1.1.1.1"),
     ):
-        found.decide(CONNECT, client, None, Address.of(host, 80))
+        found.verdict_on(CONNECT, client, None, Address.of(host, 80))
     assert len(compared) < 10

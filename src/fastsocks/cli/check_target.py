@@ -130,12 +130,12 @@ def _decision(
     targets = _public_targets(options)
     rules = Rules(options.read_rules, public=targets.is_public)
     request = COMMANDS[asked.command], asked.client, asked.user, target
-    verdict = rules.decide(*request, by_name=by_name)
+    verdict = rules.verdict_on(*request, by_name=by_name)
     if verdict.pending:
         lines.append(
             "to be resolved first: rules about networks decide on the address that is dialed"
         )
-        verdict = rules.decide(*request, by_name=True)
+        verdict = rules.verdict_on(*request, by_name=True)
         lines.append("if none of them holds:")
     if verdict.rule is None:
         lines.append(_NO_RULE)

@@ -66,7 +66,7 @@ class Ruling:
             ask about each address of its name.
         :raises PolicyError: a rule denies it.
         """
-        verdict = self._rules.decide(
+        verdict = self._rules.verdict_on(
             request.command, peer[0], request.user, request.address, by_name=self._by_name
         )
         _check(verdict)
@@ -78,13 +78,15 @@ class Ruling:
 
     def direct(self, peer: Peer, target: Address) -> bool:
         """Tell whether connections to a target are dialed directly, whoever the user is."""
-        verdict = self._rules.decide(CONNECT, peer[0], None, target, by_name=self._by_name)
+        verdict = self._rules.verdict_on(CONNECT, peer[0], None, target, by_name=self._by_name)
         return verdict.action is Action.DIRECT
 
     def _permit(self, request: Request, client: str, host: str) -> None:
         if self._guard is not None and not self._guard(host):
             raise not_public(host)
-        verdict = self._rules.decide(request.command, client, request.user, request.address, host)
+        verdict = self._rules.verdict_on(
+            request.command, client, request.user, request.address, host
+        )
         _check(verdict, host)
 
     def bind(self, request: Request, peer: Peer) -> Callable[[str], bool]:
@@ -96,7 +98,7 @@ class Ruling:
         address = request.address
         if address.ip is not None and address.ip.is_unspecified:
             # Anybody may come, and each is another target.
-            _check(self._rules.decide_all(BIND, peer[0], request.user))
+            _check(self._rules.verdict_on_all(BIND, peer[0], request.user))
         else:
             self.route(request, peer)
         return partial(self._may_come, request, peer[0])
@@ -115,7 +117,7 @@ class Ruling:
 
         :raises PolicyError: a rule denies it.
         """
-        _check(self._rules.decide_all(UDP_ASSOCIATE, peer[0], request.user))
+        _check(self._rules.verdict_on_all(UDP_ASSOCIATE, peer[0], request.user))
 
     def datagram(
         self, client: str, user: str | None, target: Address, resolved: str | None
@@ -127,7 +129,7 @@ class Ruling:
         :return: whether it is to be reached directly, whatever else leads to targets.
         :raises PolicyError: a rule denies it.
         """
-        verdict = self._rules.decide(
+        verdict = self._rules.verdict_on(
             UDP_ASSOCIATE,
             client,
             user,

@@ -53,7 +53,7 @@ _NOTHING = Verdict(None)
 
 
 class Rules:
-    """Decides on requests; the first rule that holds says.
+    """Gives verdicts on requests, by the first rule that holds.
 
     :param rules: in their order.
     :param public: tells which IP addresses are public, for those rules that say ``private``.
@@ -108,7 +108,7 @@ class Rules:
                 found.setdefault(key, number)
         return sorted(found.values())
 
-    def decide(
+    def verdict_on(
         self,
         command: int,
         client: str,
@@ -118,7 +118,7 @@ class Rules:
         *,
         by_name: bool = False,
     ) -> Verdict:
-        """Say what becomes of a request.
+        """Return what becomes of a request.
 
         :param command: RFC 1928 CMD.
         :param client: its IP address, with or without a scope.
@@ -160,8 +160,8 @@ class Rules:
                     return _UNDECIDED
         return _NOTHING if first == len(self.rules) else Verdict(self.rules[first])
 
-    def decide_all(self, command: int, client: str, user: str | None) -> Verdict:
-        """Say what becomes of a request whose targets are known only later.
+    def verdict_on_all(self, command: int, client: str, user: str | None) -> Verdict:
+        """Return what becomes of a request whose targets are known only later.
 
         :return: the rule that decides for every target, or none where that depends on targets.
         """

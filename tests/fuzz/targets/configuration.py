@@ -105,7 +105,7 @@ def _decide(text: bytes, found: object) -> None:
         return
     if not isinstance(found, tuple):
         return
-    decided = Rules(found).decide(CONNECT, _CLIENT, _USER, target, by_name=True).rule
+    decided = Rules(found).verdict_on(CONNECT, _CLIENT, _USER, target, by_name=True).rule
     scanned = next((one for one in found if _holds(one, target)), None)
     agree([("indexed", decided), ("scanned", scanned)])
 

@@ -90,7 +90,7 @@ def _expected(name: bytes, rules: Any, *, sent_on: bool, guarded: bool) -> str |
     address = Address.of(name.decode("utf-8", "surrogateescape"), _PORT)
     try:
         address = _NAMES["python"].canonical(address)
-        verdict = Rules(rules).decide(CONNECT, _CLIENT, None, address, by_name=sent_on)
+        verdict = Rules(rules).verdict_on(CONNECT, _CLIENT, None, address, by_name=sent_on)
     except HostNameError:
         return None
     if verdict.action is Action.DENY and not verdict.pending:
