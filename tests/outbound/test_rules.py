@@ -9,7 +9,7 @@ from fastsocks.config import LocalOptions
 from fastsocks.config.rules import read_rules
 from fastsocks.errors import DialError, PolicyError
 from fastsocks.journal.observer import Connection
-from fastsocks.outbound.rules import Ruling
+from fastsocks.outbound.rules import AccessRules
 from fastsocks.policy import is_public
 from fastsocks.request import BIND, Request
 from fastsocks.service.local import LocalService
@@ -18,12 +18,12 @@ PEER = ("192.0.2.1", 50000)
 NAME = Address.of("a.example", 80)
 
 
-def ruling(*rules: str, guarded: bool = False, by_name: bool = False) -> Ruling:
-    return Ruling(read_rules(rules), guard=is_public if guarded else None, by_name=by_name)
+def access_rules(*rules: str, guarded: bool = False, by_name: bool = False) -> AccessRules:
+    return AccessRules(read_rules(rules), guard=is_public if guarded else None, by_name=by_name)
 
 
 def test_names_that_are_resolved_here_are_asked_for_again() -> None:
-    direct, permit = ruling("deny to 10.0.0.0/8").route(Request(NAME), PEER)
+    direct, permit = access_rules("deny to 10.0.0.0/8").route(Request(NAME), PEER)
     assert not direct
     assert permit is not None
     permit("1.1.1.1")
@@ -32,19 +32,19 @@ def test_names_that_are_resolved_here_are_asked_for_again() -> None:
 
 
 def test_the_guard_holds_beside_rules() -> None:
-    _, permit = ruling("deny to 1.1.1.1", guarded=True).route(Request(NAME), PEER)
+    _, permit = access_rules("deny to 1.1.1.1", guarded=True).route(Request(NAME), PEER)
     assert permit is not None
     with pytest.raises(PolicyError, match="no public address"):
         permit("127.0.0.1")
 
 
 def test_names_that_are_sent_on_are_not_asked_for_again() -> None:
-    rules = ruling("deny to 10.0.0.0/8", by_name=True)
+    rules = access_rules("deny to 10.0.0.0/8", by_name=True)
     assert rules.route(Request(NAME), PEER) == (False, None)
 
 
 def test_directly_is_resolved_here() -> None:
-    rules = ruling("deny to 10.0.0.0/8", "direct to a.example", by_name=True)
+    rules = access_rules("deny to 10.0.0.0/8", "direct to a.example", by_name=True)
     direct, permit = rules.route(Request(NAME), PEER)
     assert direct
     assert permit is not None
@@ -56,14 +56,16 @@ def test_directly_is_resolved_here() -> None:
 def test_a_denied_bind() -> None:
     request = Request(Address.of("0.0.0.0", 0), command=BIND)
     with pytest.raises(PolicyError):
-        ruling("deny command bind").bind(request, PEER)
-    ruling("deny command connect, udp").bind(request, PEER)
+        access_rules("deny command bind").bind(request, PEER)
+    access_rules("deny command connect, udp").bind(request, PEER)
     with pytest.raises(PolicyError):
-        ruling("deny to 10.0.0.0/8").bind(Request(Address.of("10.0.0.1", 1), command=BIND), PEER)
+        access_rules("deny to 10.0.0.0/8").bind(
+            Request(Address.of("10.0.0.1", 1), command=BIND), PEER
+        )
 
 
 def test_each_peer_of_a_bind_is_a_target() -> None:
-    rules = ruling("allow to 198.51.100.0/24 command bind", "deny", guarded=False)
+    rules = access_rules("allow to 198.51.100.0/24 command bind", "deny", guarded=False)
     may_come = rules.bind(Request(Address.of("0.0.0.0", 0), command=BIND), PEER)
     assert may_come("198.51.100.7")
     assert not may_come("203.0.113.1")
@@ -73,7 +75,7 @@ def test_each_peer_of_a_bind_is_a_target() -> None:
 
 
 def test_datagrams() -> None:
-    rules = ruling("deny to 10.0.0.0/8", "direct to a.example, 192.0.2.0/24", by_name=True)
+    rules = access_rules("deny to 10.0.0.0/8", "direct to a.example, 192.0.2.0/24", by_name=True)
     assert rules.datagram("198.51.100.1", None, NAME, None)
     assert rules.datagram("198.51.100.1", None, Address.of("192.0.2.9", 53), None)
     assert not rules.datagram("198.51.100.1", None, Address.of("b.example", 53), None)
@@ -95,7 +97,7 @@ def test_datagrams() -> None:
 def test_datagrams_to_names_before_they_are_looked_up(
     rules: tuple[str, ...], refused: bool
 ) -> None:
-    asked = ruling(*rules)
+    asked = access_rules(*rules)
     if refused:
         with pytest.raises(PolicyError):
             asked.datagram("198.51.100.1", None, NAME, None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .chain import Chain
     from .datagram_renewal import Notice
     from .ruled import RuledOutbound
-    from .rules import Ruling
+    from .rules import AccessRules
     from .server_addresses import FindWay, ServerAddresses
 
 _log = logging.getLogger("fastsocks")
@@ -26,29 +26,29 @@ _log = logging.getLogger("fastsocks")
 
 def make_outbound(
     options: ProxyOptions | ServerOptions,
-    ruling: Ruling | None,
+    access_rules: AccessRules | None,
     guard: Callable[[str], bool] | None,
 ) -> RuledOutbound | None:
     """Make the outbound of a service; None where it leads every request just to its address.
 
-    :param ruling: its rules.
+    :param access_rules: its rules.
     :param guard: see :class:`.ruled.RuledOutbound`.
     :raises ConfigError: an upstream is none, or a domain to search.
     """
     if options.search_domains:
         from .search import SearchingOutbound
 
-        return SearchingOutbound(ruling, guard, options.search_domains)
+        return SearchingOutbound(access_rules, guard, options.search_domains)
     chain = None
     if options.upstream:
         from .chain import Chain
 
         chain = Chain(options.upstream, options.timeout)
-    if chain is None and ruling is None:
+    if chain is None and access_rules is None:
         return None
     from .ruled import RuledOutbound
 
-    return RuledOutbound(ruling, chain, guard)
+    return RuledOutbound(access_rules, chain, guard)
 
 
 def leads_datagrams_past_upstreams(options: ProxyOptions | ServerOptions) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastsocks.request import Peer, Request
 
     from .chain import Chain
-    from .rules import Ruling
+    from .rules import AccessRules
 
 
 class RuledOutbound:
@@ -27,10 +27,13 @@ class RuledOutbound:
     canonical_names = True
 
     def __init__(
-        self, ruling: Ruling | None, chain: Chain | None, guard: Callable[[str], bool] | None
+        self,
+        access_rules: AccessRules | None,
+        chain: Chain | None,
+        guard: Callable[[str], bool] | None,
     ) -> None:
         self.chain = chain
-        self._ruling = ruling
+        self._access_rules = access_rules
         self._guard = guard
 
     def route(self, request: Request, peer: Peer) -> Route:
@@ -39,8 +42,8 @@ class RuledOutbound:
         :raises PolicyError: the rules refuse it.
         """
         direct, permit = False, None
-        if self._ruling is not None:
-            direct, permit = self._ruling.route(request, peer)
+        if self._access_rules is not None:
+            direct, permit = self._access_rules.route(request, peer)
         if self.chain is None or direct:
             return Route(request.address, permit=permit)
         if self._guard is not None and not self._guard(request.address.host):

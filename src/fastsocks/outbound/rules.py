@@ -31,7 +31,7 @@ _PATTERN_MILLISECONDS = 0.001
 _log = logging.getLogger("fastsocks")
 
 
-class Ruling:
+class AccessRules:
     """What the rules of one service say.
 
     :param rules: in their order.

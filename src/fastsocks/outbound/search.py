@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastsocks.net import Dialer
     from fastsocks.request import Peer, Request
 
-    from .rules import Ruling
+    from .rules import AccessRules
 
 #: Stands for the domains of resolv.conf.
 SYSTEM = "system"
@@ -43,12 +43,12 @@ class SearchingOutbound(RuledOutbound):
 
     def __init__(
         self,
-        ruling: Ruling | None,
+        access_rules: AccessRules | None,
         guard: Callable[[str], bool] | None,
         domains: Sequence[str],
         system: System | None = None,
     ) -> None:
-        super().__init__(ruling, None, guard)
+        super().__init__(access_rules, None, guard)
         self._domains = tuple(domains)
         self._system = system or System()
 

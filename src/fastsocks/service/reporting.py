@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastsocks.config.rules import Rule
     from fastsocks.journal.observer import Connection, Observer
     from fastsocks.outbound.ruled import RuledOutbound
-    from fastsocks.outbound.rules import Ruling
+    from fastsocks.outbound.rules import AccessRules
     from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.outbound.upstream import Upstream
     from fastsocks.request import Peer, Request
@@ -72,7 +72,7 @@ class ReportingService(ABC):
         #: Whether that decides anything, so that it has to be told of this host's addresses.
         self.decides_by_public = False
         #: The rules; None where there are none, so that they cost nothing.
-        self.ruling: Ruling | None = None
+        self.ruling: AccessRules | None = None
         #: The server that it dials in the place of targets; for Running to look at.
         self.upstream: Upstream | None = None
         #: What datagrams go through but for rules; see :class:`fastsocks.relay.udp.DatagramEngine`.
@@ -85,14 +85,14 @@ class ReportingService(ABC):
         guard: Callable[[str], bool] | None = None,
         by_name: bool = False,
     ) -> None:
-        """Apply rules, if there are any; the parameters are those of :class:`.rules.Ruling`."""
+        """Apply rules, if there are any; the parameters are those of :class:`.rules.AccessRules`."""
         self.canonical_names = bool(rules) or guard is not None
         self.decides_by_public = guard is not None or any(rule.private for rule in rules)
         if rules:
-            from fastsocks.outbound.rules import Ruling
+            from fastsocks.outbound.rules import AccessRules
 
             public = self.targets.is_public
-            self.ruling = Ruling(rules, guard=guard, by_name=by_name, public=public)
+            self.ruling = AccessRules(rules, guard=guard, by_name=by_name, public=public)
 
     def use_outbound(
         self, options: ProxyOptions | ServerOptions, guard: Callable[[str], bool] | None
@@ -112,7 +112,7 @@ class ReportingService(ABC):
         return outbound
 
     def judge(self, client: str, user: str | None, target: Address, resolved: str | None) -> bool:
-        """Decide on a target of datagrams, and log a refusal; see :class:`.rules.Ruling`.
+        """Decide on a target of datagrams, and log a refusal; see :class:`.rules.AccessRules`.
 
         :return: whether it is reached directly, whatever else leads to targets.
         :raises PolicyError: a rule denies it.
