@@ -19,7 +19,9 @@ NAME = Address.of("a.example", 80)
 
 
 def access_rules(*rules: str, guarded: bool = False, by_name: bool = False) -> AccessRules:
-    return AccessRules(read_rules(rules), guard=is_public if guarded else None, by_name=by_name)
+    return AccessRules(
+        read_rules(rules), address_filter=is_public if guarded else None, by_name=by_name
+    )
 
 
 def test_names_that_are_resolved_here_are_asked_for_again() -> None:
@@ -66,12 +68,12 @@ def test_a_denied_bind() -> None:
 
 def test_each_peer_of_a_bind_is_a_target() -> None:
     rules = access_rules("allow to 198.51.100.0/24 command bind", "deny", guarded=False)
-    may_come = rules.bind(Request(Address.of("0.0.0.0", 0), command=BIND), PEER)
-    assert may_come("198.51.100.7")
-    assert not may_come("203.0.113.1")
-    may_come = rules.bind(Request(Address.of("a.example", 1), command=BIND), PEER)
-    assert may_come("198.51.100.7")
-    assert not may_come("203.0.113.1")
+    address_filter = rules.bind(Request(Address.of("0.0.0.0", 0), command=BIND), PEER)
+    assert address_filter("198.51.100.7")
+    assert not address_filter("203.0.113.1")
+    address_filter = rules.bind(Request(Address.of("a.example", 1), command=BIND), PEER)
+    assert address_filter("198.51.100.7")
+    assert not address_filter("203.0.113.1")
 
 
 def test_datagrams() -> None:

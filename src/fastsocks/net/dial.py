@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from .resolver import AddrInfo, Resolver
 
+#: Tells whether an IP address, as text, may be reached.
+AddressFilter: TypeAlias = "Callable[[str], bool]"
+
 #: Is asked for each IP address about to be dialed, as text; raises PolicyError.
 Permit: TypeAlias = "Callable[[str], None]"
 
@@ -165,7 +168,7 @@ class Dialer:
         *,
         timeout: float,
         attempt_delay: float = ATTEMPT_DELAY,
-        may_dial: Callable[[str], bool] | None = None,
+        may_dial: AddressFilter | None = None,
         local_addresses: Iterable[str] = (),
         fast_open: bool = False,
     ) -> None:

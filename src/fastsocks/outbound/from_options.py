@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastsocks.config import ProxyOptions, ServerOptions
+    from fastsocks.net.dial import AddressFilter
     from fastsocks.relay.packet_way import PacketWay
 
     from .chain import Chain
@@ -27,18 +28,18 @@ _log = logging.getLogger("fastsocks")
 def make_outbound(
     options: ProxyOptions | ServerOptions,
     access_rules: AccessRules | None,
-    guard: Callable[[str], bool] | None,
+    address_filter: AddressFilter | None,
 ) -> RuledOutbound | None:
     """Make the outbound of a service; None where it leads every request just to its address.
 
     :param access_rules: its rules.
-    :param guard: see :class:`.ruled.RuledOutbound`.
+    :param address_filter: see :class:`.ruled.RuledOutbound`.
     :raises ConfigError: an upstream is none, or a domain to search.
     """
     if options.search_domains:
         from .search import SearchingOutbound
 
-        return SearchingOutbound(access_rules, guard, options.search_domains)
+        return SearchingOutbound(access_rules, address_filter, options.search_domains)
     chain = None
     if options.upstream:
         from .chain import Chain
@@ -48,7 +49,7 @@ def make_outbound(
         return None
     from .ruled import RuledOutbound
 
-    return RuledOutbound(access_rules, chain, guard)
+    return RuledOutbound(access_rules, chain, address_filter)
 
 
 def leads_datagrams_past_upstreams(options: ProxyOptions | ServerOptions) -> bool:

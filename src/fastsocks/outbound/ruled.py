@@ -8,8 +8,7 @@ from fastsocks.net.dial import not_public
 from fastsocks.setup.roles import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from fastsocks.net.dial import AddressFilter
     from fastsocks.request import Peer, Request
 
     from .chain import Chain
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 class RuledOutbound:
     """What leads to targets where there are rules or upstreams.
 
-    :param guard: see :class:`fastsocks.net.Dialer`, its `may_dial`. It holds for what
+    :param address_filter: see :class:`fastsocks.net.Dialer`, its `may_dial`. It holds for what
         is sent on, too: an upstream may well stand in this network.
     """
 
@@ -30,11 +29,11 @@ class RuledOutbound:
         self,
         access_rules: AccessRules | None,
         chain: Chain | None,
-        guard: Callable[[str], bool] | None,
+        address_filter: AddressFilter | None,
     ) -> None:
         self.chain = chain
         self._access_rules = access_rules
-        self._guard = guard
+        self._address_filter = address_filter
 
     def route(self, request: Request, peer: Peer) -> Route:
         """Decide where a request goes.
@@ -46,6 +45,6 @@ class RuledOutbound:
             direct, permit = self._access_rules.route(request, peer)
         if self.chain is None or direct:
             return Route(request.address, permit=permit)
-        if self._guard is not None and not self._guard(request.address.host):
+        if self._address_filter is not None and not self._address_filter(request.address.host):
             raise not_public()
         return self.chain.route(request)

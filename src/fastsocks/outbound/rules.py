@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fastsocks.config.rules import Rule
-    from fastsocks.net.dial import Permit
+    from fastsocks.net.dial import AddressFilter, Permit
     from fastsocks.policy.rules import Verdict
     from fastsocks.request import Peer, Request
 
@@ -35,7 +35,7 @@ class AccessRules:
     """What the rules of one service say.
 
     :param rules: in their order.
-    :param guard: see :class:`fastsocks.net.Dialer`, its `may_dial`; no rule lifts it.
+    :param address_filter: see :class:`fastsocks.net.Dialer`, its `may_dial`; no rule lifts it.
     :param by_name: names are sent on, and resolved by somebody else.
     :param public: see :class:`fastsocks.policy.rules.Rules`.
     """
@@ -44,7 +44,7 @@ class AccessRules:
         self,
         rules: Sequence[Rule],
         *,
-        guard: Callable[[str], bool] | None = None,
+        address_filter: AddressFilter | None = None,
         by_name: bool = False,
         public: Callable[[str], bool] = is_public,
     ) -> None:
@@ -56,7 +56,7 @@ class AccessRules:
                 count,
                 count * _PATTERN_MILLISECONDS,
             )
-        self._guard = guard
+        self._address_filter = address_filter
         self._by_name = by_name
 
     def route(self, request: Request, peer: Peer) -> tuple[bool, Permit | None]:
@@ -82,7 +82,7 @@ class AccessRules:
         return verdict.action is Action.DIRECT
 
     def _permit(self, request: Request, client: str, host: str) -> None:
-        if self._guard is not None and not self._guard(host):
+        if self._address_filter is not None and not self._address_filter(host):
             raise not_public(host)
         verdict = self._rules.verdict_on(
             request.command, client, request.user, request.address, host

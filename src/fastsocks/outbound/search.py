@@ -18,9 +18,10 @@ from fastsocks.setup.roles import Opened, Route
 from .ruled import RuledOutbound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from fastsocks.net import Dialer
+    from fastsocks.net.dial import AddressFilter
     from fastsocks.request import Peer, Request
 
     from .rules import AccessRules
@@ -44,11 +45,11 @@ class SearchingOutbound(RuledOutbound):
     def __init__(
         self,
         access_rules: AccessRules | None,
-        guard: Callable[[str], bool] | None,
+        address_filter: AddressFilter | None,
         domains: Sequence[str],
         system: System | None = None,
     ) -> None:
-        super().__init__(access_rules, None, guard)
+        super().__init__(access_rules, None, address_filter)
         self._domains = tuple(domains)
         self._system = system or System()
 

@@ -85,14 +85,14 @@ class ReportingService(ABC):
         guard: Callable[[str], bool] | None = None,
         by_name: bool = False,
     ) -> None:
-        """Apply rules, if there are any; the parameters are those of :class:`.rules.AccessRules`."""
+        """Apply rules, if there are any; for the parameters see :class:`.rules.AccessRules`."""
         self.canonical_names = bool(rules) or guard is not None
         self.decides_by_public = guard is not None or any(rule.private for rule in rules)
         if rules:
             from fastsocks.outbound.rules import AccessRules
 
             public = self.targets.is_public
-            self.ruling = AccessRules(rules, guard=guard, by_name=by_name, public=public)
+            self.ruling = AccessRules(rules, address_filter=guard, by_name=by_name, public=public)
 
     def use_outbound(
         self, options: ProxyOptions | ServerOptions, guard: Callable[[str], bool] | None
