@@ -296,8 +296,21 @@ async def settle(condition: Callable[[], bool], what: str, seconds: float = 10.0
 
 
 def count_descriptors() -> int:
-    """Return how many descriptors this process holds; 0 where that cannot be told."""
-    return len(os.listdir(DESCRIPTORS)) if sys.platform == "linux" else 0  # noqa: PTH208
+    """Return how many descriptors this process holds; 0 where that cannot be told.
+
+    Without those of memory that processes share: a codec has it for as long as it lives.
+    """
+    if sys.platform != "linux":
+        return 0
+    return sum(not _is_shared_memory(each) for each in os.listdir(DESCRIPTORS))  # noqa: PTH208
+
+
+def _is_shared_memory(descriptor: str) -> bool:
+    try:
+        return os.readlink(f"{DESCRIPTORS}/{descriptor}").startswith("/memfd:fastsocks")  # noqa: PTH115
+    except FileNotFoundError:
+        # That of the directory itself is closed by now.
+        return False
 
 
 def only(*allowed: str) -> Callable[[Address], None]:
