@@ -28,7 +28,7 @@ class Table:
     """A table of either twin, and the entries in it."""
 
     def __init__(self, implementation: str, *caps: int) -> None:
-        module = import_twin("fastsocks.relay", "_udp_table", implementation)
+        module = import_twin("fastsocks.relay", "_udp", implementation)
         self.table = module.AssociationTable(*caps)
         self._entry: Callable[[], Any] = getattr(module, "Entry", Entry)
         #: In the order of their use; of whom each is.

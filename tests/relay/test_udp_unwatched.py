@@ -23,7 +23,6 @@ from datagram_ends import (
 )
 from fastsocks.address import Address
 from fastsocks.relay.packet_way import PacketWay
-from twins import import_twin
 
 METHOD = "2022-blake3-aes-128-gcm"
 
@@ -77,9 +76,7 @@ def unwatched(monkeypatch: pytest.MonkeyPatch, twin: UdpTwin) -> Iterator[list[U
         made.append(Unwatched())
         return made[-1]
 
-    for name in ("_udp_targets", "_udp_packet_way"):
-        module = import_twin("fastsocks.relay", name, twin.implementation)
-        monkeypatch.setattr(module, "open_datagram_socket", open_one)
+    monkeypatch.setattr(twin.udp, "open_datagram_socket", open_one)
     yield made
     assert all(one.closed for one in made)
 

@@ -1,6 +1,6 @@
 """Who has how many UDP associations, which of them goes when there are too many, and what waits.
 
-The twin of ``_udp_table.pyx``: pure Python.
+The twin of ``_udp_table.pxi``: pure Python.
 """
 
 from __future__ import annotations

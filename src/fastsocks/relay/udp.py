@@ -14,8 +14,6 @@ if TYPE_CHECKING or IMPLEMENTATION == "python" or sys.platform != "linux":
     from ._udp_py import DatagramCounters, DatagramEngine
 else:
     from ._socks_packets import SocksPackets
-    from ._udp import DatagramEngine
-    from ._udp_associations import Association
-    from ._udp_ports import DatagramCounters
+    from ._udp import Association, DatagramCounters, DatagramEngine
 
 __all__ = ["Association", "DatagramCounters", "DatagramEngine", "SocksPackets"]

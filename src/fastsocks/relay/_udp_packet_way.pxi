@@ -1,32 +1,4 @@
-# cython: boundscheck=False, wraparound=False
-"""The way of an association of the UDP relay through servers, and its renewal (Linux).
-
-Part of ``_udp.pyx``; the twin of ``_udp_packet_way_py.py``, where the renewal is described.
-"""
-
-import asyncio
-import errno
-import time
-
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t
-
-from fastsocks.crypto._room cimport Room
-from fastsocks.net._datagrams cimport Name, queue_datagram
-from fastsocks.net._sockets cimport now
-from fastsocks.relay._udp_ports cimport (
-    LARGEST_PAYLOAD,
-    ROOM_IN_FRONT,
-    AssociationBase,
-    EngineBase,
-    Port,
-    packet_in_arena,
-)
-from fastsocks.shadowsocks._packets cimport Packet
-
-from fastsocks.errors import FastsocksError
-from fastsocks.net import open_datagram_socket
-from fastsocks.relay.packet_way import REFUSED, SILENT
+# The way of an association through servers, and its renewal, as the twin describes it.
 
 # Seconds for which an association whose packet way cannot be had looks for none.
 cdef double REST = 1.0
@@ -43,53 +15,49 @@ cdef double LONGEST_PATIENCE = 180.0
 cdef double FIRST_REST = 1.0
 cdef double LONGEST_REST = 60.0
 
-cdef frozenset REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
 
-
-cdef class ServerPort(Port):
-    """Faces a Shadowsocks or SOCKS5 server, connected to it."""
-
-    cdef int open(self, EngineBase engine, object sock) except -1:
-        Port.open(self, engine, sock)
-        engine.connected[self.fd] = self
-        return 0
-
-    cdef int shut(self) except -1:
-        if self.fd >= 0:
-            self.engine.connected.pop(self.fd, None)
-        return Port.shut(self)
-
-    cdef int refused(self, int error) except -1:
-        if self.side.port is self and error in REFUSALS:
-            self.side.lose(REFUSED)
-        return 0
-
-    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
-        cdef EngineBase engine = self.engine
-        cdef AssociationBase association = self.side.association
-        cdef Packet answer
-        cdef Py_ssize_t opened
-        if size == 0:
-            return association.drop("truncated")
-        # What is queued lies before the room, and the answer's headers go in front of it.
-        answer.room = engine.room(ROOM_IN_FRONT + size)
-        answer.now = engine.time
-        opened = self.packets.open_into(data, size, answer.room.start + ROOM_IN_FRONT, &answer)
-        if opened < 0:
-            return engine.drop_fault(opened, &association.client)
-        engine.keep(answer.room.end)
-        self.side.heard(self)
-        return association.backward(&answer)
-
-
+@cython.final
 cdef class CurrentWay:
     """Faces the servers that an association's datagrams go through, once they are known."""
+
+    cdef Association association
+    # None until the way is known.
+    cdef ServerPort port
+    # What it took the place of, and may still be answered by.
+    cdef ServerPort former
+    # What the way lasts as long as, or None.
+    cdef object control
+    # Finds the way, awaited with the client's IP address; None where it was given, and the
+    # association ends with it.
+    cdef object find
+    # The task that does so, and what waits for it: address headers and payloads.
+    cdef object finding
+    cdef list waiting
+    # Not before then is another one looked for, by the clock of now().
+    cdef double rests_until
+    # Whether there ever was an answer; datagrams since the last one, when the first and the last
+    # of them were sent, and for how long there was none so far where one came after all.
+    cdef bint answered
+    cdef uint64_t unanswered
+    cdef double unanswered_since
+    cdef double sent_at
+    cdef double longest_gap
+    # The task that renews the way; when it may be renewed, and its address looked at again.
+    cdef object renewing
+    cdef double renews_after
+    cdef double rest
+    cdef double looks_after
+
+    def __cinit__(self, Association association not None, find):
+        self.association = association
+        self.find = find
+        self.rest = FIRST_REST
 
     cdef int lead(self, packet_way) except -1:
         """Connect to where `packet_way` says, from now on."""
         cdef ServerPort port = ServerPort.__new__(ServerPort)
         family, sockaddr = packet_way.server
-        port.side = self
+        port.way = self
         port.packet_way = packet_way
         # An open port has them.
         port.packets = packet_way.packets
@@ -110,7 +78,7 @@ cdef class CurrentWay:
 
     cdef int send(self, Packet* packet) except -1:
         """Send a payload, or let it wait."""
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         cdef ServerPort port = self.port
         cdef Room out
         cdef Py_ssize_t sealed
@@ -173,7 +141,7 @@ cdef class CurrentWay:
         return self.renew(why)
 
     cdef int renew(self, why) except -1:
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         if self.renewing is None and self.port.packet_way.renew is not None:
             self.renewing = asyncio.Task(_renew(self, why), loop=engine.loop)
             engine.tasks.add(self.renewing)
@@ -192,13 +160,13 @@ cdef class CurrentWay:
         return 0
 
     cdef int hold(self, const Packet* packet) except -1:
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         if self.finding is None:
             if now() < self.rests_until:
                 return self.association.drop("upstream")
             self.waiting = []
-            # Not by the loop's factory, which may be an eager one: see _udp_ports_py.py.
-            self.finding = asyncio.Task(_find_way(self), loop=engine.loop)
+            # Not by the loop's factory, which may be an eager one: see _udp_targets_py.py.
+            self.finding = asyncio.Task(_find(self), loop=engine.loop)
             engine.tasks.add(self.finding)
             self.finding.add_done_callback(engine.tasks.discard)
         if not engine.table.let_wait(self.association, packet.payload_size):
@@ -213,7 +181,7 @@ cdef class CurrentWay:
 
     cdef int found(self, packet_way) except -1:
         """Send what waited for a way."""
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         cdef bytes address, payload
         cdef Packet packet
         try:
@@ -245,7 +213,7 @@ cdef class CurrentWay:
     def _lost(self):
         self.association.engine.flush()
         self.close()
-        if not self.finds:
+        if self.find is None:
             self.association.end_by_itself()
 
     cdef int close(self) except -1:
@@ -266,33 +234,24 @@ cdef class CurrentWay:
         return 0
 
 
-async def _find_way(CurrentWay side):
+async def _find(CurrentWay way):
     try:
-        packet_way = await side.association.engine.find_way(side.association.client_host)
+        packet_way = await way.find(way.association.client_host)
     except (FastsocksError, OSError):
-        side.failed()
+        way.failed()
     else:
-        side.found(packet_way)
+        way.found(packet_way)
 
 
-async def _renew(CurrentWay side, why):
+async def _renew(CurrentWay way, why):
     try:
-        packet_way = await side.port.packet_way.renew(why)
+        packet_way = await way.port.packet_way.renew(why)
         if packet_way is not None:
-            side.renewed(packet_way)
+            way.renewed(packet_way)
     except (FastsocksError, OSError):
         # The old way stays as it is, until the next time.
         pass
     finally:
         if why is not None:
-            side.unanswered = 0
-        side.renewing = None
-
-
-cdef CurrentWay new_current_way(AssociationBase association):
-    """Make the way of an association through servers, which it looks for when it needs it."""
-    cdef CurrentWay side = CurrentWay.__new__(CurrentWay)
-    side.association = association
-    side.finds = True
-    side.rest = FIRST_REST
-    return side
+            way.unanswered = 0
+        way.renewing = None

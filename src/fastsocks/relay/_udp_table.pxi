@@ -1,15 +1,7 @@
-# cython: boundscheck=False, wraparound=False
-"""Who has how many UDP associations, which of them goes when there are too many, and what waits.
-
-The twin of ``_udp_table_py.py``. Whatever is asked costs the same with 100 associations and with
-100,000: they stand in rings, and clients by how many they have.
-"""
-
-from collections import OrderedDict
-
-from cpython.object cimport PyObject
-
-from fastsocks.net._sockets cimport now
+# Who has how many associations, which of them goes when there are too many, and what waits.
+#
+# Whatever is asked costs the same with 100 associations and with 100,000: they stand in rings, and
+# clients by how many they have.
 
 cdef enum:
     # Of one association.
@@ -21,8 +13,21 @@ cdef enum:
     OVERHEAD = 256
 
 
+# The place of an entry in a ring, in the order of use; the ring's own, without an entry, lies
+# between the newest and the oldest.
+cdef struct Place:
+    PyObject* entry
+    Place* older
+    Place* newer
+
+
 cdef class Holder:
     """A client or a user, as long as there are associations."""
+
+    cdef readonly str name
+    cdef Py_ssize_t associations
+    cdef Py_ssize_t waiting_bytes
+    cdef Place ring
 
     def __cinit__(self, str name):
         self.name = name
@@ -32,12 +37,40 @@ cdef class Holder:
 cdef class Entry:
     """What a table knows of an association."""
 
+    # None while it is in no table.
+    cdef Holder client_holder
+    # None also where users have no cap.
+    cdef Holder user_holder
+    cdef Place in_all
+    cdef Place of_client
+    cdef Place of_user
+    # When it was last used, by the clock of now().
+    cdef double touched
+    # Its datagrams that wait for a look-up, and the memory that they take.
+    cdef Py_ssize_t waiting
+    cdef Py_ssize_t waiting_bytes
+
     def __cinit__(self):
         self.in_all.entry = self.of_client.entry = self.of_user.entry = <PyObject*>self
 
 
+@cython.final
 cdef class AssociationTable:
     """The associations of an engine; see the twin for the parameters."""
+
+    cdef Py_ssize_t capacity
+    cdef Py_ssize_t capacity_per_client
+    cdef Py_ssize_t capacity_per_user
+    # Owner of the entries, whose rings only borrow them.
+    cdef readonly set entries
+    cdef dict clients
+    cdef dict users
+    # Clients by how many associations they have, and the highest of these numbers.
+    cdef dict by_number
+    cdef Py_ssize_t most
+    cdef Place ring
+    cdef readonly Py_ssize_t waiting
+    cdef Py_ssize_t waiting_bytes
 
     def __cinit__(
         self,

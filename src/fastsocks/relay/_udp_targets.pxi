@@ -1,40 +1,43 @@
-# cython: boundscheck=False, wraparound=False
-"""How an association of the UDP relay reaches targets directly, names among them (Linux).
-
-Part of ``_udp.pyx``; its twin is in ``_udp_ports_py.py``.
-"""
-
-import asyncio
-
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport uint8_t
-from libc.string cimport memcmp, memcpy
-
-from fastsocks.address._header cimport take_address
-from fastsocks.address._reader cimport Reader, reader_over
-from fastsocks.net._datagrams cimport name_of_wire, queue_datagram
-from fastsocks.net._epoll cimport AF_INET, AF_INET6
-from fastsocks.relay._udp_ports cimport FORBIDDEN, EngineBase, OutgoingPort
-
-from fastsocks.address import Address
-from fastsocks.errors import FastsocksError
-from fastsocks.net import open_datagram_socket
+# How an association reaches targets directly, names among them.
 
 cdef enum:
     # IP addresses that an engine remembers as allowed.
     TARGETS = 4096
-    # Those of which one association remembers what its judge says.
-    JUDGED = 256
     # Names of which one association remembers the address that it sends to.
     NAMES = 64
 
 
+@cython.final
 cdef class Chosen:
     """The address that the datagrams to a name are sent to."""
 
+    cdef bytes wire
+    # The name is asked for again after that, by the clock of now().
+    cdef double good_until
 
+
+@cython.final
 cdef class Targets:
     """The way of one association to targets: a socket for each family, opened when needed."""
+
+    cdef Association association
+    cdef TargetPort port_v4
+    cdef TargetPort port_v6
+    # The target of the last datagram, in its wire form and resolved; of a name, what was chosen.
+    cdef uint8_t latest_wire[LARGEST_ADDRESS]
+    cdef Py_ssize_t latest_size
+    cdef Name latest_target
+    cdef Chosen latest_chosen
+    # Where the engine has a judge: its `targets`, of this association alone.
+    cdef dict targets
+    # Of names, by their wire forms; those used least recently come first.
+    cdef dict chosen
+    # What waits for names, by host: addresses and payloads.
+    cdef dict waiting
+    cdef set lookups
+
+    def __cinit__(self, Association association not None):
+        self.association = association
 
     cdef int send(
         self, const uint8_t* wire, Py_ssize_t wire_size, uint8_t* payload, Py_ssize_t size
@@ -46,8 +49,8 @@ cdef class Targets:
 
     cdef int close(self) except -1:
         """Close the sockets, and let nothing wait any more."""
-        cdef OutgoingPort port
-        for port in (self.outgoing_v4, self.outgoing_v6):
+        cdef TargetPort port
+        for port in (self.port_v4, self.port_v6):
             if port is not None:
                 port.shut()
         self.waiting = None
@@ -82,24 +85,24 @@ cdef class Targets:
         return 0
 
     cdef int send_to_latest(self, uint8_t* payload, Py_ssize_t size) except -1:
-        cdef EngineBase engine = self.association.engine
-        cdef OutgoingPort port
+        cdef DatagramEngine engine = self.association.engine
+        cdef TargetPort port
         if self.latest_target.any.sa_family == AF_INET:
-            if self.outgoing_v4 is None:
-                self.outgoing_v4 = self.open_outgoing(AF_INET)
-            port = self.outgoing_v4
+            if self.port_v4 is None:
+                self.port_v4 = self.open_port(AF_INET)
+            port = self.port_v4
         else:
-            if self.outgoing_v6 is None:
-                self.outgoing_v6 = self.open_outgoing(AF_INET6)
-            port = self.outgoing_v6
+            if self.port_v6 is None:
+                self.port_v6 = self.open_port(AF_INET6)
+            port = self.port_v6
         if port is None:
             return self.association.drop("not-sent")
         queue_datagram(engine.outbox, port.fd, &self.latest_target, NULL, payload, <int>size)
         return self.association.sent(size)
 
-    cdef OutgoingPort open_outgoing(self, int family):
-        cdef EngineBase engine = self.association.engine
-        cdef OutgoingPort port = OutgoingPort.__new__(OutgoingPort)
+    cdef TargetPort open_port(self, int family):
+        cdef DatagramEngine engine = self.association.engine
+        cdef TargetPort port = TargetPort.__new__(TargetPort)
         port.association = self.association
         try:
             sock = open_datagram_socket(family)
@@ -121,7 +124,7 @@ cdef class Targets:
         Py_ssize_t size,
     ) except -1:
         """Make another target the latest; False if the datagram is dropped, or waits."""
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         cdef bytes key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
         cdef Reader reader = reader_over(wire, wire_size)
         cdef Chosen chosen
@@ -138,7 +141,7 @@ cdef class Targets:
             return True
         # What a rule refuses is not even asked for.
         if engine.judge is not None and self.association.way_to(wire, wire_size) == FORBIDDEN:
-            self.association.refuse()
+            self.association.refuse(FORBIDDEN)
             return False
         if self.waiting is None or address.host not in self.waiting:
             infos = engine.resolver.cached(address.host)
@@ -148,31 +151,31 @@ cdef class Targets:
         return False
 
     cdef bint find_ip(self, bytes key, object address) except -1:
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         cdef dict targets = engine.targets
         cdef Py_ssize_t most = TARGETS
-        cdef bytes allowed
+        cdef int way
         if engine.judge is not None:
             if self.targets is None:
                 self.targets = {}
             targets, most = self.targets, JUDGED
-        allowed = targets.get(key)
-        engine.guarded = False
-        if allowed is None:
-            allowed = engine.check(self.association, address, None)
-            if allowed is not None or engine.judge is not None:
+        found = targets.get(key)
+        if found is None:
+            way = self.association.way_to_address(address, None)
+            found = address.wire if way == DIRECT else way
+            if way == DIRECT or engine.judge is not None:
                 if len(targets) >= most:
                     targets.clear()
-                targets[key] = allowed or b""
-        if not allowed:
-            self.association.refuse()
+                targets[key] = found
+        if not isinstance(found, bytes):
+            self.association.refuse(found)
             return False
-        self.lead_to(key, allowed, None)
+        self.lead_to(key, found, None)
         return True
 
     cdef Chosen recall(self, bytes key, object address):
         """Return what was chosen for a name, and ask again where that is long ago."""
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         cdef Chosen chosen
         cdef double time = self.association.touched
         if self.chosen is None:
@@ -195,14 +198,13 @@ cdef class Targets:
 
     cdef bint choose(self, bytes key, object address, infos) except -1:
         """Choose an address of a name, and lead there; False if none may be reached."""
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         cdef bint routed = False
-        cdef bytes allowed
+        cdef int refusal = FORBIDDEN
+        cdef bytes allowed = self.pick(address, infos, &routed, &refusal)
         cdef Chosen chosen
-        engine.guarded = False
-        allowed = engine.choose(self.association, address, infos, &routed)
         if allowed is None:
-            self.association.refuse()
+            self.association.refuse(refusal)
             return False
         if routed:
             chosen = Chosen.__new__(Chosen)
@@ -222,23 +224,44 @@ cdef class Targets:
 
     cdef int choose_again(self, object address, infos) except -1:
         """Choose another address of a name if the old one is no longer among them."""
-        cdef EngineBase engine = self.association.engine
         cdef Chosen chosen = self.chosen.get(address.wire)
         cdef bint routed = False
+        cdef int refusal = FORBIDDEN
         cdef bytes allowed
         if chosen is None:
             return 0
         for info in infos:
             if Address.of(info[4][0].partition("%")[0], address.port).wire == chosen.wire:
                 return 0
-        allowed = engine.choose(self.association, address, infos, &routed)
-        if allowed is not None and routed:
+        allowed = self.pick(address, infos, &routed, &refusal)
+        if routed:
             chosen.wire = allowed
             self.latest_size = 0
         return 0
 
+    cdef bytes pick(self, name, infos, bint* routed, int* refusal):
+        """Return the wire form of an address of a name that may be sent to, one with a route.
+
+        :param routed: is set to True if it has one.
+        :param refusal: is set to why where there is none that may be sent to.
+        """
+        cdef bytes first = None
+        cdef int way
+        port = name.port
+        for family, _, _, _, sockaddr in infos:
+            address = Address.of(sockaddr[0].partition("%")[0], port)
+            way = self.association.way_to_address(name, address)
+            if way != DIRECT:
+                refusal[0] = max(refusal[0], way)
+            elif has_route(family, (sockaddr[0], port, *sockaddr[2:])):
+                routed[0] = True
+                return address.wire
+            elif first is None:
+                first = address.wire
+        return first
+
     cdef int hold(self, object address, const uint8_t* payload, Py_ssize_t size) except -1:
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         if not engine.table.let_wait(self.association, size):
             return self.association.drop("waiting")
         return self.look_up(address, PyBytes_FromStringAndSize(<const char*>payload, size))
@@ -253,7 +276,7 @@ cdef class Targets:
         waiting = self.waiting.get(host)
         if waiting is None:
             waiting = self.waiting[host] = []
-            # Not by the loop's factory, which may be an eager one: see _udp_ports_py.py.
+            # Not by the loop's factory, which may be an eager one: see _udp_targets_py.py.
             task = asyncio.Task(_look_up(self, host), loop=self.association.engine.loop)
             self.lookups.add(task)
             task.add_done_callback(self.lookups.discard)
@@ -262,7 +285,7 @@ cdef class Targets:
 
     cdef int looked_up(self, str host, infos, str reason) except -1:
         """Send what waited for a name, or drop it for a reason."""
-        cdef EngineBase engine = self.association.engine
+        cdef DatagramEngine engine = self.association.engine
         cdef bytes payload
         if self.waiting is None:
             return 0
@@ -285,13 +308,11 @@ cdef class Targets:
 
 
 async def _look_up(Targets targets, str host):
-    engine = targets.association.engine
+    cdef DatagramEngine engine = targets.association.engine
     infos, reason = (), "resolve"
     try:
-        async with asyncio.timeout((<EngineBase>engine).longest_wait):
-            infos = await (<EngineBase>engine).resolver.resolve(
-                host, 0, targets.association.client_id
-            )
+        async with asyncio.timeout(engine.longest_wait):
+            infos = await engine.resolver.resolve(host, 0, targets.association.client_id)
         reason = ""
     except TimeoutError:
         pass
