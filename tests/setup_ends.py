@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any, NamedTuple, Self
 
-from fastsocks.address import Address
+from fastsocks.address import Address, canonical
 from fastsocks.errors import DialError, FastsocksError, HeaderError
 from fastsocks.journal.observer import Connection, Observer, Observers
 from fastsocks.net import Dialer, Resolver
 from fastsocks.policy.counters import UserCounters
 from fastsocks.policy.limits import ClientLimits
 from fastsocks.request import BIND, CONNECT, Request
-from fastsocks.setup.roles import Route
+from fastsocks.setup.roles import Accepted, Route
 from relay_ends import End, import_relay
 from twins import import_twin
 
@@ -105,10 +105,8 @@ class LineService:
         self.payload_wait = 0.0
         #: What route raises.
         self.refusal: Exception | None = None
-        self.straight = False
+        self.dialer: ScriptedDialer
         self.canonical_names = False
-        self.short_replies = False
-        self.only_server = None
         self.limits = ClientLimits()
         self.users: UserCounters | None = None
         self.access_log = False
@@ -123,11 +121,16 @@ class LineService:
             while not queue.empty():
                 queue.get_nowait()
 
-    def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
-        self.inbounds.put_nowait(peer)
+    def inbound(self, accepted: Accepted) -> Any:
+        self.inbounds.put_nowait(accepted.peer)
         return LineInbound(self)
 
-    def route(self, request: Request, peer: tuple[Any, ...]) -> Route:
+    def canonical(self, request: Request) -> Request:
+        if self.canonical_names:
+            return request._replace(address=canonical(request.address))
+        return request
+
+    def route(self, request: Request, accepted: Accepted) -> Route:
         self.routed.put_nowait(request)
         if self.refusal is not None:
             raise self.refusal
@@ -273,11 +276,10 @@ class Entrance:
         self._expected_faults = faults
         loop.set_exception_handler(lambda _, context: self.faults.append(context))
         self.service = service
-        self.dialer = ScriptedDialer(timeout)
+        self.dialer = service.dialer = ScriptedDialer(timeout)
         self.acceptor = twin.setup.Acceptor(
             loop,
-            service,
-            dialer=self.dialer,
+            **roles_of(service),
             timeout=timeout,
             idle_timeout=idle_timeout,
             half_open_timeout=half_open_timeout,
@@ -320,6 +322,17 @@ class Entrance:
         if data:
             await client.send(data)
         return client
+
+
+def roles_of(service: LineService) -> dict[str, Any]:
+    """Return what an Acceptor is given that has a service for all its roles."""
+    return {
+        "inbounds": service,
+        "outbound": service,
+        "observer": service.observer,
+        "limits": service.limits,
+        "users": service.users,
+    }
 
 
 def listening(host: str) -> socket.socket:

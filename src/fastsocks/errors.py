@@ -66,6 +66,13 @@ class PolicyError(FastsocksError):
     reply = 0x02
 
 
+class LimitError(FastsocksError):
+    """A client has as many connections as it may have; the log knows that by its cap."""
+
+    status = "limit"
+    reply = 0x02
+
+
 class HostNameError(PolicyError, ValueError):
     """What stands in the place of a host name is none, so that nothing can be decided on it."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fastsocks.errors import ListenError
-from fastsocks.net import is_name, listen, listen_datagrams, listen_together
+from fastsocks.net import defer_accept, is_name, listen, listen_datagrams, listen_together
 from harness.deadline import DEADLINE
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="TCP_DEFER_ACCEPT is of Linux")
@@ -46,6 +46,7 @@ def test_accepted_sockets_inherit_the_options(stack: ExitStack, host: str) -> No
 @linux
 def test_accepting_waits_for_the_first_bytes(stack: ExitStack) -> None:
     (sock,) = open_sockets(stack, "127.0.0.1")
+    defer_accept(sock, wanted=True)
     client = stack.enter_context(socket.create_connection(sock.getsockname(), timeout=DEADLINE))
     with pytest.raises(BlockingIOError):
         sock.accept()
@@ -54,6 +55,17 @@ def test_accepting_waits_for_the_first_bytes(stack: ExitStack) -> None:
     accepted, _ = sock.accept()
     with accepted:
         assert accepted.recv(1) == b"x"
+
+
+@linux
+def test_accepting_need_not_wait_for_bytes(stack: ExitStack) -> None:
+    (sock,) = open_sockets(stack, "127.0.0.1")
+    # As a service manager may have it.
+    defer_accept(sock, wanted=True)
+    defer_accept(sock, wanted=False)
+    stack.enter_context(socket.create_connection(sock.getsockname(), timeout=DEADLINE))
+    sock.settimeout(DEADLINE)
+    sock.accept()[0].close()
 
 
 def test_everywhere_is_both_families_at_one_port(stack: ExitStack) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsocks.policy import Admission, Cap, ClientLimits
+from fastsocks.policy.client_counts import CONNECTIONS, HANDSHAKES, ClientCounts
 from fastsocks.policy.limits import client_of
 
 ONE = "192.0.2.1"
@@ -153,3 +154,53 @@ def test_counts_are_those_of_a_model(limits_class: Any, steps: list[tuple[str, i
         assert limits.connections == sum(count(state) for state in STATES)
         assert limits.handshakes == count("handshake")
         assert limits.clients == len({owner for _, owner, state in model if state in STATES})
+
+
+def test_a_connection_moves_to_the_client_that_it_is_of(limits_class: Any) -> None:
+    limits = limits_class(max_connections_per_client=2, max_handshakes_per_client=1)
+    first, second = limits.admit_front(ONE), limits.admit_front(ONE)
+    assert (limits.connections, limits.handshakes, limits.clients) == (2, 2, 1)
+    assert first.move(TWO)
+    assert first.client == TWO
+    assert {name: client.handshakes for name, client in limits.known.items()} == {ONE: 1, TWO: 1}
+    # It has its one handshake.
+    assert not second.move(TWO)
+    assert second.client == ONE
+    assert limits.hits == {Cap.HANDSHAKES_PER_CLIENT: 1}
+    first.established()
+    assert second.move(TWO)
+    assert limits.known[TWO].connections == limits.connections == 2
+    second.established()
+    # An established one may not be a third, but stay what it is.
+    assert not limits.admit_front(ONE).move(TWO)
+    assert first.move(TWO)
+    first.leave()
+    assert not first.move(ONE)
+    second.leave()
+    assert (limits.connections, limits.handshakes) == (1, 1)
+
+
+def test_of_a_front_only_the_caps_of_all_hold(limits_class: Any) -> None:
+    limits = limits_class(max_connections=3, max_connections_per_client=1)
+    admissions = [limits.admit_front(ONE) for _ in range(4)]
+    assert [admission is None for admission in admissions] == [False, False, False, True]
+    assert limits.hits == {Cap.CONNECTIONS: 1}
+    for admission in admissions[:3]:
+        admission.leave()
+    assert (limits.connections, limits.handshakes, limits.clients) == (0, 0, 0)
+
+
+def test_a_move_is_known_to_other_processes(limits_class: Any) -> None:
+    counts = ClientCounts(2)
+    limits = limits_class(counts=counts)
+    admission = limits.admit_front(ONE)
+    assert admission.move(TWO)
+    counts.enter(1)
+    assert counts.elsewhere(CONNECTIONS) == counts.elsewhere(HANDSHAKES) == 1
+    assert counts.elsewhere_of(counts.places(ONE), CONNECTIONS) == 0
+    assert counts.elsewhere_of(counts.places(TWO), HANDSHAKES) == 1
+    counts.enter(0)
+    admission.leave()
+    counts.enter(1)
+    assert counts.elsewhere_of(counts.places(TWO), CONNECTIONS) == 0
+    assert counts.elsewhere(CONNECTIONS) == counts.elsewhere(HANDSHAKES) == 0

@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ import pytest
 
 from fastsocks.config import LocalOptions, ProxyOptions, ServerOptions
 from fastsocks.errors import ConfigError, ListenError, MethodError, StoppedError
+from fastsocks.inbound import Inbounds
 from fastsocks.journal.stats import CapStats
 from fastsocks.policy import Usage
 from fastsocks.service import Local, Proxy, Running, Server, SharedState
@@ -106,6 +108,26 @@ def test_a_port_in_use_leaves_nothing_open(run: Any) -> None:
             gc.collect()  # a socket that was forgotten fails the test
             async with local_proxy(addresses=("127.0.0.77",), port=port):
                 pass
+
+    run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_DEFER_ACCEPT is of Linux")
+@pytest.mark.parametrize("needed", [True, False])
+def test_the_kernel_waits_for_bytes_where_they_are_needed(run: Any, needed: bool) -> None:
+    class Makers(Inbounds):
+        needs_no_byte = not needed
+
+    async def scenario() -> None:
+        one = local_proxy()
+        one._service.inbounds = Makers  # type: ignore[method-assign]
+        (listening,) = one.bind()
+        sock = listening.streams[0].dup()
+        await one.start(listening)
+        with sock:
+            deferred = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)
+            assert bool(deferred) is needed
+        await one.close()
 
     run(scenario())
 

@@ -12,6 +12,7 @@ from datagram_ends import count_descriptors, settle
 from fastsocks.address import Address
 from fastsocks.errors import ListenError, ResolveError
 from fastsocks.request import UDP_ASSOCIATE, Request
+from fastsocks.setup.roles import Accepted
 from setup_ends import Entrance, LineInbound, LineService, SetupTwin, Target
 
 BOUND = Address.of("192.0.2.7", 5300)
@@ -53,13 +54,11 @@ class AssociatingService(LineService):
         self.made: list[Association] = []
         self.failure: Exception | None = None
 
-    def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
+    def inbound(self, accepted: Accepted) -> LineInbound:
         return AssociatingInbound(self)
 
-    async def associate(
-        self, request: Request, peer: tuple[Any, ...], local_host: str
-    ) -> Association:
-        self.asked.put_nowait((request, peer, local_host))
+    async def associate(self, request: Request, accepted: Accepted) -> Association:
+        self.asked.put_nowait((request, accepted.peer, accepted.local_host))
         await self.go_on.wait()
         if self.failure is not None:
             raise self.failure

@@ -14,6 +14,7 @@ from fastsocks.address import Address
 from fastsocks.errors import DialError, ListenError
 from fastsocks.policy.counters import UserCounters
 from fastsocks.request import BIND, Request
+from fastsocks.setup.roles import Accepted
 from relay_ends import End
 from setup_ends import Entrance, LineInbound, LineService, SetupTwin, listening
 
@@ -66,11 +67,11 @@ class BindingService(LineService):
         self.failure: Exception | None = None
         self.accept_failure: Exception | None = None
 
-    def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
+    def inbound(self, accepted: Accepted) -> LineInbound:
         return BindingInbound(self)
 
-    async def bind(self, request: Request, peer: tuple[Any, ...], local_host: str) -> Listener:
-        self.asked.put_nowait((request, peer, local_host))
+    async def bind(self, request: Request, accepted: Accepted) -> Listener:
+        self.asked.put_nowait((request, accepted.peer, accepted.local_host))
         await self.go_on.wait()
         if self.failure is not None:
             raise self.failure

@@ -12,7 +12,7 @@ import pytest
 from datagram_ends import count_descriptors, settle
 from fastsocks.errors import ResetError
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE, Request
-from fastsocks.setup.roles import Route
+from fastsocks.setup.roles import Accepted, Route
 from harness.listener import silent_address
 from setup_ends import Entrance, LineInbound, LineService, SetupTwin, only_report
 
@@ -60,12 +60,14 @@ class StuckService(LineService):
 
     associate = bind = wait_for_ever
 
-    def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
+    def inbound(self, accepted: Accepted) -> LineInbound:
         return StuckInbound(self)
 
-    def route(self, request: Request, peer: tuple[Any, ...]) -> Route:
-        route = super().route(request, peer)
-        return route._replace(open=self.wait_for_ever) if self.wait == "chain" else route
+    def route(self, request: Request, accepted: Accepted) -> Route:
+        route = super().route(request, accepted)
+        if self.wait == "chain":
+            return Route(route.address, route.codec, route.payload_wait, open=self.wait_for_ever)
+        return route
 
 
 @contextmanager

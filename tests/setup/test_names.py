@@ -9,6 +9,7 @@ import pytest
 from fastsocks.address import Address
 from fastsocks.errors import HostNameError
 from fastsocks.request import BIND
+from fastsocks.setup.roles import Accepted
 from setup_ends import Entrance, LineService, SetupTwin, Target, only_report
 
 
@@ -76,13 +77,13 @@ def test_names_are_left_alone_where_nobody_decides(run: Any, twin: SetupTwin) ->
 
 def test_a_bind_is_given_the_one_form(run: Any, twin: SetupTwin) -> None:
     class BindingService(LineService):
-        def inbound(self, peer: tuple[Any, ...]) -> Any:
-            inbound = super().inbound(peer)
+        def inbound(self, accepted: Accepted) -> Any:
+            inbound = super().inbound(accepted)
             receive = inbound.receive
-            inbound.receive = lambda data: _as_bind(receive(data))  # type: ignore[method-assign]
+            inbound.receive = lambda data: _as_bind(receive(data))
             return inbound
 
-        async def bind(self, request: Any, peer: Any, local_host: str) -> Any:
+        async def bind(self, request: Any, accepted: Accepted) -> Any:
             self.routed.put_nowait(request)
             raise HostNameError("asked")
 

@@ -10,6 +10,7 @@ import pytest
 
 from fastsocks.errors import AuthenticationError, PolicyError
 from fastsocks.request import Request
+from fastsocks.setup.roles import Accepted
 from setup_ends import Entrance, LineInbound, LineService, SetupTwin, Target, still_serves
 
 RESET = ConnectionResetError
@@ -62,7 +63,7 @@ class WaitingService(LineService):
         self.waits: asyncio.Queue[WaitingInbound] = asyncio.Queue()
         self.cancelled = 0
 
-    def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
+    def inbound(self, accepted: Accepted) -> LineInbound:
         return WaitingInbound(self)
 
 

@@ -31,9 +31,10 @@ from fastsocks.errors import AuthenticationError, HeaderError, ListenError, Reso
 from fastsocks.policy import ClientLimits
 from fastsocks.policy.counters import UserCounters
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE, Request
+from fastsocks.setup.roles import Accepted
 from harness.listener import refusing_address
 from relay_ends import End
-from setup_ends import LineInbound, LineService, ScriptedDialer, Target, import_setup
+from setup_ends import LineInbound, LineService, ScriptedDialer, Target, import_setup, roles_of
 from twins import IMPLEMENTATIONS, import_twin
 
 resource = pytest.importorskip("resource")
@@ -165,7 +166,7 @@ class WaitingService(LineService):
         self.users = UserCounters()
         self.limits = ClientLimits(max_connections=6, max_handshakes_per_client=3)
 
-    def inbound(self, peer: tuple[Any, ...]) -> LineInbound:
+    def inbound(self, accepted: Accepted) -> LineInbound:
         return WaitingInbound(self._world)
 
     async def associate(self, *_: object) -> Association:
@@ -230,7 +231,9 @@ class World:
         self.service = WaitingService(self, silent=silent)
         dialer = ScriptedDialer(FOR_EVER)
         dialer.names["name.test"] = self._dial
-        self.acceptor = twin.setup.Acceptor(loop, self.service, dialer=dialer, timeout=FOR_EVER)
+        self.service.dialer = dialer
+        roles = roles_of(self.service)
+        self.acceptor = twin.setup.Acceptor(loop, **roles, timeout=FOR_EVER)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.setblocking(False)
         self._address = self._socket.getsockname()

@@ -2,7 +2,7 @@
 
 from .datagrams import has_route, open_datagram_socket, receive_with_arrival, watch_arrivals
 from .dial import Dialer, check_local_addresses
-from .listen import adopt, is_name, listen, listen_datagrams, listen_together
+from .listen import adopt, defer_accept, is_name, listen, listen_datagrams, listen_together
 from .peer import listen_for_peer, outgoing_address
 from .resolver import MOST_LOOK_UPS, Resolver
 from .tcp import SOCKET_OPTIONS, configure, fast_open_obstacle
@@ -15,6 +15,7 @@ __all__ = [
     "adopt",
     "check_local_addresses",
     "configure",
+    "defer_accept",
     "fast_open_obstacle",
     "has_route",
     "is_name",

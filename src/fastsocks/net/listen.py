@@ -156,6 +156,18 @@ def adopt(sock: socket.socket, *, fast_open: bool = False) -> None:
     _set_up(sock, fast_open=fast_open)
 
 
+def defer_accept(sock: socket.socket, *, wanted: bool) -> None:
+    """Have the kernel keep connections to itself until their first bytes are there, or not.
+
+    Accept and first read are one wake-up then, where clients speak first.
+
+    :param sock: a listening one of TCP.
+    """
+    if sys.platform == "linux":
+        seconds = DEFER_ACCEPT if wanted else 0
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, seconds)
+
+
 def is_name(host: str) -> bool:
     """Tell whether to listen on `host` takes looking it up, and so may take its time.
 
@@ -279,10 +291,6 @@ def _set_up(sock: socket.socket, *, fast_open: bool) -> None:
     if sock.type != socket.SOCK_STREAM:
         enlarge_buffers(sock, SHARED_BUFFER)
         return
-    if sys.platform == "linux":
-        # In every protocol here the client speaks first: with its first bytes there, accept
-        # and first read are one wake-up.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
     if fast_open:
         accept_fast_open(sock)
     configure(sock)

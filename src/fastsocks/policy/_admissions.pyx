@@ -68,6 +68,10 @@ cdef class Admissions:
         """Decide on a connection that may be one too many; see :meth:`admit`."""
         return None
 
+    def other_client(self, host, present):
+        """Decide on a client that a connection is found to be of; see the twin."""
+        return None
+
     cpdef Admission take_in(self, Client client):
         """Count a connection of `client`; see the twin."""
         cdef Admission admission = Admission.__new__(Admission)
@@ -103,21 +107,41 @@ cdef class Admission:
             self._end_handshake()
             self._state = State.ESTABLISHED
 
+    def move(self, str host not None):
+        """Let another client have the connection; see the twin."""
+        cdef Client client = self._admissions.other_client(host, self._client)
+        cdef bint in_handshake = self._state == State.IN_HANDSHAKE
+        if client is None or self._state == State.GONE:
+            return False
+        self._change(in_handshake, -1)
+        self._client = client
+        self._change(in_handshake, 1)
+        return True
+
     def leave(self):
         """Give back all that the connection takes up, once; it is closed."""
         cdef State state = self._state
-        cdef Admissions admissions = self._admissions
-        cdef Client client = self._client
         if state == State.GONE:
             return
         self._state = State.GONE
         if state == State.IN_HANDSHAKE:
             self._end_handshake()
-        admissions.connections -= 1
-        client.connections -= 1
-        self._count(_CONNECTIONS, -1)
+        self._admissions.connections -= 1
+        self._change(False, -1)
+
+    cdef int _change(self, bint in_handshake, int change) except -1:
+        """Count the connection for its client, or no longer."""
+        cdef Client client = self._client
+        if in_handshake:
+            client.handshakes += change
+            self._count(_HANDSHAKES, change)
         if not client.connections:
-            del admissions.known[client.name]
+            self._admissions.known[client.name] = client
+        client.connections += change
+        self._count(_CONNECTIONS, change)
+        if not client.connections:
+            del self._admissions.known[client.name]
+        return 0
 
     cdef int _end_handshake(self) except -1:
         self._admissions.handshakes -= 1

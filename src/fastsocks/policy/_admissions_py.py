@@ -75,6 +75,10 @@ class Admissions:
         """Decide on a connection that may be one too many; see :meth:`admit`."""
         return None
 
+    def other_client(self, host: str, present: Client) -> Client | None:
+        """Decide on a client that a connection is found to be of; see :meth:`Admission.move`."""
+        return None
+
     def take_in(self, client: Client) -> Admission:
         """Count a connection of `client`, which need not be known yet."""
         if not client.connections:
@@ -110,20 +114,44 @@ class Admission:
             self._end_handshake()
             self._state = _ESTABLISHED
 
+    def move(self, host: str) -> bool:
+        """Let another client have the connection: somebody trusted says that it is that one's.
+
+        :param host: the client's address.
+        :return: False if the client has too many; nothing has changed then.
+        """
+        client = self._admissions.other_client(host, self._client)
+        if client is None or self._state == _GONE:
+            return False
+        in_handshake = self._state == _HANDSHAKE
+        self._change(-1, in_handshake=in_handshake)
+        self._client = client
+        self._change(1, in_handshake=in_handshake)
+        return True
+
     def leave(self) -> None:
         """Give back all that the connection takes up, once; it is closed."""
         state = self._state
         if state == _GONE:
             return
         self._state = _GONE
-        admissions, client = self._admissions, self._client
         if state == _HANDSHAKE:
             self._end_handshake()
-        admissions.connections -= 1
-        client.connections -= 1
-        self._count(CONNECTIONS, -1)
+        self._admissions.connections -= 1
+        self._change(-1, in_handshake=False)
+
+    def _change(self, change: int, *, in_handshake: bool) -> None:
+        """Count the connection for its client, or no longer."""
+        client, known = self._client, self._admissions.known
+        if in_handshake:
+            client.handshakes += change
+            self._count(HANDSHAKES, change)
         if not client.connections:
-            del admissions.known[client.name]
+            known[client.name] = client
+        client.connections += change
+        self._count(CONNECTIONS, change)
+        if not client.connections:
+            del known[client.name]
 
     def _end_handshake(self) -> None:
         self._admissions.handshakes -= 1

@@ -10,9 +10,10 @@ exactly what it still holds, however often that is called; so counts cannot drif
 
 HANDSHAKE counts as a connection and as a handshake, ESTABLISHED as a connection, GONE as nothing.
 
-All caps act at :meth:`Admissions.admit`, when nothing is received yet. A handshake that fails
-counts as one until its connection is closed, however long it is drained: with a cap of its own on
-those, a prober who fills it could tell by what is closed early at which byte a handshake fails.
+All caps act at :meth:`Admissions.admit`, when nothing is received yet. Those of one client act at
+:meth:`Admission.move` where a front says whose a connection is. A handshake that fails counts as
+one until its connection is closed, however long it is drained: with a cap of its own on those, a
+prober who fills it could tell by what is closed early at which byte a handshake fails.
 
 Several processes count together where they are given memory for it.
 """
@@ -36,7 +37,7 @@ else:
     from ._admissions import Admission, Admissions, Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .client_counts import ClientCounts
 
@@ -127,22 +128,46 @@ class ClientLimits(Admissions):
 
     def look_closely(self, host: str) -> Admission | None:
         """Decide on a connection that may be one too many; see :meth:`admit`."""
+        client = self._client(host)
+        return None if self._too_many(client) else self.take_in(client)
+
+    def admit_front(self, host: str) -> Admission | None:
+        """Take in a connection of a front, which is to name the client: see :meth:`Admission.move`.
+
+        :return: None if it is one too many in all: close it.
+        """
+        client = self._client(host)
+        return None if self._too_many(client, of_all_only=True) else self.take_in(client)
+
+    def other_client(self, host: str, present: Client) -> Client | None:
+        """Decide on a client that a connection is found to be of; see :meth:`Admission.move`."""
+        client = self._client(host)
+        if client is present or not self._too_many(client, of_client_only=True):
+            return client
+        return None
+
+    def _client(self, host: str) -> Client:
         name, counts = client_of(host), self.counts
         client = self.known.get(name)
-        if client is None:
-            client = Client(name) if counts is None else Client(name, counts.places(name))
-        cap = self._cap_reached(client)
-        if cap is not None:
-            self.refuse(cap, name)
-            return None
-        return self.take_in(client)
+        if client is not None:
+            return client
+        return Client(name) if counts is None else Client(name, counts.places(name))
 
-    def _cap_reached(self, client: Client) -> Cap | None:
+    def _too_many(
+        self, client: Client, *, of_all_only: bool = False, of_client_only: bool = False
+    ) -> bool:
+        for cap in self._caps_reached(client):
+            if not (of_all_only if cap.per_client else of_client_only):
+                self.refuse(cap, client.name)
+                return True
+        return False
+
+    def _caps_reached(self, client: Client) -> Iterator[Cap]:
         counts = self.counts
         connections, connections_of_client = self.connections, client.connections
         handshakes, handshakes_of_client = self.handshakes, client.handshakes
         if connections >= self._max_connections_here:
-            return Cap.CONNECTIONS
+            yield Cap.CONNECTIONS
         if counts is not None:
             connections += counts.elsewhere(CONNECTIONS)
             # Fewer connections than that reach no cap, and need not be told apart.
@@ -151,14 +176,13 @@ class ClientLimits(Admissions):
                 handshakes += counts.elsewhere(HANDSHAKES)
                 handshakes_of_client += counts.elsewhere_of(client.places, HANDSHAKES)
         if connections >= self._max_connections:
-            return Cap.CONNECTIONS
+            yield Cap.CONNECTIONS
         if connections_of_client >= self._max_connections_per_client:
-            return Cap.CONNECTIONS_PER_CLIENT
+            yield Cap.CONNECTIONS_PER_CLIENT
         if handshakes >= self._max_handshakes:
-            return Cap.HANDSHAKES
+            yield Cap.HANDSHAKES
         if handshakes_of_client >= self._max_handshakes_per_client:
-            return Cap.HANDSHAKES_PER_CLIENT
-        return None
+            yield Cap.HANDSHAKES_PER_CLIENT
 
     def refuse(self, cap: Cap, client: str) -> None:
         """Note that `cap` was hit by `client`."""

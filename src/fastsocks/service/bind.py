@@ -169,7 +169,7 @@ class Binder:
         local_host: str,
         may_reach: Callable[[str], bool] | None = None,
     ) -> BoundListener:
-        """Listen for the peer that a client expects; see :meth:`.roles.Service.bind`.
+        """Listen for the peer that a client expects; see :meth:`.roles.Outbound.bind`.
 
         A peer whose name has addresses of both families may come by either. A client that can be
         told IPv4 addresses only gets a listener there.

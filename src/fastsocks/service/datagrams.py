@@ -105,7 +105,7 @@ class Datagrams:
         announced: str = "",
         packet_way: PacketWay | None = None,
     ) -> SocksAssociation:
-        """Open an association; see :meth:`.roles.Service.associate`.
+        """Open an association; see :meth:`.roles.Outbound.associate`.
 
         :param announced: the IP address that the client is told; by default `local_host`.
         :param packet_way: see :meth:`fastsocks.relay.udp.DatagramEngine.associate`; its control is

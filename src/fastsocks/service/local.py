@@ -11,7 +11,7 @@ from fastsocks.outbound.datagram_renewal import ServerWay
 from fastsocks.outbound.upstream import server_address
 from fastsocks.policy import check_request, weakness_of
 from fastsocks.setup.limits import PAYLOAD_WAIT
-from fastsocks.setup.roles import Destination, Route
+from fastsocks.setup.roles import Destination, Route, ServerOutbound
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from fastsocks.config import LocalOptions, ServerEntry
     from fastsocks.journal.observer import Connection, Observer
-    from fastsocks.net import Resolver
+    from fastsocks.net import Dialer, Resolver
     from fastsocks.outbound.probes import Servers
     from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
+    from fastsocks.setup.roles import Accepted, Outbound
 
     from .datagrams import Datagrams
     from .shared_state import SharedState
@@ -62,10 +63,12 @@ class LocalService(SocksService):
 
             self.servers = Servers(destinations)
 
-    @property
-    def only_server(self) -> Destination | None:
-        """Where everybody is led, if there is nothing to decide."""
-        return self._first if self.ruling is None and self.servers is None else None
+    def leading(self, dialer: Dialer) -> Outbound:
+        """Return what leads to servers; see :class:`.reporting.ReportingService`."""
+        if self.ruling is not None or self.servers is not None:
+            return super().leading(dialer)
+        first = self._first
+        return ServerOutbound(dialer, first.key, first.address, associate=self.associate)
 
     @property
     def configured_hosts(self) -> Iterator[str]:
@@ -83,14 +86,14 @@ class LocalService(SocksService):
         server = self._first.address
         return f"this is about the Shadowsocks server, {server}: is it up, and reachable?"
 
-    def route(self, request: Request, peer: Peer) -> Route:
+    def route(self, request: Request, accepted: Accepted) -> Route:
         """Dial the Shadowsocks server, which is told the target.
 
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
         if self.ruling is not None:
-            direct, permit = self.ruling.route(request, peer)
+            direct, permit = self.ruling.route(request, accepted.peer)
             if direct:
                 return Route(request.address, permit=permit)
         if self.servers is not None:

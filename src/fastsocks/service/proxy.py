@@ -12,7 +12,7 @@ from fastsocks.outbound.from_options import find_ways, leads_datagrams_past_upst
 from fastsocks.policy import check_request
 from fastsocks.policy.descriptors import possible_binds
 from fastsocks.request import BIND, UDP_ASSOCIATE
-from fastsocks.setup.roles import Route
+from fastsocks.setup.roles import DirectOutbound, Route
 
 from .bind import Binder
 from .running import SocksRunning
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProxyOptions
     from fastsocks.journal.observer import Observer
-    from fastsocks.net import Resolver
+    from fastsocks.net import Dialer, Resolver
     from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
-    from fastsocks.setup.roles import PeerListener
+    from fastsocks.setup.roles import Accepted, Outbound, PeerListener
 
     from .datagrams import Datagrams
     from .listening import Listening
@@ -53,7 +53,6 @@ class ProxyService(SocksService):
         guarded = options.beyond_loopback and not options.allow_private
         self.may_dial = self.targets.address_filter if guarded else None
         self.outbound = self.use_outbound(options, self.may_dial)
-        self.straight = self.outbound is None
         chain = None if self.outbound is None else self.outbound.chain
         #: What is asked for before a client is told that it has its association.
         self._find_at_once: FindWay | None = None
@@ -71,28 +70,40 @@ class ProxyService(SocksService):
         #: There once the service runs.
         self.binder: Binder | None = None
 
-    def route(self, request: Request, peer: Peer) -> Route:
+    def leading(self, dialer: Dialer) -> Outbound:
+        """Return what leads to targets; see :class:`.reporting.ReportingService`."""
+        if self.outbound is not None:
+            return super().leading(dialer)
+        return DirectOutbound(
+            dialer,
+            canonical_names=self.canonical_names,
+            associate=self.associate,
+            bind=self.bind,
+        )
+
+    def route(self, request: Request, accepted: Accepted) -> Route:
         """Dial what the client asked for.
 
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
         if self.outbound is None:
-            return Route(request.address)
-        return self.outbound.route(request, peer)
+            return Route(None)
+        return self.outbound.route(request, accepted.peer)
 
     async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay | None:
         """Lead through the upstreams, if there are any."""
         find = self._find_at_once
         return None if find is None else await find(datagrams.server_addresses, peer[0])
 
-    async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
-        """Listen for a peer of a client; see :class:`.roles.Service`.
+    async def bind(self, request: Request, accepted: Accepted) -> PeerListener:
+        """Listen for a peer of a client; see :class:`.roles.Outbound`.
 
         :raises FastsocksError: it cannot be had.
         """
         if self.binder is None:
             raise CommandError("the proxy does not run")
+        peer, local_host = accepted.peer, accepted.local_host
         if self.ruling is None:
             return await self.binder.bind(request, peer, local_host)
         may_come = self.ruling.bind(request, peer)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
+from fastsocks.address import canonical
 from fastsocks.errors import CommandError, PolicyError
 from fastsocks.journal.access_log import AccessLog
 from fastsocks.journal.log import Log
@@ -20,12 +21,20 @@ if TYPE_CHECKING:
     from fastsocks.config import Options, ProxyOptions, ServerOptions
     from fastsocks.config.rules import Rule
     from fastsocks.journal.observer import Connection, Observer
+    from fastsocks.net import Dialer
     from fastsocks.outbound.ruled import RuledOutbound
     from fastsocks.outbound.rules import AccessRules
     from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.outbound.upstream import Upstream
-    from fastsocks.request import Peer, Request
-    from fastsocks.setup.roles import Destination, Inbound, PeerListener, Route, UdpAssociation
+    from fastsocks.request import Request
+    from fastsocks.setup.roles import (
+        Accepted,
+        Inbounds,
+        Outbound,
+        PeerListener,
+        Route,
+        UdpAssociation,
+    )
 
     from .shared_state import SharedState
 
@@ -61,12 +70,10 @@ class ReportingService(ABC):
         )
         #: Usage by user; None where no users are told apart.
         self.users: UserCounters | None = None
-        #: Whether :meth:`route` has nothing to decide; see :class:`.roles.Service`.
-        self.straight = False
-        #: See there, too.
+        #: Whether somebody decides on targets, so that their names need to have one form.
         self.canonical_names = False
-        #: Likewise.
-        self.short_replies = False
+        #: Opens outgoing connections; there once the service runs.
+        self.dialer: Dialer
         #: Which addresses are public; see :attr:`decides_by_public`.
         self.targets = PublicTargets()
         #: Whether that decides anything, so that it has to be told of this host's addresses.
@@ -131,17 +138,29 @@ class ReportingService(ABC):
         if self.upstream is not None:
             yield self.upstream.address.host
 
-    @property
-    def only_server(self) -> Destination | None:
-        """A server to which :meth:`route` leads everybody; see :class:`.roles.Service`."""
-        return None
+    @abstractmethod
+    def inbounds(self) -> Inbounds:
+        """Return what speaks the clients' protocol."""
+
+    def leading(self, dialer: Dialer) -> Outbound:
+        """Return what leads requests to where they go: the service, if there is more to decide.
+
+        :param dialer: opens outgoing connections.
+        """
+        self.dialer = dialer
+        return cast("Outbound", self)
+
+    def canonical(self, request: Request) -> Request:
+        """Return the request with its name in one form; see :class:`.roles.Outbound`.
+
+        :raises HostNameError: it has no name of a host.
+        """
+        if self.canonical_names:
+            return request._replace(address=canonical(request.address))
+        return request
 
     @abstractmethod
-    def inbound(self, peer: Peer) -> Inbound:
-        """Make the Inbound of a connection accepted from `peer`."""
-
-    @abstractmethod
-    def route(self, request: Request, peer: Peer) -> Route:
+    def route(self, request: Request, accepted: Accepted) -> Route:
         """Decide where a request goes.
 
         :raises PolicyError: the rules refuse it.
@@ -151,15 +170,15 @@ class ReportingService(ABC):
         """Return what to do about a failure that is not as :attr:`ADVICE` has it, else None."""
         return None
 
-    async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
-        """Open a UDP relay for a client; see :class:`.roles.Service`.
+    async def associate(self, request: Request, accepted: Accepted) -> UdpAssociation:
+        """Open a UDP relay for a client; see :class:`.roles.Outbound`.
 
         :raises CommandError: this service has none.
         """
         raise CommandError("UDP ASSOCIATE is not offered here")
 
-    async def bind(self, request: Request, peer: Peer, local_host: str) -> PeerListener:
-        """Listen for a peer of a client; see :class:`.roles.Service`.
+    async def bind(self, request: Request, accepted: Accepted) -> PeerListener:
+        """Listen for a peer of a client; see :class:`.roles.Outbound`.
 
         :raises CommandError: this service does not.
         """

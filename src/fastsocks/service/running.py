@@ -16,6 +16,7 @@ from fastsocks.net import (
     Dialer,
     Resolver,
     check_local_addresses,
+    defer_accept,
     fast_open_obstacle,
     is_name,
 )
@@ -217,23 +218,28 @@ class Running:
     def _begin(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         options = self._options
         resolver = self._resolver = self._make_resolver(loop)
+        service = self._service
+        inbounds = service.inbounds()
+        dialer = Dialer(
+            loop,
+            resolver,
+            timeout=options.timeout,
+            may_dial=self._may_dial,
+            local_addresses=self._local_addresses,
+            fast_open=self._dial_fast_open,
+        )
         self._acceptor = Acceptor(
             loop,
-            self._service,
-            dialer=Dialer(
-                loop,
-                resolver,
-                timeout=options.timeout,
-                may_dial=self._may_dial,
-                local_addresses=self._local_addresses,
-                fast_open=self._dial_fast_open,
-            ),
+            inbounds=inbounds,
+            outbound=service.leading(dialer),
+            observer=service.observer,
+            limits=service.limits,
+            users=service.users,
             timeout=options.timeout,
             idle_timeout=options.tcp_idle_timeout,
         )
         self._addresses = listening.addresses or self._addresses
         if options.relays_udp:
-            service = self._service
             associations = Associations(service.observer, service.users)
             self._datagrams = Datagrams(
                 loop,
@@ -253,6 +259,7 @@ class Running:
         if self._service.decides_by_public:
             self._follow_own_addresses(loop, resolver, listening)
         for sock in listening.streams:
+            defer_accept(sock, wanted=not inbounds.needs_no_byte)
             self._acceptor.listen(sock)
         if self.shared is not None:
             self._publish()

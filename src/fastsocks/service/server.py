@@ -11,12 +11,12 @@ from fastsocks.journal.advice import SHADOWSOCKS_ADVICE
 from fastsocks.outbound.from_options import find_ways
 from fastsocks.policy import UserCounters, check_request, weakness_of
 from fastsocks.policy.descriptors import association_cap
-from fastsocks.setup.roles import Route
+from fastsocks.setup.roles import DirectOutbound, Route
 from fastsocks.shadowsocks import (
     ReplayGuard,
     packet_server,
     replay_memory,
-    server_codec,
+    server_inbounds,
     server_key,
 )
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ServerOptions
     from fastsocks.journal.observer import Observer
-    from fastsocks.request import Peer, Request
-    from fastsocks.shadowsocks import ServerCodec
+    from fastsocks.net import Dialer
+    from fastsocks.request import Request
+    from fastsocks.setup.roles import Accepted, Inbounds, Outbound
 
     from .datagrams import Datagrams
     from .shared_state import SharedState
@@ -64,7 +65,6 @@ class ServerService(ReportingService):
             self.users = UserCounters(None if shared is None else shared.users_of(options.users))
         self.may_dial = None if options.allow_private else self.targets.address_filter
         self.outbound = self.use_outbound(options, self.may_dial)
-        self.straight = self.outbound is None
         #: Whether datagrams can go where its connections do.
         self.relays_udp = options.relays_udp
         if options.relays_udp and self.outbound is not None and self.outbound.chain is not None:
@@ -87,19 +87,25 @@ class ServerService(ReportingService):
             **({} if options.mtu is None else {"mtu": options.mtu}),
         )
 
-    def inbound(self, peer: Peer) -> ServerCodec:
-        """Make the codec of one connection, which is its Inbound too."""
-        return server_codec(self._key, self._guard)
+    def inbounds(self) -> Inbounds:
+        """Return what makes the codec of each connection, which is its Inbound too."""
+        return server_inbounds(self._key, self._guard)
 
-    def route(self, request: Request, peer: Peer) -> Route:
+    def leading(self, dialer: Dialer) -> Outbound:
+        """Return what leads to targets; see :class:`.reporting.ReportingService`."""
+        if self.outbound is not None:
+            return super().leading(dialer)
+        return DirectOutbound(dialer, canonical_names=self.canonical_names)
+
+    def route(self, request: Request, accepted: Accepted) -> Route:
         """Dial what the client asked for.
 
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
         if self.outbound is None:
-            return Route(request.address)
-        return self.outbound.route(request, peer)
+            return Route(None)
+        return self.outbound.route(request, accepted.peer)
 
 
 class Server(Running):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from fastsocks.errors import AuthenticationError, CommandError
 from fastsocks.policy import UserCounters
 from fastsocks.request import CONNECT, UDP_ASSOCIATE
-from fastsocks.socks import FirstByteServer
+from fastsocks.socks import FirstByteServers
 
 from .reporting import ReportingService
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from fastsocks.journal.observer import Observer
     from fastsocks.relay.packet_way import PacketWay
     from fastsocks.request import Peer, Request
-    from fastsocks.setup.roles import UdpAssociation
+    from fastsocks.setup.roles import Accepted, Inbounds, UdpAssociation
     from fastsocks.socks.gssapi import ServerNegotiation
 
     from .datagrams import Datagrams
@@ -61,7 +60,7 @@ class SocksService(ReportingService):
         self._protocols = options.protocols
         self._longest_head = options.max_request_head
         self._udp_address = options.udp_address
-        self.short_replies = options.short_replies
+        self._short_replies = options.short_replies
         self._commands = tuple(
             command
             for command, offered in (
@@ -73,25 +72,30 @@ class SocksService(ReportingService):
         #: There once the service runs, if it relays UDP.
         self.datagrams: Datagrams | None = None
 
-    def inbound(self, peer: Peer) -> FirstByteServer:
-        """Make the server's side of a handshake."""
-        check = None if self.logins is None else partial(self.logins.check, peer)
-        return FirstByteServer(
-            check, self._commands, self._protocols, self._gssapi, self._longest_head
+    def inbounds(self) -> Inbounds:
+        """Return what makes the server's side of each handshake."""
+        return FirstByteServers(
+            None if self.logins is None else self.logins.check,
+            self._commands,
+            self._protocols,
+            self._gssapi,
+            self._longest_head,
+            short_replies=self._short_replies,
         )
 
-    async def associate(self, request: Request, peer: Peer, local_host: str) -> UdpAssociation:
-        """Open a UDP relay for a client; see :class:`.roles.Service`.
+    async def associate(self, request: Request, accepted: Accepted) -> UdpAssociation:
+        """Open a UDP relay for a client; see :class:`.roles.Outbound`.
 
         :raises FastsocksError: it cannot be had.
         """
+        peer = accepted.peer
         if self.datagrams is None:
             raise CommandError("UDP is not relayed here")
         if self.ruling is not None:
             self.ruling.associate(request, peer)
         packet_way = await self._find_packet_way(self.datagrams, peer)
         return self.datagrams.associate(
-            request, peer, local_host, announced=self._udp_address, packet_way=packet_way
+            request, peer, accepted.local_host, announced=self._udp_address, packet_way=packet_way
         )
 
     def close(self) -> None:

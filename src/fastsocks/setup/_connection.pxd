@@ -21,17 +21,16 @@ cdef class Connection(Ending):
     cdef int expire(self) except -1
     cdef int read_handshake(self) except -1
     cdef int received(self, object request) except -1
-    cdef int name_target(self) except -1
+    cdef int not_received(self, object error) except -1
     cdef int await_pending(self, object pending) except -1
     cdef int resume(self) except -1
     cdef int dial(self) except -1
-    cdef object local_host(self)
-    cdef int associate(self, object local_host) except -1
+    cdef bint find_local_host(self) except -1
+    cdef int associate(self) except -1
     cdef int associated(self) except -1
-    cdef int bind(self, object local_host) except -1
+    cdef int bind(self) except -1
     cdef int read_ahead(self, uint32_t events) except -1
     cdef int peer_came(self) except -1
-    cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1
     cdef int begin_payload(self) except -1
     cdef int open(self) except -1
     cdef int begin_task(self, object make, object take) except -1

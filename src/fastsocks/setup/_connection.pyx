@@ -14,7 +14,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EAGAIN, EINPROGRESS, EIO
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastsocks.address._host_name cimport canonical
 from fastsocks.net._epoll cimport (
     AF_INET,
     AF_INET6,
@@ -33,7 +32,7 @@ from fastsocks.relay._python_codec cimport adapted
 from fastsocks.relay._bare cimport BareRelay
 from fastsocks.relay._tcp cimport broken
 from fastsocks.setup._ending cimport READ_SIZE, AcceptorBase, Ending, State
-from fastsocks.shadowsocks._client cimport client_codec
+from fastsocks.setup._roles cimport Outbound, Route, route_opened
 from fastsocks.shadowsocks._framing cimport Codec
 
 from fastsocks.address import Address
@@ -42,15 +41,15 @@ from fastsocks.errors import (
     FastsocksError,
     HandshakeTimeoutError,
     HostNameError,
+    LimitError,
     ProtocolError,
     ResetError,
     TruncatedError,
     dial_error,
 )
 from fastsocks.net.scopes import host_of
-from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE
-from fastsocks.setup.roles import Route
-from fastsocks.setup.limits import FAILOVER_WAIT, PAYLOAD_WAIT
+from fastsocks.request import CONNECT, UDP_ASSOCIATE
+from fastsocks.setup.limits import FAILOVER_WAIT
 from fastsocks.setup.stages import Stages
 
 cdef enum:
@@ -58,21 +57,8 @@ cdef enum:
     LAST_READS = 16
     # ATYP.
     IPV4 = 1
-    NAME = 3
 
 cdef double _FAILOVER_WAIT = FAILOVER_WAIT
-
-# Of a service that is straight; `address` is that of the request.
-cdef object _STRAIGHT = Route(None)
-
-# A named tuple's own __new__ is a function of Python.
-cdef object _new_tuple = tuple.__new__
-
-
-cdef inline bint has_port(bytes wire) noexcept:
-    cdef Py_ssize_t size = len(wire)
-    cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(wire)
-    return size > 2 and (start[size - 1] != 0 or start[size - 2] != 0)
 
 
 cdef class Connection(Ending):
@@ -83,13 +69,33 @@ cdef class Connection(Ending):
         cdef double seconds = acceptor.timeout
         if acceptor.opened is not None:
             acceptor.opened(self.observe())
-        self.inbound = acceptor.service.inbound(self.peer)
+        self.inbound = acceptor.inbounds.inbound(self)
         self.silent = self.inbound.silent
         if self.silent:
             seconds *= 1 + random.random()
         self.deadline = now() + seconds
         self.state = State.HANDSHAKE
-        return self.read_handshake()
+        if not acceptor.inbounds.needs_no_byte:
+            return self.read_handshake()
+        # What has come is read once the request is known, or is not.
+        self.client_unread = True
+        try:
+            request = self.inbound.begin(self)
+        except (ProtocolError, LimitError) as error:
+            return self.not_received(error)
+        return self.received(request)
+
+    def local(self):
+        """Return the socket address of our end; see :class:`fastsocks.inbound.Accepted`."""
+        # What is closed is -1, which would find some descriptor of its own.
+        with socket.socket(fileno=os.dup(self.client)) as sock:
+            return sock.getsockname()
+
+    def rename(self, peer):
+        """Let it be another client's; see :class:`fastsocks.inbound.Accepted`."""
+        if not self.admission.move(peer[0]):
+            raise LimitError(f"too many connections of {peer[0]}")
+        self.peer = peer
 
     cdef int ready(self, int end, uint32_t events) except -1:
         # An arrival is told once: what is not read now is to be remembered.
@@ -154,9 +160,17 @@ cdef class Connection(Ending):
             request = self.inbound.receive(
                 PyBytes_FromStringAndSize(<char*>acceptor.buffer, size)
             )
-        except ProtocolError as error:
-            return self.refuse(error)
+        except (ProtocolError, LimitError) as error:
+            return self.not_received(error)
         return self.received(request)
+
+    cdef int not_received(self, error) except -1:
+        """End because of an error of the inbound."""
+        if not isinstance(error, LimitError):
+            return self.refuse(error)
+        # Of which the limits have told.
+        self.acceptor.failures[error.status] += 1
+        return self.close()
 
     cdef int received(self, request) except -1:
         """Go on with what the inbound made of the client's bytes."""
@@ -164,7 +178,7 @@ cdef class Connection(Ending):
         if outgoing and not self.send_client(outgoing):
             return 0
         if request is None:
-            pending = self.inbound.pending
+            pending = self.inbound.awaited()
             if pending is not None:
                 return self.await_pending(pending)
             return self.read_handshake() if self.client_unread else self.await_client()
@@ -175,33 +189,22 @@ cdef class Connection(Ending):
         if self.acceptor.closed is not None:
             self.stages = Stages(self.since)
         self.admission.established()
-        if self.command != UDP_ASSOCIATE and self.acceptor.canonical_names:
+        if self.command != UDP_ASSOCIATE:
             try:
-                self.name_target()
+                self.request = self.acceptor.outbound.canonical(request)
             except HostNameError as error:
                 return self.refuse(error)
+            self.address = self.request.address
         if self.acceptor.identified is not None:
             self.acceptor.identified(self.observe())
         if self.command == CONNECT:
             return self.dial()
-        local_host = self.local_host()
-        if local_host is None:
+        if not self.find_local_host():
             return 0
-        # The service keeps to a time limit of its own.
+        # The outbound keeps to a time limit of its own.
         self.state = State.DIALING
         self.deadline = float("inf")
-        if self.command == UDP_ASSOCIATE:
-            return self.associate(local_host)
-        return self.bind(local_host)
-
-    cdef int name_target(self) except -1:
-        """Let the name that is decided on be the one that is looked up or sent on."""
-        address = canonical(self.address)
-        # Where there is nothing but a dial, the resolver reads numbers alike, and tells of it.
-        if address is not self.address and (address.is_name or not self.acceptor.straight):
-            self.address = address
-            self.request = self.request._replace(address=address)
-        return 0
+        return self.associate() if self.command == UDP_ASSOCIATE else self.bind()
 
     cdef int await_pending(self, pending) except -1:
         """Let the inbound wait for something else than its client, which is not read meanwhile."""
@@ -226,29 +229,29 @@ cdef class Connection(Ending):
         try:
             request = task.result()
         except FastsocksError as error:
-            return self.refuse(error)
+            return self.not_received(error)
         return self.received(request)
 
-    cdef object local_host(self):
-        """Return where the client reaches us; None if the connection is over."""
+    cdef bint find_local_host(self) except -1:
+        """Find where the client reaches us; False if the connection is over."""
         cdef uint8_t wire[19]
         cdef int size = local_address(self.client, wire)
         if size < 0:
             self.client_lost(size)
-            return None
+            return False
         if wire[0] != IPV4 and wire[1] == 0xFE and wire[2] & 0xC0 == 0x80:
             # Link-local: its scope is no part of an address header.
-            with socket.socket(fileno=os.dup(self.client)) as sock:
-                return host_of(sock.getsockname())
-        return Address(PyBytes_FromStringAndSize(<char*>wire, size)).host
+            self.local_host = host_of(self.local())
+        else:
+            self.local_host = Address(PyBytes_FromStringAndSize(<char*>wire, size)).host
+        return True
 
-    cdef int associate(self, local_host) except -1:
-        service = self.acceptor.service
-        make = partial(service.associate, self.request, self.peer, local_host)
+    cdef int associate(self) except -1:
+        make = partial(self.acceptor.outbound.associate, self.request, self)
         return self.begin_task(make, self.take_association)
 
     def take_association(self, association):
-        """Take the UDP association that the service made."""
+        """Take the UDP association that the outbound made."""
         self.task = None
         if self.state != State.DIALING:
             association.close()
@@ -268,9 +271,9 @@ cdef class Connection(Ending):
             return self.watch_waste()
         return 0
 
-    cdef int bind(self, local_host) except -1:
+    cdef int bind(self) except -1:
         self.to_target = self.request.early_data
-        return self.begin_task(partial(_await_peer, self, local_host), self.take_peer)
+        return self.begin_task(partial(_await_peer, self), self.take_peer)
 
     def listening(self, bound):
         """Tell the client where its peer is to connect; False if it has left."""
@@ -326,27 +329,19 @@ cdef class Connection(Ending):
         return 0
 
     cdef int dial(self) except -1:
-        cdef AcceptorBase acceptor = self.acceptor
+        cdef Outbound outbound = self.acceptor.outbound
+        cdef Route route
         cdef bytes wire
         try:
-            wire = self.address.wire
-            if acceptor.straight and has_port(wire):
-                self.route, address = _STRAIGHT, self.address
-            elif acceptor.only_server is not None and has_port(wire):
-                address, key, _ = acceptor.only_server
-                codec = client_codec(key)
-                self.route = _new_tuple(Route, (address, codec, PAYLOAD_WAIT, None, None, None))
-                wire = address.wire
-            else:
-                self.route = acceptor.service.route(self.request, self.peer)
-                if self.route.open is not None:
-                    return self.open()
-                address = self.route.address
-                wire = address.wire
+            route = self.route = outbound.route(self.request, self)
+            if route.open is not None:
+                return self.open()
+            address = self.address if route.address is None else route.address
+            wire = address.wire
             self.begin_payload()
-            if self.dials_at_once(address, wire, self.route.permit):
+            if outbound.dials_at_once(address, wire, route.permit):
                 return self.connect(wire)
-            ready = acceptor.dialer.literal(address, self.route.permit)
+            ready = outbound.dialer.literal(address, route.permit)
         except FastsocksError as error:
             return self.refuse(error)
         if ready is not None and address.is_name:
@@ -361,27 +356,20 @@ cdef class Connection(Ending):
             self.state = State.DIALING
             # The dialer has a time limit of its own.
             self.deadline = float("inf")
-            approach, client = acceptor.dialer.approach, self.admission.client
+            approach, client = outbound.dialer.approach, self.admission.client
             resolved = None if self.stages is None else self.stages.resolved
             if address.is_name:
                 self.named = address.host
-            make = partial(approach, address, client, self.route.permit, resolved)
+            make = partial(approach, address, client, route.permit, resolved)
             return self.begin_task(make, self.approached)
         wire = address.wire
         return self.connect(wire)
-
-    cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1:
-        """Whether the dialer would say of `address` that it is to be dialed as it is."""
-        cdef AcceptorBase acceptor = self.acceptor
-        if not acceptor.plain or permit is not None or wire[0] == NAME or not has_port(wire):
-            return False
-        return acceptor.may_dial is None or acceptor.may_dial(address.host)
 
     cdef int open(self) except -1:
         self.state = State.DIALING
         # The way has a time limit of its own.
         self.deadline = float("inf")
-        make = partial(self.route.open, self.acceptor.dialer, self.admission.client)
+        make = partial(self.route.open, self.acceptor.outbound.dialer, self.admission.client)
         return self.begin_task(make, self.opened)
 
     cdef int begin_task(self, make, take) except -1:
@@ -461,9 +449,9 @@ cdef class Connection(Ending):
         cdef uint8_t wire[19]
         cdef int size
         bound = None
-        if self.route.codec is None and self.route.open is None and not self.silent:
+        if self.inbound.tells_address and self.route.codec is None and self.route.open is None:
             size = local_address(self.target, wire)
-            if size > 0 and not (self.acceptor.short_replies and wire[0] != IPV4):
+            if size > 0 and not (self.inbound.short_replies and wire[0] != IPV4):
                 bound = Address(PyBytes_FromStringAndSize(<char*>wire, size))
         reply = self.inbound.connected(bound)
         return not reply or self.send_client(reply)
@@ -472,7 +460,7 @@ cdef class Connection(Ending):
         cdef AcceptorBase acceptor = self.acceptor
         cdef Py_ssize_t size = receive(self.client, acceptor.buffer, READ_SIZE)
         if size == -EAGAIN:
-            return 0
+            return self.await_client()
         if size < 0:
             return self.client_lost(size)
         if size == READ_SIZE or size == 0:
@@ -484,7 +472,7 @@ cdef class Connection(Ending):
     cdef bytes payload_of(self, Py_ssize_t size):
         """Return the payload in what the client sent; None if that ended the connection."""
         data = PyBytes_FromStringAndSize(<char*>self.acceptor.buffer, size)
-        codec = self.inbound.codec
+        codec = self.inbound.relayed_by()
         if codec is None:
             return data
         try:
@@ -513,7 +501,7 @@ cdef class Connection(Ending):
         cdef BareRelay relay
         cdef uint64_t token = self.token
         cdef int client = self.client, target = self.target
-        cdef Codec client_codec = adapted(self.inbound.codec), target_codec = self.route.codec
+        cdef Codec client_codec = adapted(self.inbound.relayed_by()), target_codec = self.route.codec
         if not self.client_watched:
             acceptor.poller.watch(token, 0, client, ARRIVALS)
         elif self.client_unread:
@@ -526,7 +514,7 @@ cdef class Connection(Ending):
         to_target, self.to_target = self.to_target, None
         to_client, self.from_target = self.from_target or b"", None
         if to_client and client_codec is not None:
-            to_client = self.inbound.codec.seal(to_client)
+            to_client = self.inbound.relayed_by().seal(to_client)
         relay = acceptor.engine.relay(
             token,
             client,
@@ -578,7 +566,7 @@ cdef class Connection(Ending):
     def opened(self, way):
         """Take what the route has opened."""
         if self.state == State.DIALING:
-            self.route = self.route._replace(codec=way.codec, payload_wait=way.payload_wait)
+            self.route = route_opened(self.route, way)
             self.from_target = way.early_data
             try:
                 self.begin_payload()
@@ -639,7 +627,7 @@ cdef class Connection(Ending):
         if self.named is not None:
             # A refusal of ours says nothing of the name.
             if isinstance(error, DialError):
-                self.acceptor.dialer.not_there(self.named, error)
+                self.acceptor.outbound.dialer.not_there(self.named, error)
             self.named = None
         if self.route is not None and self.route.retry is not None:
             route = self.route.retry(error)
@@ -671,10 +659,9 @@ async def _carry_out(Connection connection, make, take):
         take(result)
 
 
-async def _await_peer(Connection connection, local_host):
+async def _await_peer(Connection connection):
     """Listen for the client's peer, and return its connection; None if the client has left."""
-    service = connection.acceptor.service
-    listener = await service.bind(connection.request, connection.peer, local_host)
+    listener = await connection.acceptor.outbound.bind(connection.request, connection)
     try:
         return await listener.accept() if connection.listening(listener.bound) else None
     finally:

@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fastsocks.address import Address, canonical
+from fastsocks.address import Address
 from fastsocks.errors import (
     DialError,
     FastsocksError,
     HandshakeTimeoutError,
+    LimitError,
     ProtocolError,
     ResetError,
     TruncatedError,
@@ -30,17 +31,18 @@ from fastsocks.journal import observer
 from fastsocks.net.scopes import host_of
 from fastsocks.request import BIND, UDP_ASSOCIATE
 
+from ._roles_py import Route
 from .limits import FAILOVER_WAIT, LINGER
-from .roles import Route
 from .stages import Stages
 
 if TYPE_CHECKING:
+    from fastsocks.inbound import Inbound
     from fastsocks.policy.limits import Admission
     from fastsocks.relay import Relay
     from fastsocks.request import Peer, Request
 
     from ._setup_py import Acceptor
-    from .roles import Inbound, PeerListener
+    from .roles import PeerListener
 
 _READ_SIZE = 64 * 1024
 
@@ -61,10 +63,13 @@ class Connection:
     ) -> None:
         self._acceptor = acceptor
         self._loop = acceptor.loop
-        self._service = acceptor.service
+        self._outbound = acceptor.outbound
         self._observer = acceptor.observer
         self._client = client
-        self._peer = peer
+        #: See :class:`fastsocks.inbound.Accepted`.
+        self.peer = peer
+        #: Likewise.
+        self.local_host = ""
         self._admission = admission
         self._inbound: Inbound
         self._request: Request | None = None
@@ -83,6 +88,23 @@ class Connection:
         self._from_target = b""
         self._deadline = 0.0
         self._begun = False
+        self._handed_over = False
+
+    @property
+    def client(self) -> int:
+        """The client's descriptor; see :class:`fastsocks.inbound.Accepted`."""
+        return -1 if self._handed_over else self._client.fileno()
+
+    def local(self) -> Peer:
+        """Return the socket address of our end; see :class:`fastsocks.inbound.Accepted`."""
+        address: Peer = self._client.getsockname()
+        return address
+
+    def rename(self, peer: Peer) -> None:
+        """Let it be another client's; see :class:`fastsocks.inbound.Accepted`."""
+        if not self._admission.move(peer[0]):
+            raise LimitError(f"too many connections of {peer[0]}")
+        self.peer = peer
 
     async def run(self) -> None:
         """Serve the connection until it is relayed or closed."""
@@ -107,7 +129,10 @@ class Connection:
 
     async def _set_up(self) -> bool:
         """Bring the connection to its relay; tell whether it got there."""
-        self._inbound = self._service.inbound(self._peer)
+        inbound = self._inbound = self._acceptor.inbounds.inbound(self)
+        self._cuts_answers = getattr(inbound, "cuts_answers", False)
+        self._tells_address = getattr(inbound, "tells_address", True)
+        self._short_replies = getattr(inbound, "short_replies", False)
         seconds = self._acceptor.timeout
         if self._inbound.silent:
             # Chance, not secrecy, is what is wanted of it.
@@ -117,12 +142,7 @@ class Connection:
             request = self._request = await self._handshake()
             if request is None:
                 return False
-            if self._observer.closed is not None:
-                self._stages = Stages(self._since)
-            self._admission.established()
-            request = self._request = self._with_target_named(request)
-            if self._observer.identified is not None:
-                self._observer.identified(self._observe())
+            request = self._requested(request)
             if request.command == UDP_ASSOCIATE:
                 await self._associate(request)
                 return False
@@ -132,14 +152,18 @@ class Connection:
                     return False
                 request, route, target = found
             else:
-                route = self._service.route(request, self._peer)
+                route = self._outbound.route(request, self)
                 with self._client_attended():
-                    route, target = await self._dial(route)
+                    route, target = await self._dial(request, route)
             try:
                 await self._hand_over(request, route, target)
             except BaseException:
                 _reset(target)
                 raise
+        except LimitError as error:
+            # Of which the limits have told.
+            self._acceptor.failures[error.status] += 1
+            return False
         except FastsocksError as error:
             self._tell(error)
             await self._refuse(error)
@@ -150,14 +174,16 @@ class Connection:
             return False
         return True
 
-    def _with_target_named(self, request: Request) -> Request:
-        """Let the name that is decided on be the one that is looked up or sent on."""
-        if request.command == UDP_ASSOCIATE or not self._service.canonical_names:
-            return request
-        address = canonical(request.address)
-        # Where there is nothing but a dial, the resolver reads numbers alike, and tells it.
-        if address.is_name or not self._service.straight:
-            return request._replace(address=address)
+    def _requested(self, request: Request) -> Request:
+        """Take note that the request is known; return it with the name that is decided on."""
+        if self._observer.closed is not None:
+            self._stages = Stages(self._since)
+        self._admission.established()
+        canonical = getattr(self._outbound, "canonical", None)
+        if request.command != UDP_ASSOCIATE and canonical is not None:
+            request = self._request = canonical(request)
+        if self._observer.identified is not None:
+            self._observer.identified(self._observe())
         return request
 
     @contextlib.contextmanager
@@ -187,16 +213,17 @@ class Connection:
         finally:
             self._acceptor.resets.unwatch(self._client)
 
-    async def _dial(self, route: Route) -> tuple[Route, socket.socket]:
+    async def _dial(self, request: Request, route: Route) -> tuple[Route, socket.socket]:
         """Connect, and return what the way has come to."""
-        dialer, client = self._acceptor.dialer, self._admission.client
+        dialer, client = self._outbound.dialer, self._admission.client
         way = route.open
         if way is None:
             try:
                 wait = None if route.retry is None else FAILOVER_WAIT
                 async with asyncio.timeout(wait):
                     resolved = None if self._stages is None else self._stages.resolved
-                    dialing = dialer.dial(route.address, client, route.permit, resolved)
+                    address = route.address or request.address
+                    dialing = dialer.dial(address, client, route.permit, resolved)
                     return route, await dialing
             except (DialError, TimeoutError) as cause:
                 error = cause if isinstance(cause, DialError) else dial_error(cause)
@@ -206,15 +233,16 @@ class Connection:
                 route, way = following, following.open
         opened = await way(dialer, client)
         self._from_target = opened.early_data
-        route = route._replace(codec=opened.codec, payload_wait=opened.payload_wait)
-        return route, opened.socket
+        opened_route = Route(route.address, opened.codec, opened.payload_wait, open=way)
+        return opened_route, opened.socket
 
     def _observe(self) -> observer.Connection:
         """Return what observers are given, with all that is known by now."""
         connection, request = self._observed, self._request
         if connection is None:
             name = self._acceptor.name_of(self._number)
-            connection = self._observed = observer.Connection(self._peer, name)
+            connection = self._observed = observer.Connection(self.peer, name)
+        connection.peer = self.peer
         if request is not None:
             connection.user, connection.target = request.user, request.address
             connection.command = request.command
@@ -253,6 +281,10 @@ class Connection:
         begun = False
         try:
             async with asyncio.timeout_at(self._deadline):
+                if self._acceptor.needs_no_byte:
+                    request = await self._received(self._inbound.begin(self))
+                    if request is not None:
+                        return request
                 while True:
                     data = await self._loop.sock_recv(self._client, _READ_SIZE)
                     if not data:
@@ -260,16 +292,20 @@ class Connection:
                             raise TruncatedError("the client left during its handshake")
                         return None
                     begun = True
-                    request = self._inbound.receive(data)
-                    self._send(self._inbound.take_outgoing())
-                    while request is None and (pending := self._inbound.pending) is not None:
-                        with self._client_attended():
-                            request = await pending
-                        self._send(self._inbound.take_outgoing())
+                    request = await self._received(self._inbound.receive(data))
                     if request is not None:
                         return request
         except TimeoutError as cause:
             raise HandshakeTimeoutError("no complete request in time") from cause
+
+    async def _received(self, request: Request | None) -> Request | None:
+        """Go on with what the inbound made of the client's bytes."""
+        self._send(self._inbound.take_outgoing())
+        while request is None and (pending := self._inbound.pending) is not None:
+            with self._client_attended():
+                request = await pending
+            self._send(self._inbound.take_outgoing())
+        return request
 
     def _send(self, data: bytes) -> None:
         """Send the client some bytes, at once.
@@ -282,9 +318,9 @@ class Connection:
 
     async def _associate(self, request: Request) -> None:
         """Keep a UDP association for as long as the client keeps this connection."""
-        local_host = host_of(self._client.getsockname())
+        self.local_host = host_of(self._client.getsockname())
         with self._client_attended():
-            association = await self._service.associate(request, self._peer, local_host)
+            association = await self._outbound.associate(request, self)
         association.ended = partial(_hang_up, self._client)
         try:
             self._send(self._inbound.connected(association.bound))
@@ -297,9 +333,9 @@ class Connection:
 
     async def _bind(self, request: Request) -> tuple[Request, Route, socket.socket] | None:
         """Have a peer of the client connect to us; None if the client has left."""
-        local_host = host_of(self._client.getsockname())
+        self.local_host = host_of(self._client.getsockname())
         with self._client_attended():
-            listener = await self._service.bind(request, self._peer, local_host)
+            listener = await self._outbound.bind(request, self)
         try:
             self._send(self._inbound.connected(listener.bound))
             ahead = bytearray(request.early_data)
@@ -366,9 +402,9 @@ class Connection:
         bound = None
         if request.command == BIND:
             bound = request.address
-        elif route.codec is None and route.open is None:
+        elif self._tells_address and route.codec is None and route.open is None:
             host, port = target.getsockname()[:2]
-            if target.family == socket.AF_INET or not self._service.short_replies:
+            if target.family == socket.AF_INET or not self._short_replies:
                 # A link-local address comes with its scope, which no header can hold.
                 bound = Address.of(host.partition("%")[0], port)
         self._send(self._inbound.connected(bound))
@@ -378,9 +414,10 @@ class Connection:
         self._early = len(payload)
         if route.codec is not None:
             payload = route.codec.request(request.address, payload)
-            self._server = route.address
+            self._server = server = route.address or request.address
             if not self._acceptor.answered:
-                self._acceptor.answers.awaited(route.address, self._early)
+                self._acceptor.answers.awaited(server, self._early)
+        self._handed_over = True
         relay = self._acceptor.engine.start(
             self._client,
             self._inbound.codec,
@@ -391,8 +428,8 @@ class Connection:
             to_target=payload,
         )
         try:
-            if self._service.users is not None:
-                self._service.users.begin(request.user, relay, self._early)
+            if self._acceptor.users is not None:
+                self._acceptor.users.begin(request.user, relay, self._early)
         except Exception as error:  # noqa: BLE001
             # A fault of ours; the relay has both sockets and the admission by now.
             self._loop.call_exception_handler(
@@ -410,8 +447,8 @@ class Connection:
         try:
             if relay.error is not None:
                 self._tell(relay.error, relayed=True)
-            if self._service.users is not None and self._request is not None:
-                self._service.users.end(self._request.user, relay)
+            if self._acceptor.users is not None and self._request is not None:
+                self._acceptor.users.end(self._request.user, relay)
             if self._server is not None:
                 self._heard(relay)
             self._gone(self._early + relay.bytes_up, relay.bytes_down, relay.first_down)
@@ -458,7 +495,7 @@ class Connection:
     async def _refuse(self, error: FastsocksError) -> None:
         if self._inbound.silent and isinstance(error, ProtocolError):
             await self._drain()
-        elif self._inbound.silent and not getattr(self._inbound, "cuts_answers", False):
+        elif self._inbound.silent and not self._cuts_answers:
             _reset(self._client)
         else:
             self._deadline = self._loop.time() + LINGER

@@ -1,7 +1,9 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from fastsocks.inbound._inbound cimport Inbound, Inbounds
 from fastsocks.net._poller cimport Poller
 from fastsocks.relay._bare cimport BareEngine
+from fastsocks.setup._roles cimport Outbound, Route
 
 cdef enum:
     READ_SIZE = 64 * 1024
@@ -25,22 +27,18 @@ ctypedef enum State:
 # What a connection needs of the Acceptor that took it.
 cdef class AcceptorBase:
     cdef object loop
-    cdef object service
-    cdef object dialer
-    # Of the dialer and the service; see there.
-    cdef bint plain
-    cdef bint straight
-    cdef bint canonical_names
-    cdef bint short_replies
-    cdef object only_server
-    cdef object may_dial
+    cdef Inbounds inbounds
+    cdef Outbound outbound
+    cdef object observer
     cdef BareEngine engine
-    # Of the service; None where users are not told apart.
+    # None where users are not told apart.
     cdef object users
     # Of its observers; None where none has a use for it.
     cdef object opened
     cdef object identified
     cdef object closed
+    # By the errors' status.
+    cdef readonly object failures
     # See answers.py; `answered` while the last connection through a server got one.
     cdef object answers
     cdef bint answered
@@ -64,7 +62,7 @@ cdef class Ending:
     # Of the poller, where it is a member until hand_over; 0 then.
     cdef uint64_t token
     # Descriptors; owned here until hand_over, -1 where there is none.
-    cdef int client
+    cdef readonly int client
     cdef int target
     cdef int client_family
     cdef int target_family
@@ -82,16 +80,18 @@ cdef class Ending:
     cdef bytes to_target
     # What the target said behind the answer of a server on the way.
     cdef bytes from_target
-    cdef object inbound
+    cdef Inbound inbound
     # None again from hand_over on; what stays are command, address and user.
     cdef object request
     cdef int command
     cdef object address
     cdef object user
-    cdef object route
+    cdef Route route
     # The name whose one address is being dialed, which is to be looked up again if it is not there.
     cdef str named
-    cdef object peer
+    cdef readonly object peer
+    # Of BIND and UDP ASSOCIATE.
+    cdef readonly str local_host
     cdef object task
     # What it takes up of the caps on connections.
     cdef object admission

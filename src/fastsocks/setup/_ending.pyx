@@ -70,6 +70,7 @@ cdef class Ending:
         if connection is None:
             name = self.acceptor.name_of(self.number)
             connection = self.observed = observer.Connection(self.peer, name)
+        connection.peer = self.peer
         connection.user, connection.target = self.user, self.address
         connection.command, connection.error = self.command, self.error
         connection.server = self.server
@@ -119,7 +120,7 @@ cdef class Ending:
         self.tell(error)
         if not self.silent or (
             not isinstance(error, ProtocolError)
-            and getattr(self.inbound, "cuts_answers", False)
+            and self.inbound.cuts_answers
         ):
             reply = self.inbound.failed(error)
             if reply:

@@ -26,7 +26,9 @@ from fastsocks.setup._connection cimport (
     PEER_CAME,
     Connection,
 )
+from fastsocks.inbound._inbound cimport adapted as adapted_inbounds
 from fastsocks.setup._ending cimport AcceptorBase, Ending, State
+from fastsocks.setup._roles cimport adapted as adapted_outbound
 
 from fastsocks.setup.answers import Answers
 from fastsocks.setup.limits import ACCEPT_PAUSE
@@ -50,15 +52,17 @@ cdef int _connection_ready(object owner, int end, uint32_t events) except -1:
 
 
 cdef class Acceptor(AcceptorBase):
-    """Accepts connections, has a service decide on them, and relays.
+    """Accepts connections, has others decide on them, and relays.
 
     The parameters are those of the twin in ``_setup_py.py``.
     """
 
     cdef readonly uint64_t accepted
-    cdef readonly object failures
     cdef readonly object relayed
+    cdef object _limits
+    # Both of the limits, and of the maker of Inbounds.
     cdef object _admit
+    cdef object _is_front
     # Who was accepted last: many come more than once.
     cdef Peer _peer
     cdef object _host
@@ -74,7 +78,6 @@ cdef class Acceptor(AcceptorBase):
     cdef object _payload_waits
     cdef object _payload_timer
     cdef object _names
-    cdef object _observer
 
     def __cinit__(self):
         self._batch = 1
@@ -82,28 +85,27 @@ cdef class Acceptor(AcceptorBase):
     def __init__(
         self,
         loop,
-        service,
         *,
-        dialer,
+        inbounds,
+        outbound,
+        observer,
+        limits,
+        users=None,
         double timeout,
         double half_open_timeout=300.0,
         double idle_timeout=86400.0,
     ):
         self.loop = loop
-        self.service = service
-        self.dialer = dialer
-        self.plain = dialer.plain
-        self.may_dial = dialer.may_dial
-        self.straight = service.straight
-        self.canonical_names = service.canonical_names
-        self.short_replies = service.short_replies
-        self.only_server = service.only_server
-        self.users = service.users
-        self._observer = service.observer
-        self.opened = self._observer.opened
-        self.identified = self._observer.identified
-        self.closed = self._observer.closed
-        self._admit = service.limits.admit
+        self.inbounds = adapted_inbounds(inbounds)
+        self.outbound = adapted_outbound(outbound)
+        self.observer = observer
+        self.opened = observer.opened
+        self.identified = observer.identified
+        self.closed = observer.closed
+        self.users = users
+        self._limits = limits
+        self._admit = limits.admit
+        self._is_front = self.inbounds.is_front
         self.timeout = timeout
         self._interval = min(1.0, timeout / 4)
         self.poller = Poller(loop)
@@ -120,8 +122,8 @@ cdef class Acceptor(AcceptorBase):
             loop,
             self.relayed,
             timeout=timeout,
-            unanswered=self._observer.unanswered,
-            silent=self._observer.server_silent,
+            unanswered=observer.unanswered,
+            silent=observer.server_silent,
         )
         self._listening = {}
         self.connections = {}
@@ -201,7 +203,10 @@ cdef class Acceptor(AcceptorBase):
         admission = None
         try:
             host = self._host_of(peer)
-            admission = self._admit(host)
+            if self._is_front is not None and self._is_front(host):
+                admission = self._limits.admit_front(host)
+            else:
+                admission = self._admit(host)
             if admission is None:
                 close(descriptor)
                 self.failures["limit"] += 1
@@ -214,6 +219,7 @@ cdef class Acceptor(AcceptorBase):
                 admission.leave()
             raise
         connection.client = descriptor
+        connection.local_host = ""
         connection.client_family = peer.family
         connection.target = -1
         connection.peer = (host, peer.port)
@@ -323,7 +329,7 @@ cdef class Acceptor(AcceptorBase):
 
     cdef int report(self, object error, Ending connection, bint relayed) except -1:
         self.failures[error.status] += 1
-        event = self._observer.failed if relayed else self._observer.refused
+        event = self.observer.failed if relayed else self.observer.refused
         if event is not None:
             event(connection.observe())
         return 0

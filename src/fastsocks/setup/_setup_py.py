@@ -25,19 +25,24 @@ from .limits import ACCEPT_PAUSE
 if TYPE_CHECKING:
     import socket
 
-    from fastsocks.net import Dialer
+    from fastsocks.inbound import Inbounds
+    from fastsocks.journal.observer import Observers
+    from fastsocks.policy import ClientLimits, UserCounters
 
-    from .roles import Service
+    from .roles import Outbound
 
 _log = logging.getLogger("fastsocks")
 
 
 class Acceptor:
-    """Accepts connections, has a service decide on them, and relays.
+    """Accepts connections, has others decide on them, and relays.
 
     :param loop: the running event loop.
-    :param service: makes inbounds and routes, and logs.
-    :param dialer: opens outgoing connections, within its own time limit.
+    :param inbounds: speaks the clients' protocol.
+    :param outbound: leads requests to where they go.
+    :param observer: those who are told what happens to connections.
+    :param limits: what each accepted connection asks for an admission.
+    :param users: where relays of users are counted; None where users are not told apart.
     :param timeout: seconds for a client's handshake. Where the inbound is silent, so that a
         prober must learn nothing from it, the limit of each connection lies at random
         between `timeout` and twice that, and is also when a draining connection is closed:
@@ -49,9 +54,12 @@ class Acceptor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        service: Service,
         *,
-        dialer: Dialer,
+        inbounds: Inbounds,
+        outbound: Outbound,
+        observer: Observers,
+        limits: ClientLimits,
+        users: UserCounters | None = None,
         timeout: float,
         half_open_timeout: float = 300.0,
         idle_timeout: float = 86400.0,
@@ -62,9 +70,11 @@ class Acceptor:
         self.failures: Counter[str] = Counter()
         # For the connections.
         self.loop = loop
-        self.service = service
-        self.observer = service.observer
-        self.dialer = dialer
+        self.inbounds = inbounds
+        self.needs_no_byte = getattr(inbounds, "needs_no_byte", False)
+        self.outbound = outbound
+        self.observer = observer
+        self.users = users
         self.timeout = timeout
         self.resets = Resets(loop)
         self.engine = Engine(loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout)
@@ -75,11 +85,13 @@ class Acceptor:
             loop,
             self.relayed,
             timeout=timeout,
-            unanswered=self.observer.unanswered,
-            silent=self.observer.server_silent,
+            unanswered=observer.unanswered,
+            silent=observer.server_silent,
         )
         #: Whether the last connection through a server got an answer.
         self.answered = False
+        self._limits = limits
+        self._is_front = getattr(inbounds, "is_front", None)
         self._listening: dict[asyncio.Task[None], socket.socket] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -134,7 +146,10 @@ class Acceptor:
                     await asyncio.sleep(ACCEPT_PAUSE)
                 continue
             self.accepted += 1
-            admission = self.service.limits.admit(peer[0])
+            if self._is_front is not None and self._is_front(peer[0]):
+                admission = self._limits.admit_front(peer[0])
+            else:
+                admission = self._limits.admit(peer[0])
             if admission is None:
                 sock.close()
                 self.failures["limit"] += 1

@@ -7,7 +7,7 @@ from .keys import ClientKey, ServerKey, User, Users, client_key, generate_key, s
 from .methods import METHODS, Family, Method, lookup
 from .packets import PacketCodec, PacketSession, packet_client, packet_server
 from .replay import ReplayMemory, replay_memory
-from .server import ServerCodec, server_codec
+from .server import ServerCodec, server_codec, server_inbounds
 
 __all__ = [
     "METHODS",
@@ -31,5 +31,6 @@ __all__ = [
     "packet_server",
     "replay_memory",
     "server_codec",
+    "server_inbounds",
     "server_key",
 ]

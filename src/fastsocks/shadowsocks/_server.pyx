@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 from fastsocks.address._header cimport take_address
 from fastsocks.address._reader cimport Reader, left, reader_over, take
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead
+from fastsocks.inbound._inbound cimport Inbound, Inbounds
 from fastsocks.shadowsocks._fingerprints cimport Fingerprints
 from fastsocks.shadowsocks._framing cimport LARGEST_NONCE, Codec, RecordSealer
 from fastsocks.shadowsocks._salts cimport SaltFilter
@@ -80,7 +81,11 @@ cdef class ServerCodec(Codec):
         """Nothing but a cut; see the twin."""
         return self.cut_answer()
 
-    def cut_answer(self):
+    cpdef object receive(self, object data):
+        """Take in bytes of the client; see the twin."""
+        raise NotImplementedError
+
+    cpdef bytes cut_answer(self):
         """Return bytes with which the answer ends inside a record; see the twin."""
         cdef bytes record
         if self.sealer is None:
@@ -109,7 +114,7 @@ cdef class AeadServerCodec(ServerCodec):
     # Of the client's salt.
     cdef uint64_t _fingerprint
 
-    def receive(self, data):
+    cpdef object receive(self, object data):
         """Take in bytes of the client; see the twin."""
         cdef bytes wire, plaintext, salt
         cdef const uint8_t* start
@@ -213,7 +218,7 @@ cdef class Aead2022ServerCodec(ServerCodec):
         self._strict = True
         return ServerCodec.prepare(self, key, guard)
 
-    def receive(self, data):
+    cpdef object receive(self, object data):
         """Take in bytes of the client; see the twin."""
         cdef uint8_t nonce[LARGEST_NONCE]
         cdef bytes wire, header, plaintext, salt
@@ -330,8 +335,7 @@ cdef object _take_variable_header(Reader* reader):
     return address
 
 
-def server_codec(key, guard):
-    """Make the codec of one accepted connection, of a method of these two editions."""
+cdef ServerCodec _codec_of(object key, object guard):
     cdef SessionCiphers ciphers = session_ciphers(key)
     cdef ServerCodec codec
     if ciphers.timed:
@@ -340,3 +344,41 @@ def server_codec(key, guard):
         codec = AeadServerCodec.__new__(AeadServerCodec)
     codec.prepare(key, guard)
     return codec
+
+
+def server_codec(key, guard):
+    """Make the codec of one accepted connection, of a method of these two editions."""
+    return _codec_of(key, guard)
+
+
+cdef class _ServerInbound(Inbound):
+    """A codec as the Inbound that it is, which cannot be its base class, too."""
+
+    cdef ServerCodec _codec
+
+    cpdef object receive(self, object data):
+        return self._codec.receive(data)
+
+    cpdef bytes failed(self, object error):
+        return self._codec.cut_answer()
+
+    cdef object relayed_by(self):
+        return self._codec
+
+
+cdef class ServerInbounds(Inbounds):
+    """Makes the codecs of a server, of a method of these two editions; see the twin."""
+
+    cdef object _key
+    cdef object _guard
+
+    def __init__(self, key, guard):
+        self._key = key
+        self._guard = guard
+
+    cpdef Inbound inbound(self, object accepted):
+        """Make the codec of one connection; see the twin."""
+        cdef _ServerInbound inbound = _ServerInbound.__new__(_ServerInbound)
+        inbound._codec = _codec_of(self._key, self._guard)
+        inbound.silent = inbound.cuts_answers = True
+        return inbound

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fastsocks.buffer import Buffer
 
@@ -13,6 +13,7 @@ from ..address import Address, read_address
 from ..crypto import TAG_SIZE, Aead, random_bytes
 from ..errors import FastsocksError, HeaderError, UserError
 from ..implementation import IMPLEMENTATION
+from ..inbound import Accepted, Inbound, Inbounds
 from ..request import Request
 from . import headers
 from .framing import Codec, Opener
@@ -46,6 +47,8 @@ class ServerCodec(Codec):
     #: Whether an answer can end inside a record: then its client, who alone can tell, is told of
     #: no break but by an end, as other servers do.
     cuts_answers = False
+    tells_address = False
+    short_replies = False
     #: It waits for nobody but its client.
     pending = None
 
@@ -308,6 +311,7 @@ _CODECS: dict[Family, type[ServerCodec]] = {
 
 #: What takes the place of those classes where their twins are built.
 _MAKERS: dict[Family, Callable[[ServerKey, ReplayGuard], ServerCodec]] = {}
+_INBOUNDS: dict[Family, Callable[[ServerKey, ReplayGuard], Inbounds]] = {}
 
 if not TYPE_CHECKING and IMPLEMENTATION == "cython":
     from . import _server
@@ -315,6 +319,10 @@ if not TYPE_CHECKING and IMPLEMENTATION == "cython":
     _MAKERS = {
         Family.AEAD: _server.server_codec,
         Family.AEAD_2022: _server.server_codec,
+    }
+    _INBOUNDS = {
+        Family.AEAD: _server.ServerInbounds,
+        Family.AEAD_2022: _server.ServerInbounds,
     }
 
 
@@ -325,4 +333,31 @@ def server_codec(key: ServerKey, guard: ReplayGuard) -> ServerCodec:
     :param guard: the replay guard of that key.
     """
     make = _MAKERS.get(key.method.family) or _CODECS[key.method.family]
+    return make(key, guard)
+
+
+class _ServerInbounds(Inbounds):
+    """Makes the codecs of a server, which are Inbounds.
+
+    :param key: method, key and users.
+    :param guard: the replay guard of that key.
+    """
+
+    def __init__(self, key: ServerKey, guard: ReplayGuard) -> None:
+        self._key = key
+        self._guard = guard
+
+    def inbound(self, accepted: Accepted) -> Inbound:
+        """Make the codec of one connection; see :meth:`fastsocks.inbound.Inbounds.inbound`."""
+        # But for `begin`, which is asked of nobody who waits for bytes.
+        return cast("Inbound", server_codec(self._key, self._guard))
+
+
+def server_inbounds(key: ServerKey, guard: ReplayGuard) -> Inbounds:
+    """Return what makes the codec of each accepted connection.
+
+    :param key: method, key and users.
+    :param guard: the replay guard of that key.
+    """
+    make = _INBOUNDS.get(key.method.family, _ServerInbounds)
     return make(key, guard)

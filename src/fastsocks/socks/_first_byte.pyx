@@ -6,11 +6,14 @@ long as each message comes whole and asks to connect. Whatever else comes is han
 was read before, to the server that the twin would have chosen.
 """
 
+from functools import partial
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memchr
 
 from fastsocks.address._header cimport header_size, take_address
 from fastsocks.address._reader cimport Reader, left, peek, reader_over, take
+from fastsocks.inbound._inbound cimport Inbound, Inbounds
 
 from fastsocks.request import CONNECT as _CONNECT
 from fastsocks.request import LONGEST_REQUEST_HEAD, PROTOCOLS, SOCKS5, Request
@@ -40,7 +43,7 @@ cdef bytes _NOWHERE = build_reply(SUCCEEDED)
 cdef object _new_tuple = tuple.__new__
 
 
-cdef class FirstByteServer:
+cdef class FirstByteServer(Inbound):
     """One accepted connection of a client that speaks any of some protocols; see the twin."""
 
     cdef object _check
@@ -52,9 +55,6 @@ cdef class FirstByteServer:
     cdef bytes _outgoing
     cdef Stage _stage
 
-    #: A client is told what it did wrong.
-    silent = False
-
     def __init__(
         self,
         check=None,
@@ -62,25 +62,31 @@ cdef class FirstByteServer:
         protocols=PROTOCOLS,
         gssapi=None,
         Py_ssize_t longest_head=LONGEST_REQUEST_HEAD,
+        bint short_replies=False,
     ):
         self._check = check
         self._commands = commands
         self._protocols = protocols
         self._gssapi = gssapi
         self._longest_head = longest_head
-        self._outgoing = b""
+        self.short_replies = short_replies
+        self._prepare()
 
-    @property
-    def codec(self):
+    cdef int _prepare(self) except -1:
+        # A client is told what it did wrong.
+        self.silent = False
+        self.tells_address = True
+        self._outgoing = b""
+        return 0
+
+    cdef object relayed_by(self):
         """What the relay needs for a plain HTTP request, or protects by GSSAPI; else None."""
         return None if self._chosen is None else self._chosen.codec
 
-    @property
-    def pending(self):
-        """What the handshake waits for, other than the client."""
+    cdef object awaited(self):
         return None if self._chosen is None else self._chosen.pending
 
-    def receive(self, data):
+    cpdef object receive(self, object data):
         """Take in what the client sent; see the twin."""
         cdef bytes wire
         cdef Reader reader
@@ -149,7 +155,7 @@ cdef class FirstByteServer:
         self._stage = Stage.PASSED_ON
         return self._chosen.receive(data)
 
-    def take_outgoing(self):
+    cpdef bytes take_outgoing(self):
         """Return what to send to the client now, and forget it."""
         cdef bytes outgoing
         if self._stage == Stage.PASSED_ON:
@@ -157,7 +163,7 @@ cdef class FirstByteServer:
         outgoing, self._outgoing = self._outgoing, b""
         return outgoing
 
-    def connected(self, bound):
+    cpdef bytes connected(self, object bound):
         """Return what to send to the client once the dial stands."""
         cdef bytes reply
         if self._stage == Stage.PASSED_ON:
@@ -168,7 +174,7 @@ cdef class FirstByteServer:
         reply = _NOWHERE if bound is None else _CONNECTED + <bytes>bound.wire
         return self.take_outgoing() + reply if self._outgoing else reply
 
-    def failed(self, error):
+    cpdef bytes failed(self, object error):
         """Return what to send to the client before closing because of `error`."""
         cdef bytes refusal = b""
         if self._stage == Stage.PASSED_ON:
@@ -177,3 +183,44 @@ cdef class FirstByteServer:
             refusal = build_reply(error.reply)
         self._stage = Stage.DONE
         return self.take_outgoing() + refusal
+
+
+cdef class FirstByteServers(Inbounds):
+    """Makes the servers of a service; see the twin."""
+
+    cdef object _check
+    cdef object _commands
+    cdef object _protocols
+    cdef object _gssapi
+    cdef Py_ssize_t _longest_head
+    cdef bint _short_replies
+
+    def __init__(
+        self,
+        check=None,
+        commands=(_CONNECT,),
+        protocols=PROTOCOLS,
+        gssapi=None,
+        Py_ssize_t longest_head=LONGEST_REQUEST_HEAD,
+        *,
+        bint short_replies=False,
+    ):
+        self._check = check
+        self._commands = commands
+        self._protocols = protocols
+        self._gssapi = gssapi
+        self._longest_head = longest_head
+        self._short_replies = short_replies
+
+    cpdef Inbound inbound(self, object accepted):
+        """Make the server of one connection; see the twin."""
+        cdef FirstByteServer server = FirstByteServer.__new__(FirstByteServer)
+        if self._check is not None:
+            server._check = partial(self._check, accepted.peer)
+        server._commands = self._commands
+        server._protocols = self._protocols
+        server._gssapi = self._gssapi
+        server._longest_head = self._longest_head
+        server.short_replies = self._short_replies
+        server._prepare()
+        return server

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from fastsocks.inbound import Inbounds
 from fastsocks.request import CONNECT, LONGEST_REQUEST_HEAD, PROTOCOLS
 
 from .protocols import server_of
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from fastsocks.address import Address
     from fastsocks.buffer import Buffer
     from fastsocks.errors import FastsocksError
-    from fastsocks.request import Request
+    from fastsocks.inbound import Accepted
+    from fastsocks.request import Peer, Request
 
     from .gssapi import ProtectedStream, ServerNegotiation
     from .http import Exchange, HttpServer
@@ -34,12 +37,23 @@ class FirstByteServer:
     :param gssapi: as of :class:`.server.SocksServer`. The other protocols have none, and let
         nobody in without a password where there is it.
     :param longest_head: most bytes of the head of an HTTP request.
+    :param short_replies: the client is not told IPv6 addresses that targets are reached from.
     """
 
-    __slots__ = ("_check", "_chosen", "_commands", "_gssapi", "_longest_head", "_protocols")
+    __slots__ = (
+        "_check",
+        "_chosen",
+        "_commands",
+        "_gssapi",
+        "_longest_head",
+        "_protocols",
+        "short_replies",
+    )
 
     #: A client is told what it did wrong.
     silent = False
+    cuts_answers = False
+    tells_address = True
 
     def __init__(
         self,
@@ -48,13 +62,18 @@ class FirstByteServer:
         protocols: Collection[str] = PROTOCOLS,
         gssapi: Callable[[], ServerNegotiation] | None = None,
         longest_head: int = LONGEST_REQUEST_HEAD,
+        short_replies: bool = False,
     ) -> None:
+        self.short_replies = short_replies
         self._check = check
         self._commands = commands
         self._protocols = protocols
         self._gssapi = gssapi
         self._longest_head = longest_head
         self._chosen: SocksServer | Socks4Server | HttpServer | None = None
+
+    def begin(self, accepted: Accepted) -> None:
+        """Wait for the first byte."""
 
     @property
     def codec(self) -> Exchange | ProtectedStream | None:
@@ -96,3 +115,30 @@ class FirstByteServer:
     def failed(self, error: FastsocksError) -> bytes:
         """Return what to send to the client before closing because of `error`."""
         return b"" if self._chosen is None else self._chosen.failed(error)
+
+
+class FirstByteServers(Inbounds):
+    """Makes the servers of a service.
+
+    :param check: as of :class:`FirstByteServer`, but given who the client is before all else.
+
+    The other parameters are those of :class:`FirstByteServer`.
+    """
+
+    def __init__(
+        self,
+        check: Callable[[Peer, bytes, bytes], str | Awaitable[str | None] | None] | None = None,
+        commands: Collection[int] = (CONNECT,),
+        protocols: Collection[str] = PROTOCOLS,
+        gssapi: Callable[[], ServerNegotiation] | None = None,
+        longest_head: int = LONGEST_REQUEST_HEAD,
+        *,
+        short_replies: bool = False,
+    ) -> None:
+        self._check = check
+        self._arguments = commands, protocols, gssapi, longest_head, short_replies
+
+    def inbound(self, accepted: Accepted) -> FirstByteServer:
+        """Make the server of one connection; see :meth:`fastsocks.inbound.Inbounds.inbound`."""
+        check = None if self._check is None else partial(self._check, accepted.peer)
+        return FirstByteServer(check, *self._arguments)

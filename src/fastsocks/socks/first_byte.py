@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from fastsocks.implementation import IMPLEMENTATION
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
-    from ._first_byte_py import FirstByteServer
+    from ._first_byte_py import FirstByteServer, FirstByteServers
 else:
-    from ._first_byte import FirstByteServer
+    from ._first_byte import FirstByteServer, FirstByteServers
 
-__all__ = ["FirstByteServer"]
+__all__ = ["FirstByteServer", "FirstByteServers"]

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import idna
 import uvloop
@@ -174,8 +174,10 @@ async def _ask(
         service.outbound.chain = _Chain(noted)  # type: ignore[assignment]
     acceptor = _SETUPS[implementation].Acceptor(
         asyncio.get_running_loop(),
-        service,
-        dialer=_Dialer(service.may_dial, noted),
+        inbounds=service.inbounds(),
+        outbound=service.leading(cast("Any", _Dialer(service.may_dial, noted))),
+        observer=service.observer,
+        limits=service.limits,
         timeout=float(_PATIENCE),
     )
     listener = socket.create_server((_CLIENT, 0))
