@@ -223,6 +223,10 @@ def test_names_that_every_host_has_are_not_sent_on(
                 one_form = name.lower().removesuffix(".")
                 server.process.wait_for_line(f" {one_form}:.* this is no public address")
         assert target.served == 0
+        with UdpTarget() as other, UdpAssociation(local.address) as association:
+            association.send(b"x", SocketAddress("db.localhost", other.address.port))
+            server.process.wait_for_line("dropped: the target is no public address")
+            assert not other.was_reached
 
 
 def test_an_association_ends_with_that_of_the_upstream(implementation: Implementation) -> None:

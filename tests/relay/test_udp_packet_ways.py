@@ -240,6 +240,32 @@ def test_the_guard_holds_both_ways(run: Any, twin: UdpTwin) -> None:
     run(scenario())
 
 
+def test_the_guard_holds_for_names_that_are_sent_on(run: Any, twin: UdpTwin) -> None:
+    def permit(address: Address) -> None:
+        if address.host == "b.example":
+            raise PolicyError("b.example")
+
+    async def scenario() -> None:
+        async with Engine(twin) as far:
+            far.resolver.cache["a.example"] = far.resolver.cache["b.example"] = ["127.0.0.1"]
+            finder = Finder(twin, far.serve(METHOD))
+            finder.open.set()
+            async with Engine(twin, find_way=finder, permit=permit) as near:
+                with (
+                    ShadowsocksClient(twin, METHOD, near.serve(METHOD)) as client,
+                    Far() as target,
+                ):
+                    target.echo()
+                    client.ask(b"x", Address.of("B.Example.", target.address.port))
+                    # In its one form.
+                    client.ask(b"y", Address.of("A.Example.", target.address.port))
+                    assert await client.answer() == (b"y", target.address)
+                    await near.dropped("not-allowed")
+                    assert far.counters.packets_up == 1
+
+    run(scenario())
+
+
 def test_one_that_was_found_is_found_again(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin) as far:

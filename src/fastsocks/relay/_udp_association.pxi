@@ -150,7 +150,7 @@ cdef class Association(Entry):
         address = take_address(&reader)
         if engine.judge is not None:
             way = self.judged(address, None)
-        if way == BY_SERVERS and not address.is_name and not self.is_permitted(address):
+        if way == BY_SERVERS and not self.is_permitted(address):
             way = GUARDED
         if len(self.ways) >= JUDGED:
             self.ways.clear()

@@ -119,7 +119,7 @@ class Association:
             self.packet_way.send(address, payload)
 
     def _is_permitted(self, address: Address) -> bool:
-        if self.engine.permit is None or address.is_name:
+        if self.engine.permit is None:
             return True
         try:
             self.engine.permit(address)

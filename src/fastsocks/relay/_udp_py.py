@@ -81,9 +81,9 @@ class DatagramEngine:
 
     :param loop: the running event loop.
     :param resolver: for names; IP addresses never reach it.
-    :param permit: raises PolicyError for an IP address that may not be reached; asked for what
-        clients name, also where a server is to reach it, and for what their names resolve to. None
-        permits all.
+    :param permit: raises PolicyError for what may not be reached; asked for the IP addresses that
+        clients name, for what their names resolve to, and for names that a server is to resolve.
+        None permits all.
     :param judge: raises PolicyError for what a client may not reach; asked once by an association
         for each of its targets, with the client's IP address, its user, the target, and the IP
         address that a name of it was resolved to, None where a server does that. Where there is a
