@@ -110,6 +110,21 @@ threads[0].join()
 """,
     ),
     Around(
+        "class Accounting(fastsocks.Observer)",
+        after="""
+await proxy.start()
+host, port = proxy.addresses[0]
+await fetch_by(f"socks5://{host}:{port}")
+try:
+    await fastsocks.open_connection(f"socks5://{host}:{port}", "127.0.0.1", 1)
+except fastsocks.ReplyError:
+    pass
+await proxy.close()
+assert accounting.refusals == {"dial": 1}, accounting.refusals
+assert accounting.bytes[None] > len("PAGE HOST"), accounting.bytes
+""",
+    ),
+    Around(
         "async def authenticate",
         before="""
 class database:

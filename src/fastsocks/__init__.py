@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         UserError,
         VersionError,
     )
+    from .journal.observer import Connection, LimitHit, Observer
     from .journal.stats import CapStats, DatagramStats, Stats
     from .policy import Usage
     from .service import Local, Proxy, Server, SharedState
@@ -61,6 +62,7 @@ __all__ = [
     "CapStats",
     "CommandError",
     "ConfigError",
+    "Connection",
     "ContextError",
     "DatagramStats",
     "DialError",
@@ -71,10 +73,12 @@ __all__ = [
     "HostNameError",
     "IdleTimeoutError",
     "LimitError",
+    "LimitHit",
     "ListenError",
     "Local",
     "LocalOptions",
     "MethodError",
+    "Observer",
     "PolicyError",
     "ProtectionError",
     "ProtocolError",
@@ -113,9 +117,12 @@ __version__ = "0.1.0"
 # version.
 _HOMES = {
     "CapStats": "journal.stats",
+    "Connection": "journal.observer",
     "DatagramStats": "journal.stats",
+    "LimitHit": "journal.observer",
     "Local": "service",
     "LocalOptions": "config",
+    "Observer": "journal.observer",
     "Proxy": "service",
     "ProxyOptions": "config",
     "Server": "service",

@@ -54,7 +54,8 @@ class Connection:
         user: str | None = None,
         target: Address | None = None,
     ) -> None:
-        #: The client's socket address: host and port; of UDP the host alone.
+        #: The client's socket address: host and port; of UDP the host alone. A PROXY header may
+        #: name another one before it is identified.
         self.peer = peer
         #: What names it in the lines of the log; "" for UDP.
         self.name = name
