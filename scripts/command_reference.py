@@ -162,7 +162,7 @@ def _page_commands(commands: list[Command]) -> Iterator[str]:
 
 def _page_shared(flags: dict[str, list[Flag]]) -> Iterator[str]:
     yield from ("", "## Every service", "")
-    yield from ("`fastsocks server`, `fastsocks local` and `fastsocks proxy` have these flags.", "")
+    yield from ("These flags `fastsocks server`, `local`, `proxy` and `tunnel` have.", "")
     yield from _page_flags(flags)
 
 
@@ -209,7 +209,7 @@ def _man_commands(commands: list[Command], shared: dict[str, list[Flag]]) -> Ite
             yield from ([".PP"] if number else [])
             yield _with_bold(paragraph)
         yield from _man_flags(command.flags)
-    yield ".SH FLAGS OF SERVER, LOCAL AND PROXY"
+    yield ".SH FLAGS OF EVERY SERVICE"
     yield from _man_flags(shared)
 
 

@@ -26,6 +26,13 @@ TOP: dict[str, dict[str, Any]] = {
         "password": "p",
     },
     "proxy": {},
+    "tunnel": {
+        "server": "example.com",
+        "server_port": 8389,
+        "method": "aes-256-gcm",
+        "password": "p",
+        "target": "192.0.2.1:53",
+    },
 }
 SERVERS = TOP
 LOCALS: dict[str, Any] = {"local_port": 1081}
@@ -40,7 +47,8 @@ class Sets(NamedTuple):
 
 IGNORED, WARNING, REFUSED = "ignored", "warning", "refused"
 Outcome = Sets | str
-#: The value of a key, and what comes of it on server, local and proxy.
+#: The value of a key, and what comes of it on server, local and proxy; on a tunnel it is as on
+#: local, but for TUNNEL.
 Row = tuple[Any, Outcome, Outcome, Outcome]
 
 
@@ -208,7 +216,13 @@ ROWS: dict[Place, dict[str, Row]] = {
         "online_config": everywhere({"config_url": "https://example.com"}, REFUSED),
         "auth": everywhere(True, REFUSED),
         "one_time_auth": everywhere(True, REFUSED),
-        "tunnel_address": everywhere("8.8.8.8:53", REFUSED),
+        "target": everywhere("192.0.2.1:54", REFUSED),
+        "tunnel_address": everywhere("192.0.2.1:54", REFUSED),
+        "forward_address": everywhere("192.0.2.2", REFUSED),
+        "forward_port": everywhere(54, REFUSED),
+        "payload_wait": everywhere(20, IGNORED),
+        "accept_proxy_protocol": everywhere("192.0.2.0/24", REFUSED),
+        "send_proxy_protocol": everywhere(True, REFUSED),
         "tcp_tproxy": everywhere(True, REFUSED),
     },
     Place.SERVERS: {
@@ -227,6 +241,8 @@ ROWS: dict[Place, dict[str, Row]] = {
         "udp_weight": everywhere(0.5, WARNING),
         "upstream": (["socks5://h"], Sets("upstream", ("socks5://h",)), REFUSED,
                      Sets("upstream", ("socks5://h",))),
+        "accept_proxy_protocol": everywhere("192.0.2.0/24", REFUSED),
+        "send_proxy_protocol": everywhere(True, REFUSED),
         "rules": same(["deny"], "rules", RULES),
         "acl": everywhere("/nowhere.acl", REFUSED),
         "acl_leave_out": everywhere(True, IGNORED),
@@ -266,6 +282,7 @@ ROWS: dict[Place, dict[str, Row]] = {
         "local_udp_port": everywhere(1081, WARNING),
         "launchd_tcp_socket_name": everywhere("TCPListener", WARNING),
         "launchd_udp_socket_name": everywhere("UDPListener", WARNING),
+        "payload_wait": everywhere(20, IGNORED),
         "acl_leave_out": everywhere(True, IGNORED),
         **{
             name: everywhere(value, REFUSED)
@@ -273,8 +290,11 @@ ROWS: dict[Place, dict[str, Row]] = {
                 "acl": "/nowhere.acl",
                 "socks5_auth_config_path": "/etc/shadowsocks/auth.json",
                 "http_auth_config_path": "/etc/shadowsocks/auth.json",
-                "forward_address": "8.8.8.8",
-                "forward_port": 53,
+                "target": "192.0.2.1:54",
+                "forward_address": "192.0.2.2",
+                "forward_port": 54,
+                "accept_proxy_protocol": "192.0.2.0/24",
+                "send_proxy_protocol": True,
                 "tcp_redir": "tproxy",
                 "udp_redir": "tproxy",
                 "local_dns_address": "114.114.114.114",
@@ -294,3 +314,29 @@ ROWS: dict[Place, dict[str, Row]] = {
         },
     },
 }  # fmt: skip
+
+_OF_TUNNEL: dict[str, Outcome] = {
+    **dict.fromkeys(
+        ("protocols", "udp_address", "short_replies", "max_request_head", "allow_private"), IGNORED
+    ),
+    **dict.fromkeys(
+        ("accounts", "accounts_file", "gssapi", "gssapi_keytab", "gssapi_protection"), REFUSED
+    ),
+    # There is a server, too.
+    "upstream": REFUSED,
+    "target": Sets("target", "192.0.2.1:54"),
+    "payload_wait": Sets("payload_wait", 20),
+}
+
+#: What comes of a key on a tunnel, where that is not what comes of it on local.
+TUNNEL: dict[Place, dict[str, Outcome]] = {
+    Place.TOP: {
+        **_OF_TUNNEL,
+        "protocol": IGNORED,
+        "users": REFUSED,
+        "locals": Sets("port", 1081),
+        "tunnel_address": Sets("target", "192.0.2.1:54"),
+    },
+    Place.SERVERS: {"allow_private": IGNORED},
+    Place.LOCALS: {**_OF_TUNNEL, "protocol": REFUSED},
+}

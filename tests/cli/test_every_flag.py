@@ -13,12 +13,14 @@ from fastsocks.cli.commands import fastsocks as cli
 from fastsocks.cli.invocation import Invocation, configured
 from fastsocks.cli.peers_flags import FLAGS, PeersFlag
 from fastsocks.config.rules import Action, Rule, read_network, read_rules
+from fastsocks.errors import ConfigError
 
-SERVICES = ("server", "local", "proxy")
+SERVICES = ("server", "local", "proxy", "tunnel")
 BASE = {
     "server": "-m aes-256-gcm -k p",
     "local": "-s 192.0.2.1 -m aes-256-gcm -k p",
     "proxy": "",
+    "tunnel": "-s 192.0.2.1 -m aes-256-gcm -k p -L 192.0.2.9:53",
 }
 PSK, OTHER_PSK = "29ub3TmJNnn3hMwNFRbGTw==", "X2bWAN3LLHYhqddEHcovrg=="
 IN_2022 = "-m 2022-blake3-aes-128-gcm -k " + PSK
@@ -46,7 +48,7 @@ class Row(NamedTuple):
     base: str | None = None
 
 
-ALL = "server local proxy"
+ALL = "server local proxy tunnel"
 ROWS = (
     Row(ALL, "-t", "7", "timeout", 7.0),
     Row(ALL, "--timeout", "7", "timeout", 7.0),
@@ -104,15 +106,19 @@ ROWS = (
     Row("server", "--public-address", "h:1", "public_address", "h:1"),
     Row("server proxy", "--search-domains", "lan,b.test", "search_domains", ("lan", "b.test")),
     Row("server proxy", "--upstream", "socks5://h", "upstream", ("socks5://h",)),
+    Row("tunnel", "--upstream", "ss://x", "upstream", ("ss://x",), base="-L h:1"),
+    Row("tunnel", "-L", "h:1", "target", "h:1", base=""),
+    Row("tunnel", "--forward", "[::1]:1", "target", "[::1]:1", base=""),
+    Row("tunnel", "--payload-wait", "0", "payload_wait", 0),
     Row("server proxy", "--allow-private", "", "allow_private", True),
-    Row("local", "-s", "h", "server", "h", base="-m aes-256-gcm -k p"),
-    Row("local", "--server", "h", "server", "h", base="-m aes-256-gcm -k p"),
-    Row("local", "-p", "9000", "server_port", 9000),
-    Row("local", "--server-port", "9000", "server_port", 9000),
-    Row("local proxy", "-b", "::1", "addresses", ("::1",)),
-    Row("local proxy", "--local-address", "::1", "addresses", ("::1",)),
-    Row("local proxy", "-l", "9000", "port", 9000),
-    Row("local proxy", "--local-port", "9000", "port", 9000),
+    Row("local tunnel", "-s", "h", "server", "h", base="-m aes-256-gcm -k p{}"),
+    Row("local tunnel", "--server", "h", "server", "h", base="-m aes-256-gcm -k p{}"),
+    Row("local tunnel", "-p", "9000", "server_port", 9000),
+    Row("local tunnel", "--server-port", "9000", "server_port", 9000),
+    Row("local proxy tunnel", "-b", "::1", "addresses", ("::1",)),
+    Row("local proxy tunnel", "--local-address", "::1", "addresses", ("::1",)),
+    Row("local proxy tunnel", "-l", "9000", "port", 9000),
+    Row("local proxy tunnel", "--local-port", "9000", "port", 9000),
     Row("local proxy", "--user", "a:b", "accounts", {"a": "b"}),
     Row("local proxy", "--protocols", "http,socks5", "protocols", ("http", "socks5")),
     Row("local proxy", "--udp-address", "192.0.2.9", "udp_address", "192.0.2.9"),
@@ -126,12 +132,26 @@ ROWS = (
     Row("local proxy", "--gssapi-protection", "none", "gssapi_protection", ("none",)),
     Row("proxy", "--bind-ports", "4000-4100", "bind_ports", (4000, 4100)),
     Row("proxy", "--bind-timeout", "7", "bind_timeout", 7.0),
-    Row("server local", "-k", "q", "password", "q", base="-s h -m aes-256-gcm"),
-    Row("server local", "--password", "q", "password", "q", base="-s h -m aes-256-gcm"),
-    Row("server local", "--password-file", "FILE", "password", "of-a-file", base="-s h -m rc4-md5"),
-    Row("server local", "--key", PSK, "key", PSK, base="-s h -m aes-128-gcm"),
-    Row("server local", "-m", "aes-128-gcm", "method", "aes-128-gcm", base="-s h -k p"),
-    Row("server local", "--method", "aes-128-gcm", "method", "aes-128-gcm", base="-s h -k p"),
+    Row("server local tunnel", "-k", "q", "password", "q", base="-s h -m aes-256-gcm{}"),
+    Row("server local tunnel", "--password", "q", "password", "q", base="-s h -m aes-256-gcm{}"),
+    Row(
+        "server local tunnel",
+        "--password-file",
+        "FILE",
+        "password",
+        "of-a-file",
+        base="-s h -m rc4-md5{}",
+    ),
+    Row("server local tunnel", "--key", PSK, "key", PSK, base="-s h -m aes-128-gcm{}"),
+    Row("server local tunnel", "-m", "aes-128-gcm", "method", "aes-128-gcm", base="-s h -k p{}"),
+    Row(
+        "server local tunnel",
+        "--method",
+        "aes-128-gcm",
+        "method",
+        "aes-128-gcm",
+        base="-s h -k p{}",
+    ),
 )
 
 #: Those that rows cannot hold, and the tests that have them.
@@ -141,6 +161,8 @@ ELSEWHERE = {
     "-l": "test_the_server_ignores_the_port_of_local",
     "--local-port": "test_the_server_ignores_the_port_of_local",
     "url": "test_a_url",
+    "--accept-proxy-protocol": "test_the_proxy_protocol_is_not_there_yet",
+    "--send-proxy-protocol": "test_the_proxy_protocol_is_not_there_yet",
     "--max-drains": "test_a_flag_without_effect_says_what_to_set",
     "--max-drains-per-client": "test_a_flag_without_effect_says_what_to_set",
 }
@@ -151,6 +173,9 @@ LIBEV = {
     "--acl --manager-address --mtu --mptcp --help --plugin --plugin-opts --password --key "
     "--no-delay --tcp-incoming-sndbuf --tcp-incoming-rcvbuf --tcp-outgoing-sndbuf "
     "--tcp-outgoing-rcvbuf",
+    "tunnel": "-f -s -p -l -k -t -m -i -c -b -L -a -n -h -u -U -v -6 -A --fast-open --reuse-port "
+    "--mtu --mptcp --help --plugin --plugin-opts --password --key --no-delay "
+    "--tcp-incoming-sndbuf --tcp-incoming-rcvbuf --tcp-outgoing-sndbuf --tcp-outgoing-rcvbuf",
     "local": "-f -s -p -l -k -t -m -i -c -b -a -n -h -u -U -v -6 -A --fast-open --reuse-port "
     "--acl --mtu --mptcp --help --plugin --plugin-opts --password --key --no-delay "
     "--tcp-incoming-sndbuf --tcp-incoming-rcvbuf --tcp-outgoing-sndbuf --tcp-outgoing-rcvbuf",
@@ -211,6 +236,7 @@ def test_every_flag_of_libev_is_answered(service: str) -> None:
 )
 def test_what_it_does(monkeypatch: pytest.MonkeyPatch, service: str, row: Row) -> None:
     base = BASE[service] if row.base is None else row.base
+    base = base.format(" -L h:1" if service == "tunnel" else "")
     if row.otherwise:
         monkeypatch.setenv(*row.otherwise.split("="))
     elif row.base is None:
@@ -249,6 +275,12 @@ def test_a_file(service: str, flag: str) -> None:
     assert sources_of(given)["timeout"] == "config.toml: timeout"
 
 
+@pytest.mark.parametrize("flag", ["--accept-proxy-protocol 192.0.2.1", "--send-proxy-protocol"])
+def test_the_proxy_protocol_is_not_there_yet(flag: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{flag.split(maxsplit=1)[0]}: not supported yet"):
+        read("proxy", flag)
+
+
 def test_a_url() -> None:
     options = options_of(read("local", "ss://aes-256-gcm:p@192.0.2.1:9000"))
     assert (options["server"], options["server_port"]) == ("192.0.2.1", 9000)
@@ -264,6 +296,8 @@ def test_the_server_ignores_the_port_of_local(flag: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: str(flag.names[0]))
 def test_what_those_of_peers_say(service: str, flag: PeersFlag) -> None:
+    if (service, flag.names) == ("tunnel", ("-L",)):
+        pytest.skip("it has that one itself")
     for name in flag.names:
         arguments = f"{BASE[service]} {name} {'x' if flag.takes_value else ''}"
         if flag.refused:
@@ -279,7 +313,7 @@ def test_what_those_of_peers_say(service: str, flag: PeersFlag) -> None:
     [
         ("-f pid", "systemd"),
         ("-i eth0", "server -b"),
-        ("-L example.com:80", "ss-tunnel"),
+        ("-L example.com:80", "fastsocks tunnel"),
         ("-T", "ss-redir"),
         ("-A", "AEAD"),
         ("--plugin v2ray-plugin", "remove it on both ends"),

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from config_keys import LOCALS, PSK, REFUSED, ROWS, SERVERS, TOP, WARNING, Outcome, Sets
+from config_keys import LOCALS, PSK, REFUSED, ROWS, SERVERS, TOP, TUNNEL, WARNING, Outcome, Sets
 from fastsocks.config import (
     Configuration,
     configure_local,
     configure_proxy,
     configure_server,
+    configure_tunnel,
 )
 from fastsocks.config.keys import KEYS, Side
 from fastsocks.config.option import Place, Use
@@ -24,13 +25,14 @@ CONFIGURE: dict[str, Callable[..., Configuration[Any]]] = {
     "server": configure_server,
     "local": configure_local,
     "proxy": configure_proxy,
+    "tunnel": configure_tunnel,
 }
 
 CASES = [
     pytest.param(place, key, side, row[0], outcome, id=f"{place.name}-{key}-{side}")
     for place, rows in ROWS.items()
     for key, row in rows.items()
-    for side, outcome in zip(CONFIGURE, row[1:], strict=True)
+    for side, outcome in zip(CONFIGURE, (*row[1:], TUNNEL[place].get(key, row[2])), strict=True)
     # A server reads no entry of `locals`, and a proxy refuses `servers` as a whole.
     if (place, side) not in {(Place.LOCALS, "server"), (Place.SERVERS, "proxy")}
 ]
@@ -43,9 +45,12 @@ def content_of(place: Place, side: str) -> tuple[dict[str, Any], dict[str, Any]]
         return top, top
     if place is Place.SERVERS:
         entry = dict(SERVERS[side])
-        return {"servers": [entry]}, entry
-    entry = dict(LOCALS)
-    return {**TOP[side], "locals": [entry]}, entry
+        target = {"target": entry.pop("target")} if side == "tunnel" else {}
+        return {**target, "servers": [entry]}, entry
+    entry, top = dict(LOCALS), dict(TOP[side])
+    if side == "tunnel":
+        entry["target"] = top.pop("target")
+    return {**top, "locals": [entry]}, entry
 
 
 def configure(path: Path, side: str, content: dict[str, Any]) -> Configuration[Any]:
@@ -68,12 +73,17 @@ def test_key(
     content, part = content_of(place, side)
     before = configure(tmp_path, side, content)
     part.pop("password" if key in {"key", "password_file"} else "", None)
-    if key == "url" and side == "local":
-        part.clear()
+    if key == "url" and side in {"local", "tunnel"}:
+        for name in ("server", "server_port", "method", "password"):
+            del part[name]
+    if key == "tunnel_address":
+        part.pop("target", None)
     if key == "users" and side != "proxy":
         part.update(method="2022-blake3-aes-128-gcm", password=PSK)
-    if key == "gssapi_keytab" and side != "server":
+    if key == "gssapi_keytab" and side in {"local", "proxy"}:
         part["gssapi"] = True
+    if (key, side) == ("locals", "tunnel"):
+        value = [{**value[0], "target": part.pop("target")}]
     part[key] = value
     prefix = {Place.TOP: "", Place.SERVERS: "servers[0].", Place.LOCALS: "locals[0]."}[place]
     where = f"{tmp_path / 'config.json'}: {prefix}{key}: "

@@ -14,6 +14,7 @@ from fastsocks.config import (
     ProxyOptions,
     ServerEntry,
     ServerOptions,
+    TunnelOptions,
 )
 from fastsocks.config.option_types import TYPES
 from fastsocks.errors import ConfigError
@@ -25,7 +26,7 @@ SERVER: dict[str, Any] = {"method": "aes-128-gcm", "password": "CANARY"}
 
 
 @pytest.mark.parametrize(
-    "kind", [ServerOptions, LocalOptions, ProxyOptions, ProcessOptions, ServerEntry]
+    "kind", [ServerOptions, LocalOptions, ProxyOptions, TunnelOptions, ProcessOptions, ServerEntry]
 )
 def test_the_type_of_every_option_is_checked(kind: type) -> None:
     fields = dataclasses.fields(kind)

@@ -67,7 +67,9 @@ def test_every_option_has_a_variable(side: Side) -> None:
     }
     assert missing == {"servers", "locals", "protocol"} - (
         {"locals", "protocol"} if side is Side.SERVER else set()
-    ) - ({"servers"} if side is Side.PROXY else set())
+    ) - ({"protocol"} if side is Side.TUNNEL else set()) - (
+        {"servers"} if side is Side.PROXY else set()
+    )
     assert RESERVED.isdisjoint(variables(side))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fastsocks.config import configure_local, configure_proxy, configure_server
+from fastsocks.config import configure_local, configure_proxy, configure_server, configure_tunnel
 from fastsocks.config.document import Document
 from fastsocks.config.keys import KEYS
 from fastsocks.config.option import Place
@@ -20,7 +20,7 @@ from fastsocks.errors import ConfigError
 
 CANARY = "canary-secret"
 PSK = "29ub3TmJNnn3hMwNFRbGTw=="
-CONFIGURE = [configure_server, configure_local, configure_proxy]
+CONFIGURE = [configure_server, configure_local, configure_proxy, configure_tunnel]
 SECRETS = sorted({key.name for place in Place for key in KEYS[place].values() if key.secret})
 
 # The folder is one for all examples; each writes the file anew.
@@ -140,5 +140,10 @@ def test_any_environment_is_read_or_refused(environ: dict[str, str], configure: 
     except ConfigError as error:
         shown = str(error)
     # What is missing has no variable that could be named.
-    missing = ("method: none given", "password: ", "server: its address is missing")
+    missing = (
+        "method: none given",
+        "password: ",
+        "server: its address is missing",
+        "target: it is missing",
+    )
     assert not shown or "FASTSOCKS_" in shown or shown.startswith(missing)

@@ -17,6 +17,7 @@ from .process import core_count, find_user, raise_limits
 
 #: Keys that tell what a file is for, where nobody says.
 _OF_LOCAL = ("locals", "accounts", "accounts_file", "url")
+_OF_TUNNEL = ("target", "tunnel_address")
 _OF_SERVERS = ("servers", "shadowsocks", "server", "method", "users", *PASSWORDS)
 
 
@@ -41,6 +42,8 @@ def service_of(file: str | None) -> str:
     from fastsocks.config.document import read_document
 
     content = read_document(file).content.keys()
+    if not content.isdisjoint(_OF_TUNNEL):
+        return "tunnel"
     if content.isdisjoint(_OF_SERVERS) and not content.isdisjoint((*_OF_LOCAL, "local_port")):
         return "local" if "url" in content else "proxy"
     return "server" if content.isdisjoint(_OF_LOCAL) else "local"

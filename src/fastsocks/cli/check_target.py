@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastsocks.config import Options, ProxyOptions, ServerOptions
 from fastsocks.config.rules import COMMANDS, Action
 from fastsocks.errors import AddressError, ConfigError, HostNameError
 
@@ -100,7 +101,7 @@ def _decisions(found: Invocation, target: Any, asked: Asked) -> list[list[str]]:
         lines = [f"{asked.command} to {target} from {asked.client}"]
         if asked.user is not None:
             lines[0] += f" by user {asked.user}"
-        guarded = _is_guarded(found, options)
+        guarded = _is_guarded(options)
         if options.read_rules or guarded:
             try:
                 named = canonical(target)
@@ -109,7 +110,7 @@ def _decisions(found: Invocation, target: Any, asked: Asked) -> list[list[str]]:
             else:
                 if named != target:
                     lines.append(f"that is {named}")
-                by_name = found.service == "local" or bool(getattr(options, "upstream", ()))
+                by_name = bool(getattr(options, "server", "") or getattr(options, "upstream", ()))
                 lines += _decision(options, named, asked, by_name=by_name, guarded=guarded)
         else:
             lines.append(_NO_RULE)
@@ -162,10 +163,10 @@ def _decision(
     return lines
 
 
-def _is_guarded(found: Invocation, options: Any) -> bool:
-    if found.service == "local" or options.allow_private:
+def _is_guarded(options: Options) -> bool:
+    if not isinstance(options, ServerOptions | ProxyOptions) or options.allow_private:
         return False
-    return found.service == "server" or bool(options.beyond_loopback)
+    return isinstance(options, ServerOptions) or options.beyond_loopback
 
 
 def _public_targets(options: Any) -> PublicTargets:

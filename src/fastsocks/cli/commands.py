@@ -111,6 +111,18 @@ def proxy(**given: Any) -> None:
         _run("proxy", given)
 
 
+@fastsocks.command(cls=Service)
+@peers_flags
+def tunnel(**given: Any) -> None:
+    """Lead all clients to one target, through a Shadowsocks server or without.
+
+    The server is named as for `fastsocks local`. Without one, connections go through --upstream,
+    or straight to the target.
+    """
+    with failures():
+        _run("tunnel", given)
+
+
 def _url_flags() -> list[click.Parameter]:
     from .flags import url_flags
 
@@ -151,8 +163,8 @@ class _PassedOn(Command):
 def check(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Say what a service would run with, and start nothing.
 
-    It shows where each value comes from. SERVICE is server, local or proxy; it may be left out
-    where the file that -c names tells. The flags are those of `fastsocks SERVICE`. Secrets are
+    It shows where each value comes from. SERVICE is server, local, proxy or tunnel; it may be left
+    out where the file that -c names tells. The flags are those of `fastsocks SERVICE`. Secrets are
     not shown. When the service would not start, the reason is shown, and the exit code is 2.
 
     With --target HOST:PORT it says which rule decides about a connection there. --client ADDRESS
@@ -163,7 +175,12 @@ def check(context: click.Context, arguments: tuple[str, ...]) -> None:
         from .check_command import file_of, print_check, service_of
         from .check_target import print_decision, take_asked
 
-        services: dict[str, click.Command] = {"server": server, "local": local, "proxy": proxy}
+        services: dict[str, click.Command] = {
+            "server": server,
+            "local": local,
+            "proxy": proxy,
+            "tunnel": tunnel,
+        }
         asked, rest = take_asked(arguments)
         service = rest.pop(0) if rest and rest[0] in services else service_of(file_of(rest))
         with services[service].make_context(service, rest, parent=context) as inner:

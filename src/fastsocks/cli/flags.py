@@ -52,7 +52,7 @@ def configuration() -> Flag:
 def service_flags(service: str) -> list[click.Parameter]:
     """Return the flags of a service, and its URL where it takes one.
 
-    :param service: ``server``, ``local`` or ``proxy``.
+    :param service: ``server``, ``local``, ``proxy`` or ``tunnel``.
     """
     side = Side(service)
     found = list(_flags_of(OPTIONS[side], service))

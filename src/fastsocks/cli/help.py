@@ -33,6 +33,10 @@ EXAMPLES = {
         "fastsocks proxy -b 0.0.0.0 --accounts-file /etc/fastsocks/accounts",
         "fastsocks proxy --upstream socks5://127.0.0.1:9050",
     ),
+    "tunnel": (
+        "fastsocks tunnel ss://... -l 5353 -L 192.0.2.53:53",
+        "fastsocks tunnel -L mail.example:25 --upstream socks5://127.0.0.1",
+    ),
     "url": (
         "fastsocks url",
         "fastsocks url --qr --public-address 198.51.100.7",
@@ -99,7 +103,10 @@ class Command(click.Command):
             raise AttributeError(name)
         # Reading what is wrong with the implementation, for which options ask.
         with failures():
-            self.params = [*self._flags(), *self._others]
+            own = self._flags()
+        names = {name for one in own for name in one.opts}
+        # Those of peers that this command has itself are left out.
+        self.params = [*own, *(one for one in self._others if names.isdisjoint(one.opts))]
         return self.params
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -17,17 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from fastsocks.config import Configuration
+    from fastsocks.config import Configuration, Options
     from fastsocks.service import Running
-
-#: By the name of a command the function of :mod:`fastsocks.config` that puts its options together,
-#: and the class of :mod:`fastsocks.service`.
-_SERVICES = {
-    "server": ("configure_server", "Server"),
-    "local": ("configure_local", "Local"),
-    "proxy": ("configure_proxy", "Proxy"),
-}
-
 
 #: Names of parameters that are no keys of a configuration file.
 NOT_KEYS = ("config",)
@@ -49,7 +40,6 @@ class Invocation:
         :param sockets: those that they will be given, in the place of new ones.
         :raises ConfigError: an option is wrong.
         """
-        import fastsocks
         from fastsocks.config import at_its_source
 
         services = self.configuration.services
@@ -58,7 +48,6 @@ class Invocation:
                 "sockets were passed (LISTEN_FDS), which can be for one service only, and these "
                 f"are {len(services)}: give each a unit of its own"
             )
-        kind = getattr(fastsocks, _SERVICES[self.service][1])
         found = []
         for service in services:
             options = service.options
@@ -74,11 +63,26 @@ class Invocation:
 
                 shared = SharedState(workers)
             try:
-                found.append(kind(options, shared))
+                found.append(_class_of(options)(options, shared))
             except ConfigError as error:
                 raise at_its_source(error, service.sources) from None
             found[-1].sources = service.sources
         return found
+
+
+def _class_of(options: Options) -> type[Any]:
+    """Return the service that such options are for.
+
+    :raises ConfigError: there is none yet.
+    """
+    import fastsocks
+    from fastsocks.config.keys import OPTIONS
+
+    name = next(side.value for side, kind in OPTIONS.items() if isinstance(options, kind))
+    found: type[Any] | None = getattr(fastsocks, name.capitalize(), None)
+    if found is None:
+        raise ConfigError(f"{name}: such a service is not supported yet")
+    return found
 
 
 def configured(
@@ -90,7 +94,7 @@ def configured(
 ) -> Invocation:
     """Put the options of a command together.
 
-    :param service: ``server``, ``local`` or ``proxy``.
+    :param service: ``server``, ``local``, ``proxy`` or ``tunnel``.
     :param given: what click read.
     :param kept: the file of a kept key, to be used for want of another.
     :param defaults: what holds where nothing else is said, by key.
@@ -98,14 +102,13 @@ def configured(
     """
     from fastsocks import config
 
-    configure, _ = _SERVICES[service]
-    file = given.get("access_log")
-    values = _values(given)
-    found = getattr(config, configure)(values, file=given.get("config") or kept, defaults=defaults)
+    access_log = given.get("access_log")
+    configure, file = getattr(config, f"configure_{service}"), given.get("config") or kept
+    found = configure(_values(given), file=file, defaults=defaults)
     if warnings := click.get_current_context().meta.get(WARNINGS):
         found = replace(found, warnings=(*warnings, *found.warnings))
     wanted = any(one.options.access_log for one in found.services)
-    return Invocation(service, found, (file or "-") if wanted else None)
+    return Invocation(service, found, (access_log or "-") if wanted else None)
 
 
 def first_run(given: Mapping[str, Any]) -> bool:

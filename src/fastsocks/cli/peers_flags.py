@@ -32,7 +32,7 @@ FLAGS = (
     PeersFlag(("-f",), "it stays in the foreground: let systemd run it, or add & to the command"),
     PeersFlag(("-i",), "choosing an interface is not supported yet; `server -b` is the address "
                        "that it connects from"),
-    PeersFlag(("-L",), "tunnels are not supported yet: keep ss-tunnel for this one"),
+    PeersFlag(("-L",), "one target for all clients is for `fastsocks tunnel`"),
     PeersFlag(("-T",), "transparent proxying is not supported yet: keep ss-redir for this one",
               takes_value=False),
     PeersFlag(("-A",), f"one-time authentication: {_GONE}", takes_value=False),

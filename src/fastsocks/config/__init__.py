@@ -8,10 +8,11 @@ from .configuration import (
     configure_local,
     configure_proxy,
     configure_server,
+    configure_tunnel,
     is_first_run,
 )
 from .option_checks import PLACEHOLDER, is_loopback
-from .options import LocalOptions, ProxyOptions, ServerOptions
+from .options import LocalOptions, ProxyOptions, ServerOptions, TunnelOptions
 from .passwords import MissingPasswordError
 from .process_options import ProcessOptions
 from .server_entry import ServerEntry
@@ -31,10 +32,12 @@ __all__ = [
     "ServerEntry",
     "ServerOptions",
     "ServerURL",
+    "TunnelOptions",
     "at_its_source",
     "configure_local",
     "configure_proxy",
     "configure_server",
+    "configure_tunnel",
     "is_first_run",
     "is_loopback",
 ]

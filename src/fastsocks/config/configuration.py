@@ -13,9 +13,9 @@ from fastsocks.errors import ConfigError
 from .environment import read_environment
 from .file import Entry, FileSettings, read_file
 from .keys import KEYS, OPTIONS, PASSWORDS, Side
-from .option import Place
-from .option_settings import settings_of_options
-from .options import LocalOptions, ProxyOptions, ServerOptions
+from .option import Place, Use
+from .option_settings import settings_of_options, unite_target
+from .options import LocalOptions, ProxyOptions, ServerOptions, TunnelOptions
 from .passwords import check_keys, expand_url, password_of, warnings_of_secrets
 from .process_options import ProcessOptions
 from .server_entry import ServerEntry
@@ -28,10 +28,16 @@ O = TypeVar("O", bound=Options)  # noqa: E741
 #: Keys that are of one server, or on local and proxy of one listener. Entries of ``servers`` or
 #: ``locals`` do not take them from the top level, where they are of one more.
 _OF_A_SERVER = ("server", "server_port", "users", *PASSWORDS)
-_OF_A_LISTENER = ("local_address", "local_port")
+_OF_A_LISTENER = ("local_address", "local_port", "target", "protocol")
 
 #: Keys of one of several servers of local.
 _OF_ENTRY = ("server", "server_port", "method")
+
+#: Keys that are of no use without a Shadowsocks server, which a tunnel can do without.
+_OF_ENCRYPTION = ("server", "server_port", "method", *PASSWORDS)
+
+#: Services that lead to Shadowsocks servers.
+_LEADING = (Side.LOCAL, Side.TUNNEL)
 
 _EMPTY: Layer = {}
 
@@ -91,7 +97,8 @@ def configure_local(
 
     The parameters are those of :func:`configure_server`; an ``ss://`` URL is the flag ``url``.
 
-    :return: one listener, or those of the file, all to the first server that is named.
+    :return: one listener, or those of the file, all to the first server that is named; those whose
+        protocol is tunnel have TunnelOptions.
     :raises ConfigError: as there.
     """
     return _Reading(Side.LOCAL, flags, file, environ, defaults).configuration()
@@ -111,6 +118,22 @@ def configure_proxy(
     :raises ConfigError: as there.
     """
     return _Reading(Side.PROXY, flags, file, environ, defaults).configuration()
+
+
+def configure_tunnel(
+    flags: Mapping[str, object] | None = None,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    defaults: Mapping[str, object] | None = None,
+) -> Configuration[TunnelOptions]:
+    """Put the options of tunnels together.
+
+    The parameters are those of :func:`configure_server`.
+
+    :return: one listener, or those of the file.
+    :raises ConfigError: as there.
+    """
+    return _Reading(Side.TUNNEL, flags, file, environ, defaults).configuration()
 
 
 def is_first_run(
@@ -134,9 +157,10 @@ class _Instance(NamedTuple):
     name: str
     #: The same of the server that it is, or leads to.
     server: str
+    side: Side
     #: What the file says of it, what counts first in front.
     layers: tuple[Layer, ...]
-    #: On local, names and layers of the servers behind that.
+    #: On local and tunnel, names and layers of the servers behind that.
     further: tuple[tuple[str, Layer], ...] = ()
 
 
@@ -185,6 +209,7 @@ class _Reading:
     def _prepare(self, layer: Layer) -> dict[str, Setting]:
         """Take ports and URLs apart."""
         prepared = expand_url(layer, self._warnings)
+        unite_target(prepared)
         self._split_port(prepared, "server", "server_port")
         if self._side is not Side.SERVER:
             self._split_port(prepared, "local_address", "local_port")
@@ -196,7 +221,7 @@ class _Reading:
         setting = layer[name]
         hosts: Hosts = setting.value
         considered = hosts.hosts
-        if name == "server" and self._side is Side.LOCAL:
+        if name == "server" and self._side in _LEADING:
             considered = considered[:1]
             if len(hosts.hosts) > 1:
                 self._warnings.append(f"{setting.source}: only the first of several is used")
@@ -215,18 +240,25 @@ class _Reading:
         if self._side is Side.SERVER:
             self._check_shared("server_port", len(servers))
             shared = _without(self._top, _OF_A_SERVER)
-            return [_Instance(name, name, (own, shared)) for name, own in servers]
+            return [_Instance(name, name, self._side, (own, shared)) for name, own in servers]
         listeners = self._entries("locals", self._file.locals if self._file else None)
         self._check_shared("local_port", len(listeners))
         server, server_keys = servers[0]
-        further = tuple(servers[1:]) if self._side is Side.LOCAL else ()
+        further = tuple(servers[1:]) if self._side in _LEADING else ()
         for layer in (self._flags, self._environment):
             if further and "server" in layer:
                 self._warn(f"only one server is used, that of {layer['server'].source}")
                 further = ()
         shared = _without(self._top, (*_OF_A_SERVER, *_OF_A_LISTENER))
         return [
-            _Instance(name, server, (own, server_keys, shared), further) for name, own in listeners
+            _Instance(
+                name,
+                server,
+                Side.TUNNEL if "protocol" in own else self._side,
+                (own, server_keys, shared),
+                further,
+            )
+            for name, own in listeners
         ]
 
     def _further_servers(self, instance: _Instance) -> Setting | None:
@@ -257,7 +289,7 @@ class _Reading:
         """Return what is said of each server or each listener alone, the top level first."""
         keys = _OF_A_SERVER if kind == "servers" else _OF_A_LISTENER
         own = {name: setting for name, setting in self._top.items() if name in keys}
-        found = [("", own)] if entries is None or own else []
+        found = [("", own)] if entries is None or own.keys() - {"protocol"} else []
         found += [(entry.name, self._prepare(entry.settings)) for entry in entries or ()]
         if not found:
             raise ConfigError(f"{self._where('')}{kind}: it has no entry that is not disabled")
@@ -273,33 +305,56 @@ class _Reading:
 
     def _configured(self, instance: _Instance) -> Configured[Any]:
         all_layers = (self._flags, self._environment, *instance.layers, self._defaults)
+        side, where = instance.side, self._where(instance.server)
         chosen = {
             key: setting
             for key, setting in _first_of_each(all_layers).items()
             if not KEYS[Place.TOP][key].process
         }
-        where = self._where(instance.server)
-        if self._side is not Side.PROXY:
+        if side is Side.TUNNEL:
+            chosen = self._of_tunnel(chosen, instance.name)
+        if side is not Side.PROXY:
             for key in PASSWORDS:
                 chosen.pop(key, None)
             chosen.update(password_of(all_layers))
-            if self._side is Side.LOCAL and "server" not in chosen:
+            encrypted = side is not Side.TUNNEL or not chosen.keys().isdisjoint(_OF_ENCRYPTION)
+            if encrypted and side is not Side.SERVER and "server" not in chosen:
                 raise ConfigError(
                     f"{where}server: its address is missing; write its ss:// URL, or -s ADDRESS"
                 )
-            check_keys(self._side, chosen, where)
+            if encrypted:
+                check_keys(side, chosen, where)
+        if side is Side.TUNNEL and "target" not in chosen:
+            raise ConfigError(
+                f"{self._where(instance.name)}target: it is missing; write HOST:PORT, or -L "
+                "HOST:PORT"
+            )
         self._warnings += warnings_of_secrets(chosen)
-        settings = settings_of_options(chosen, self._side, self._warnings)
+        settings = settings_of_options(chosen, side, self._warnings)
         if further := self._further_servers(instance):
             settings["servers"] = further
         public = _first_of_each(all_layers).get("public_address")
-        if public is not None and self._side is not Side.LOCAL:
+        if public is not None and side not in _LEADING:
             # Of the process, whose services do not lead their clients there.
             settings["public_address"] = public
         values = {option: setting.value for option, setting in settings.items()}
-        options = self._make(OPTIONS[self._side], values, settings, where)
+        options = self._make(OPTIONS[side], values, settings, where)
         self._advise(options)
         return Configured(instance.name, options, _sources(type(options), settings))
+
+    def _of_tunnel(self, chosen: Layer, name: str) -> dict[str, Setting]:
+        """Return what a tunnel takes of what is said, perhaps to other listeners too."""
+        for key in ("accounts", "accounts_file", "gssapi"):
+            if key in chosen and chosen[key].value:
+                self._warn(
+                    f"{name or 'protocol'}: clients of a tunnel do not log in, whatever "
+                    f"{chosen[key].source} says; `rules` say who may use it"
+                )
+        return {
+            key: setting
+            for key, setting in chosen.items()
+            if KEYS[Place.TOP][key].meaning(Side.TUNNEL).use is Use.OPTION
+        }
 
     def _make(self, kind: type[Any], values: Mapping[str, Any], settings: Layer, where: str) -> Any:
         try:

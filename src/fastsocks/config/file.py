@@ -28,8 +28,9 @@ LONGEST_TIMEOUT = 300.0
 _MOST_TOLD = 12
 
 #: Protocols of an entry of ``locals`` in shadowsocks-rust that we have, with what they are here.
+TUNNEL = "tunnel"
 _PROTOCOLS = {"socks": (SOCKS5, SOCKS4), "http": (HTTP,)}
-_OTHER_PROTOCOLS = ("tunnel", "redir", "dns", "fake-dns", "tun")
+_OTHER_PROTOCOLS = ("redir", "dns", "fake-dns", "tun")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class _Reader:
         self._warnings: list[str] = []
         self._has_secret = False
         #: Whether a provider wrote it, for customers of many programs.
-        self._export = side is Side.LOCAL and is_export(document.content)
+        self._export = side in {Side.LOCAL, Side.TUNNEL} and is_export(document.content)
         self._unknown: dict[str, None] = {}
 
     def read(self) -> FileSettings:
@@ -145,6 +146,7 @@ class _Reader:
 
     def _settings(self, content: dict[str, object], place: Place, prefix: str) -> Layer:
         known = KEYS[place]
+        sides = self._sides(content, place)
         settings: dict[str, Setting] = {}
         seen: dict[str, str] = {}
         of_export = self._export and place is not Place.LOCALS
@@ -168,11 +170,30 @@ class _Reader:
                 raise self._error(path, f"the same is given by {seen[name]}; remove one")
             seen[name] = given
             if value is not None:
-                self._read(known[name], value, path, settings)
+                self._read(known[name], value, path, settings, sides)
         return settings
 
-    def _read(self, key: Key, value: object, path: str, settings: dict[str, Setting]) -> None:
-        meaning = key.meaning(self._side)
+    def _sides(self, content: Mapping[str, object], place: Place) -> tuple[Side, ...]:
+        """Return whose the keys of a part are; what the first does not use is the next one's."""
+        if content.get("protocol") != TUNNEL or self._side is Side.SERVER:
+            return (self._side,)
+        # The top level is that of other listeners, too.
+        return (Side.TUNNEL,) if place is Place.LOCALS else (self._side, Side.TUNNEL)
+
+    def _read(
+        self,
+        key: Key,
+        value: object,
+        path: str,
+        settings: dict[str, Setting],
+        sides: tuple[Side, ...],
+    ) -> None:
+        meanings = [key.meaning(side) for side in sides]
+        meaning = next((one for one in meanings if one.use is Use.OPTION), meanings[0])
+        if key.name == "protocol" and self._side is not Side.SERVER:
+            setting = read_setting(key, value, self._where(path))
+            self._read_protocol(setting, path, settings)
+            return
         if meaning.use is Use.REFUSED and not _is_off(key, value):
             raise self._unsupported(path, meaning.text)
         if meaning.use is Use.WARNING and not _is_off(key, value):
@@ -182,10 +203,6 @@ class _Reader:
         if key.secret:
             value = self._expand(value, path)
         setting = read_setting(key, value, self._where(path))
-        if key.name == "protocol":
-            protocols = self._protocols(setting.value, path)
-            settings.setdefault("protocols", Setting(protocols, setting.source))
-            return
         if key.name in {"password_file", "accounts_file"} and setting.value:
             file = str(self._document.folder / setting.value)
             setting = Setting(file, setting.source)
@@ -222,16 +239,26 @@ class _Reader:
             raise self._error(path, f"the environment has no variable {shown(variable)}")
         return self._environ[variable]
 
-    def _protocols(self, protocol: str, path: str) -> tuple[str, ...]:
+    def _read_protocol(self, setting: Setting, path: str, settings: dict[str, Setting]) -> None:
+        protocol = setting.value
+        if protocol == TUNNEL:
+            settings["protocol"] = setting
+            return
         if protocol in _PROTOCOLS:
-            return _PROTOCOLS[protocol]
+            if self._side is not Side.TUNNEL:
+                settings.setdefault("protocols", Setting(_PROTOCOLS[protocol], setting.source))
+            elif path.startswith("locals"):
+                raise self._error(
+                    path, f"{protocol} is for `fastsocks local`, which runs tunnels of its file too"
+                )
+            return
         if protocol in _OTHER_PROTOCOLS:
             raise self._error(
                 path,
                 f"not supported yet: {protocol}; remove this listener or disable it, and keep "
                 "sslocal for it",
             )
-        raise self._error(path, f"it has to be {' or '.join(_PROTOCOLS)}")
+        raise self._error(path, f"it has to be {', '.join(_PROTOCOLS)} or {TUNNEL}")
 
     def _where(self, path: str) -> str:
         return f"{self._document.name}: {path}"

@@ -16,7 +16,7 @@ from enum import Enum
 
 from . import values
 from .option import IGNORED, Meaning, Option, Peer, Place, Use, keys_of, refused, warning
-from .options import LocalOptions, ProxyOptions, ServerOptions
+from .options import LocalOptions, ProxyOptions, ServerOptions, TunnelOptions
 from .process_options import ProcessOptions
 from .server_entry import NO_SERVER
 from .service_options import Options
@@ -28,6 +28,7 @@ class Side(Enum):
     SERVER = "server"
     LOCAL = "local"
     PROXY = "proxy"
+    TUNNEL = "tunnel"
 
 
 #: What each service is configured by.
@@ -35,6 +36,7 @@ OPTIONS: dict[Side, type[Options]] = {
     Side.SERVER: ServerOptions,
     Side.LOCAL: LocalOptions,
     Side.PROXY: ProxyOptions,
+    Side.TUNNEL: TunnelOptions,
 }
 
 
@@ -82,7 +84,7 @@ def _of_options() -> Iterator[Key]:
     """Yield the keys of each class of options."""
     for side, kind in OPTIONS.items():
         for name, option, said, read in keys_of(kind):
-            meanings = dict.fromkeys(Side, said.elsewhere)
+            meanings = {other: said.means_to(other.value) for other in Side}
             meanings[side] = Meaning(Use.OPTION, option)
             yield Key(
                 name, said.peers, said.places, meanings, read, said.secret, options={side: said}
@@ -194,10 +196,6 @@ _NOT_HERE: tuple[tuple[str, Peer, Place, Meaning], ...] = (
     ("socks5_auth_config_path http_auth_config_path", _RUST, _LOCALS,
      _not_yet("users in such a file; write them here, as `accounts`, or by `fastsocks passwd` "
               "into an accounts_file")),
-    ("tunnel_address", _LIBEV, _TOP,
-     _not_yet("tunnels; keep ss-tunnel for this one")),
-    ("forward_address forward_port", _RUST, _LOCALS,
-     _not_yet("tunnels; keep sslocal for this one")),
     ("tcp_tproxy", _LIBEV, _TOP,
      _not_yet("transparent proxying; keep ss-redir for this one")),
     ("tcp_redir udp_redir", _RUST, _LOCALS,
@@ -250,7 +248,7 @@ def make_keys() -> dict[Place, dict[str, Key]]:
     }
     # The users of an entry, to those who connect to it, are other people.
     users = found["users"]
-    others = dict.fromkeys((Side.LOCAL, Side.PROXY), IGNORED)
+    others = dict.fromkeys((Side.LOCAL, Side.PROXY, Side.TUNNEL), IGNORED)
     keys[_SERVERS]["users"] = replace(users, meanings=users.meanings | others)
     return keys
 

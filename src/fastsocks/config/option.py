@@ -108,8 +108,9 @@ class Option:
     places: Place = Place.TOP
     #: How the value of the key is read; by default its type says.
     read: Callable[[object], object] | None = None
-    #: What the key means to services that have no such option.
-    elsewhere: Meaning = IGNORED
+    #: What the key means to services that have no such option; by the name of the service, where
+    #: that differs, and IGNORED to others.
+    elsewhere: Meaning | Mapping[str, Meaning] = IGNORED
     #: Whether the value is, or has in it, something that nobody else may know.
     secret: bool = False
     #: Other keys that set it.
@@ -141,6 +142,12 @@ class Option:
         """All that the documents say."""
         words = f"One of {', '.join(self.choices)}." if self.choices and not self.metavar else ""
         return " ".join(filter(None, (self.text, self.more, words)))
+
+    def means_to(self, service: str) -> Meaning:
+        """Return what the key means to a service that has no such option."""
+        if isinstance(self.elsewhere, Meaning):
+            return self.elsewhere
+        return self.elsewhere.get(service, IGNORED)
 
     def flag_names(self, key: str) -> list[str]:
         """Return the flags of `key`."""

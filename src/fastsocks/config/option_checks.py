@@ -88,10 +88,10 @@ def check_grace(seconds: float) -> None:
 def check_server(address: str) -> None:
     """Check that there is the address of a server, and not what stands for it."""
     if not address:
-        raise ConfigError("server: its address is missing")
+        raise ConfigError("its address is missing")
     if address.strip().upper() == PLACEHOLDER:
         raise ConfigError(
-            f"server: {PLACEHOLDER} stands for the server's address, which it does not know "
+            f"{PLACEHOLDER} stands for the server's address, which it does not know "
             "itself: put its IP address or name in that place"
         )
 
@@ -148,6 +148,11 @@ def check_udp_address(address: str) -> None:
 def check_public_address(address: str) -> None:
     """Check the address or name under which clients reach this host."""
     split_host(address)
+
+
+def check_proxy_protocol(_: object) -> None:
+    """Refuse what no service does yet."""
+    raise ConfigError("not supported yet; remove it")
 
 
 def check_callable(hook: object) -> None:

@@ -10,6 +10,7 @@ from .keys import KEYS, Side
 from .option import Place
 from .rules import Rule, placed
 from .settings import Layer, Setting
+from .values import read_target
 
 #: Lines of an ACL file that are named, of those that are left out.
 _MOST_TOLD = 10
@@ -50,6 +51,33 @@ def settings_of_options(chosen: Layer, side: Side, warnings: list[str]) -> dict[
     if "rules" in chosen or "acl" in chosen:
         settings["rules"] = _rules(chosen, side, warnings)
     return settings
+
+
+def unite_target(layer: dict[str, Setting]) -> None:
+    """Make one target of the keys of a place that name one.
+
+    :raises ConfigError: it is named twice, or one half is missing.
+    """
+    given = [name for name in ("target", "tunnel_address", "forward_address") if name in layer]
+    port = layer.pop("forward_port", None)
+    if len(given) > 1:
+        raise ConfigError(
+            f"{layer[given[1]].source}: there is {layer[given[0]].source} too; give one of the two"
+        )
+    if port is not None and given != ["forward_address"]:
+        raise ConfigError(f"{port.source}: without forward_address; give both, or target")
+    if not given:
+        return
+    target = layer.pop(given[0])
+    if given == ["forward_address"]:
+        if port is None:
+            raise ConfigError(f"{target.source}: without forward_port; give both, or target")
+        host = f"[{target.value}]" if ":" in target.value else target.value
+        try:
+            target = Setting(read_target(f"{host}:{port.value}"), target.source)
+        except ConfigError as error:
+            raise ConfigError(f"{target.source}: {error}") from None
+    layer["target"] = target
 
 
 def _rules(chosen: Layer, side: Side, warnings: list[str]) -> Setting:

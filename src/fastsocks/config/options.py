@@ -8,8 +8,9 @@ none repeats a secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fastsocks.address import Address
 from fastsocks.errors import ConfigError
 
 from . import values
@@ -22,6 +23,7 @@ from .option import (
     Option,
     Peer,
     Place,
+    about,
     documented,
     option,
     refused,
@@ -31,13 +33,14 @@ from .option_checks import (
     check_bind_addresses,
     check_bind_ports,
     check_outbound,
+    check_proxy_protocol,
     check_public_address,
     check_search,
     check_seconds,
 )
-from .server_entry import NO_SERVER, Encryption, ServerEntry
+from .server_entry import METHOD, SERVER, Encryption, ServerChoice
 from .service_options import Options
-from .socks_options import SocksOptions
+from .socks_options import ListenerOptions, SocksOptions
 
 #: Methods that encrypt nothing, as configurations write them.
 _UNENCRYPTED = ("none", "plain")
@@ -45,6 +48,7 @@ _UNENCRYPTED = ("none", "plain")
 _ALL = Peer.LIBEV | Peer.RUST | Peer.PYTHON
 _SERVERS = Place.TOP | Place.SERVERS
 _LOCALS = Place.TOP | Place.LOCALS
+_EVERYWHERE = _SERVERS | _LOCALS
 
 
 def _dials_from(family: str) -> Option:
@@ -58,31 +62,47 @@ def _dials_from(family: str) -> Option:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dialing(Checked):
-    """What services have that connect to targets by themselves."""
+class UpstreamOptions(Checked):
+    """What services have that can connect through other servers."""
 
     # fmt: off
     upstream: Sequence[str] = option((),
         "Connect through another server: ss://..., socks5:// or "
         "http://[USER:PASSWORD@]HOST[:PORT]; several are a chain in that order.",
         more="See upstream.md.",
-        places=Place.TOP | Place.SERVERS | Place.LOCALS, read=values.read_texts, secret=True,
-        metavar="URL", repeated=True, section=WAYS,
+        places=_EVERYWHERE, read=values.read_texts, secret=True, metavar="URL", repeated=True,
+        section=WAYS,
         elsewhere=refused(
             "local leads to its Shadowsocks server; `fastsocks proxy` leads through others, ss:// "
             "among them"))
+    send_proxy_protocol: bool = option(False,
+        "Begin connections by a PROXY header (v2), which tells the other end who the client is.",
+        more="A tunnel tells its target, others their first upstream.",
+        places=_EVERYWHERE, section=WAYS, check=check_proxy_protocol,
+        elsewhere=refused("a Shadowsocks server is told no client"))
+    # fmt: on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialing(UpstreamOptions):
+    """What services have that connect to targets of their clients by themselves."""
+
+    # fmt: off
     search_domains: Sequence[str] = option((),
         "Domains in which short names of targets are searched; system is those of resolv.conf.",
         more="They come before the name as it is, or after that if it has as many dots as `ndots` "
         "of resolv.conf (1 where nothing is said). Names with a dot at their end, and those of "
         "datagrams, are complete.",
-        default="none", elsewhere=warning("the server looks names up"), metavar="DOMAIN,...|system",
-        section=WAYS)
+        default="none", metavar="DOMAIN,...|system", section=WAYS,
+        elsewhere={
+            "local": warning("the server looks names up"),
+            "tunnel": warning("the target is complete"),
+        })
     allow_private: bool = option(False,
         "Let clients reach this host, its network and all else that is not public.",
         more="A proxy that listens on loopback alone lets them anyway.",
-        places=Place.TOP | Place.SERVERS | Place.LOCALS,
-        elsewhere=warning("the server decides that"), section=ACCESS)
+        places=_EVERYWHERE, elsewhere={"local": warning("the server decides that")},
+        section=ACCESS)
     public_address: str = option("",
         "Address or name under which clients reach this host, with or without a port.",
         more="What is not public has that address, too, if its own interfaces do not.",
@@ -152,15 +172,8 @@ class ServerOptions(Encryption, Dialing, Options):
 
 @documented
 @dataclass(frozen=True, kw_only=True)
-class LocalOptions(ServerEntry, SocksOptions):
+class LocalOptions(ServerChoice, SocksOptions):
     """Options of a SOCKS and HTTP proxy that leads to a Shadowsocks server."""
-
-    # fmt: off
-    servers: Sequence[ServerEntry] = option((),
-        "Further servers: the one that takes least is used, and another one when it is not there.",
-        more="Each has a server, a server_port, a method and a password or key. See upstream.md.",
-        elsewhere=NO_SERVER, peers=Peer.RUST, flags="")
-    # fmt: on
 
 
 @documented
@@ -190,3 +203,57 @@ class ProxyOptions(Dialing, SocksOptions):
     def announced_addresses(self) -> tuple[str, ...]:
         """See :attr:`Options.announced_addresses`."""
         return tuple(filter(None, (self.public_address, self.udp_address)))
+
+
+_ONE_TARGET = refused(
+    "one target for all clients is for `fastsocks tunnel`, and for an entry of `locals` whose "
+    "protocol is tunnel"
+)
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class TunnelOptions(ServerChoice, UpstreamOptions, ListenerOptions):
+    """Options of a listener that leads all of its clients to one target.
+
+    It leads there through a Shadowsocks server where there is one, else through `upstream`, else
+    by itself.
+    """
+
+    # fmt: off
+    target: str = field(metadata=about("Where all clients are led: HOST:PORT.",
+        more="An IPv6 address stands in brackets.",
+        places=_LOCALS, read=values.read_target, elsewhere=_ONE_TARGET,
+        flags="-L --forward", metavar="HOST:PORT", check=values.read_target,
+        also={
+            "tunnel_address": Option(peers=Peer.LIBEV, elsewhere=_ONE_TARGET, flags=""),
+            "forward_address": Option("The host of `target`, beside its forward_port.",
+                peers=Peer.RUST, places=_LOCALS, read=values.read_text, elsewhere=_ONE_TARGET,
+                flags=""),
+            "forward_port": Option("The port of `target`, beside its forward_address.",
+                peers=Peer.RUST, places=_LOCALS, read=values.read_listening_port,
+                elsewhere=_ONE_TARGET, flags=""),
+        }))
+    server: str = field(default="", metadata=SERVER)
+    method: str = field(default="", metadata=METHOD)
+    payload_wait: int = option(10,
+        "Milliseconds that a client has to send something that goes with its request; 0 waits for "
+        "nothing.",
+        more="Targets that speak first are reached after as long. 0..10000.",
+        places=_LOCALS, metavar="MILLISECONDS", section=WAYS, limits=(0, 10_000))
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.server and not self.method:
+            raise ConfigError("method: none given; a good one is 2022-blake3-aes-128-gcm")
+        if not self.server and (self.method or self.password or self.key or self.servers):
+            raise ConfigError("server: its address is missing")
+        if self.server and self.upstream:
+            raise ConfigError("upstream: there is a server too; give one of the two")
+
+    @property
+    def target_address(self) -> Address:
+        """:attr:`target`, read."""
+        host, port = values.split_host(self.target)
+        return Address.of(host, port or 0)

@@ -135,7 +135,7 @@ def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
         source = chosen["password"].source if "password" in chosen else f"{where}password"
     users = chosen.get("users")
     try:
-        if side is Side.LOCAL:
+        if side is not Side.SERVER:
             client_key(found, password)
         else:
             server_key(found, password)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import values
@@ -16,6 +17,23 @@ NO_SERVER = refused(
     "the proxy connects to targets by itself, without a server or encryption: remove it, "
     "or run `fastsocks local`"
 )
+
+# fmt: off
+METHOD = about("Encryption method, the same at both ends; take 2022-blake3-aes-128-gcm.",
+    more="``fastsocks genkey METHOD`` makes a key for it.",
+    peers=_ALL, places=_SERVERS, read=values.read_lowercase, elsewhere=NO_SERVER,
+    flags="-m --method", metavar="METHOD", check=check_method)
+SERVER = about("Address of the Shadowsocks server.",
+    peers=_ALL, places=_SERVERS, read=values.read_hosts, elsewhere=NO_SERVER,
+    flags="-s --server", metavar="ADDRESS", check=check_server,
+    also={
+        "url": Option("An ``ss://`` URL, in the place of server, server_port, method and password.",
+            secret=True, flags="",
+            elsewhere=refused(
+                "ss:// URLs are for `fastsocks local`; a server has server, server_port, method "
+                "and password, and a proxy none of them")),
+    })
+# fmt: on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +60,7 @@ class Encryption(Checked):
         "many count. Not for 2022 methods.",
         peers=Peer.LIBEV, places=_SERVERS, read=values.read_password, elsewhere=NO_SERVER,
         secret=True, metavar="BASE64")
-    method: str = field(
-        metadata=about(
-            "Encryption method, the same at both ends; take 2022-blake3-aes-128-gcm.",
-            more="``fastsocks genkey METHOD`` makes a key for it.",
-            peers=_ALL,
-            places=_SERVERS,
-            read=values.read_lowercase,
-            elsewhere=NO_SERVER,
-            flags="-m --method",
-            metavar="METHOD",
-            check=check_method,
-        )
-    )
+    method: str = field(metadata=METHOD)
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -69,28 +75,7 @@ class ServerEntry(Encryption):
     """One of several Shadowsocks servers; its fields are those of :class:`LocalOptions`."""
 
     # fmt: off
-    server: str = field(
-        metadata=about(
-            "Address of the Shadowsocks server.",
-            peers=_ALL,
-            places=_SERVERS,
-            read=values.read_hosts,
-            elsewhere=NO_SERVER,
-            also={
-                "url": Option(
-                    "An ``ss://`` URL, in the place of server, server_port, method and password.",
-                    elsewhere=refused(
-                        "ss:// URLs are for `fastsocks local`; a server has server, server_port, "
-                        "method and password, and a proxy none of them"
-                    ),
-                    secret=True,
-                    flags="",
-                )
-            },
-            flags="-s --server",
-            metavar="ADDRESS",
-        )
-    )
+    server: str = field(metadata=SERVER)
     server_port: int = option(8388, "Port of the Shadowsocks server.",
         peers=_ALL, places=_SERVERS, read=values.read_listening_port, elsewhere=NO_SERVER,
         flags="-p --server-port", metavar="PORT")
@@ -98,5 +83,16 @@ class ServerEntry(Encryption):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_server(self.server)
         check_port("server port", self.server_port, lowest=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerChoice(ServerEntry):
+    """What services have that lead to Shadowsocks servers."""
+
+    # fmt: off
+    servers: Sequence[ServerEntry] = option((),
+        "Further servers: the one that takes least is used, and another one when it is not there.",
+        more="Each has a server, a server_port, a method and a password or key. See upstream.md.",
+        elsewhere=NO_SERVER, peers=Peer.RUST, flags="")
+    # fmt: on

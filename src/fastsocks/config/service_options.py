@@ -23,7 +23,14 @@ from .option import (
     documented,
     option,
 )
-from .option_checks import check_families, check_grace, check_resolver, check_seconds, is_loopback
+from .option_checks import (
+    check_families,
+    check_grace,
+    check_proxy_protocol,
+    check_resolver,
+    check_seconds,
+    is_loopback,
+)
 from .rules import Rule, read_rules
 
 #: Where services for programs of this host listen by default: either family, since what asks for
@@ -66,6 +73,12 @@ class Options(Checked):
                 "Start without those lines of the ACL file that cannot be had, and name them.",
                 places=_EVERYWHERE, read=values.read_flag, metavar="", section=ACCESS),
         })
+    accept_proxy_protocol: Sequence[str] = option((),
+        "Network or address of proxies whose connections begin by a PROXY header (v1 or v2), which "
+        "names the client.",
+        more="Each of their connections has to; nobody else is believed.",
+        default="none", places=_EVERYWHERE, metavar="NETWORK", repeated=True, section=ACCESS,
+        check=check_proxy_protocol)
     ipv6_first: bool = option(False,
         "Try the IPv6 addresses of a name before its IPv4 addresses.",
         more="Those that were not there of late come last. Of this one and the next three one can "

@@ -22,7 +22,10 @@ Hook: TypeAlias = Callable[[str, str, tuple[Any, ...]], "bool | str | Awaitable[
 _ALL = Peer.LIBEV | Peer.RUST | Peer.PYTHON
 _LOCALS = Place.TOP | Place.LOCALS
 
-_NOT_A_USER = refused("a server's users are `users`, names and their keys of a 2022 method")
+_NOT_A_USER = {
+    "server": refused("a server's users are `users`, names and their keys of a 2022 method"),
+    "tunnel": refused("clients of a tunnel do not log in; `rules` say who may use it"),
+}
 _NO_GSSAPI = refused("GSSAPI is for the SOCKS5 clients of `fastsocks local` and `fastsocks proxy`")
 
 

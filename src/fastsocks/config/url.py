@@ -139,7 +139,10 @@ class ServerURL:
 
         :raises ConfigError: it asks for a plugin, which is not supported yet, or has no address.
         """
-        check_server(self.host)
+        try:
+            check_server(self.host)
+        except ConfigError as error:
+            raise ConfigError(f"server: {error}") from None
         if self.plugin:
             raise ConfigError(
                 f"URL: plugin {_shown(self.plugin)} is not supported yet; ask whoever runs the "

@@ -250,6 +250,15 @@ def split_host(text: str) -> Host:
     return Host(host, port)
 
 
+def read_target(value: object) -> str:
+    """Read a host and a port, both of which have to be there."""
+    text = read_text(value).strip()
+    host, port = split_host(text)
+    if not host or not port:
+        raise ConfigError("write HOST:PORT")
+    return text
+
+
 def _port_behind(text: str) -> int:
     try:
         return read_listening_port(text)
