@@ -189,21 +189,21 @@ class ScriptedDialer:
         self._real = Dialer(loop, Resolver(loop), timeout=timeout)
         self.names: dict[str, Callable[[], Awaitable[socket.socket]]] = {}
         self.plain = self._real.plain
-        self.may_dial = self._real.may_dial
+        self.address_filter = self._real.address_filter
 
-    def literal(self, address: Address, permit: Any = None) -> Any:
-        return None if address.is_name else self._real.literal(address, permit)
+    def literal(self, address: Address, verdict_on: Any = None) -> Any:
+        return None if address.is_name else self._real.literal(address, verdict_on)
 
     def not_there(self, host: str, error: DialError) -> None:
         """Remember nothing."""
 
     async def approach(
-        self, address: Address, client: str = "", permit: Any = None, resolved: Any = None
+        self, address: Address, client: str = "", verdict_on: Any = None, resolved: Any = None
     ) -> Any:
-        return await self.dial(address, client, permit, resolved)
+        return await self.dial(address, client, verdict_on, resolved)
 
     async def dial(
-        self, address: Address, client: str = "", permit: Any = None, resolved: Any = None
+        self, address: Address, client: str = "", verdict_on: Any = None, resolved: Any = None
     ) -> socket.socket:
         if address.is_name:
             return await self.names[address.host]()

@@ -248,8 +248,8 @@ def test_the_most_telling_cause_is_reported(
 
 def guarded(answer: list[str], *allowed: str) -> Dialer:
     """Make a dialer that may dial `allowed` only, in front of a resolver that says `answer`."""
-    loop, may_dial = asyncio.get_running_loop(), allowed.__contains__
-    return Dialer(loop, resolver_of({NAME: answer}), timeout=10, may_dial=may_dial)
+    loop, address_filter = asyncio.get_running_loop(), allowed.__contains__
+    return Dialer(loop, resolver_of({NAME: answer}), timeout=10, address_filter=address_filter)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
@@ -304,7 +304,7 @@ def test_of_the_addresses_of_a_name_those_that_may_be_dialed_are(run: Any) -> No
 def test_what_the_system_takes_for_loopback_is_caught(run: Any, name: str) -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        dialing = Dialer(loop, Resolver(loop), timeout=10, may_dial=is_public)
+        dialing = Dialer(loop, Resolver(loop), timeout=10, address_filter=is_public)
         assert dialing.literal(Address.of(name, 80)) is None
         with pytest.raises(PolicyError, match="no public address"):
             await dialing.dial(Address.of(name, 80))

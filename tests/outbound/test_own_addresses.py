@@ -33,11 +33,11 @@ def proxy(**changes: Any) -> Proxy:
 def test_the_public_address_is_not(run: Any, make: Any, address: str) -> None:
     async def scenario() -> None:
         async with make(public_address=address) as running:
-            may_dial = running._may_dial
-            assert may_dial is not None
-            assert may_dial(OTHER)
-            assert not may_dial(OURS)
-            assert not may_dial(f"64:ff9b::{OURS}")
+            address_filter = running._service.address_filter
+            assert address_filter is not None
+            assert address_filter(OTHER)
+            assert not address_filter(OURS)
+            assert not address_filter(f"64:ff9b::{OURS}")
 
     run(scenario())
 
@@ -45,8 +45,8 @@ def test_the_public_address_is_not(run: Any, make: Any, address: str) -> None:
 def test_nor_where_datagrams_are_announced(run: Any) -> None:
     async def scenario() -> None:
         async with proxy(udp_address=OURS) as running:
-            assert running._may_dial is not None
-            assert not running._may_dial(OURS)
+            assert running._service.address_filter is not None
+            assert not running._service.address_filter(OURS)
 
     run(scenario())
 
@@ -63,8 +63,8 @@ def test_rules_about_private_targets_mean_it_too(run: Any) -> None:
         async with proxy(
             rules=("deny to private",), allow_private=True, public_address=OURS
         ) as running:
-            assert running._service.ruling is not None
-            public = running._service.ruling._rules._is_public
+            assert running._service.access_rules is not None
+            public = running._service.access_rules._rules._is_public
             assert public(OTHER)
             assert not public(OURS)
 

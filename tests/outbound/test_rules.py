@@ -25,19 +25,19 @@ def access_rules(*rules: str, guarded: bool = False, by_name: bool = False) -> A
 
 
 def test_names_that_are_resolved_here_are_asked_for_again() -> None:
-    direct, permit = access_rules("deny to 10.0.0.0/8").route(Request(NAME), PEER)
+    direct, verdict_on = access_rules("deny to 10.0.0.0/8").route(Request(NAME), PEER)
     assert not direct
-    assert permit is not None
-    permit("1.1.1.1")
+    assert verdict_on is not None
+    verdict_on("1.1.1.1")
     with pytest.raises(PolicyError, match=r'denied by .*"deny to 10\.0\.0\.0/8".*10\.1\.1\.1'):
-        permit("10.1.1.1")
+        verdict_on("10.1.1.1")
 
 
 def test_the_guard_holds_beside_rules() -> None:
-    _, permit = access_rules("deny to 1.1.1.1", guarded=True).route(Request(NAME), PEER)
-    assert permit is not None
+    _, verdict_on = access_rules("deny to 1.1.1.1", guarded=True).route(Request(NAME), PEER)
+    assert verdict_on is not None
     with pytest.raises(PolicyError, match="no public address"):
-        permit("127.0.0.1")
+        verdict_on("127.0.0.1")
 
 
 def test_names_that_are_sent_on_are_not_asked_for_again() -> None:
@@ -47,12 +47,12 @@ def test_names_that_are_sent_on_are_not_asked_for_again() -> None:
 
 def test_directly_is_resolved_here() -> None:
     rules = access_rules("deny to 10.0.0.0/8", "direct to a.example", by_name=True)
-    direct, permit = rules.route(Request(NAME), PEER)
+    direct, verdict_on = rules.route(Request(NAME), PEER)
     assert direct
-    assert permit is not None
-    permit("1.1.1.1")
+    assert verdict_on is not None
+    verdict_on("1.1.1.1")
     with pytest.raises(PolicyError):
-        permit("10.0.0.1")
+        verdict_on("10.0.0.1")
 
 
 def test_a_denied_bind() -> None:

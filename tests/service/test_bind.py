@@ -40,14 +40,14 @@ class Names:
 
 
 def binder(
-    may_reach: Callable[[str], bool] | None = None,
+    address_filter: Callable[[str], bool] | None = None,
     *,
     resolver: Any = None,
     most: int | None = None,
     **options: Any,
 ) -> Binder:
     loop = asyncio.get_running_loop()
-    return Binder(loop, resolver or Resolver(loop), ProxyOptions(**options), may_reach, most)
+    return Binder(loop, resolver or Resolver(loop), ProxyOptions(**options), address_filter, most)
 
 
 async def bind(

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 #: Tells whether an IP address, as text, may be reached.
 AddressFilter: TypeAlias = "Callable[[str], bool]"
 
-#: Is asked for each IP address about to be dialed, as text; raises PolicyError.
-Permit: TypeAlias = "Callable[[str], None]"
+#: Gives the verdict of rules on an IP address about to be dialed, as text: raises PolicyError where
+#: that is that it may not be. An AddressFilter could not say which rule it was.
+VerdictOn: TypeAlias = "Callable[[str], None]"
 
 #: RFC 8305 section 5, "Connection Attempt Delay".
 ATTEMPT_DELAY = 0.25
@@ -152,9 +153,9 @@ class Dialer:
     :param timeout: seconds for a whole dial, look-up and all attempts together.
     :param attempt_delay: seconds until the next address of a name is tried beside the
         earlier ones (RFC 8305 section 5).
-    :param may_dial: is asked for each IP address about to be dialed, as text, whether it is
-        allowed; None allows all. That it is asked here, behind the look-up, is what keeps a
-        name from changing its address after it passed.
+    :param address_filter: is asked for each IP address about to be dialed; None lets all be. That
+        it is asked here, behind the look-up, is what keeps a name from changing its address after
+        it passed.
     :param local_addresses: IP addresses to dial from, one of a family at most. A family that
         has none is dialed from where the system chooses, as other servers do it.
     :param fast_open: send the first bytes with the SYN (RFC 7413), where there is one address
@@ -168,7 +169,7 @@ class Dialer:
         *,
         timeout: float,
         attempt_delay: float = ATTEMPT_DELAY,
-        may_dial: AddressFilter | None = None,
+        address_filter: AddressFilter | None = None,
         local_addresses: Iterable[str] = (),
         fast_open: bool = False,
     ) -> None:
@@ -179,27 +180,27 @@ class Dialer:
         self._local = {_family(host): host for host in local_addresses}
         self._fast_open = fast_open
         #: The parameter.
-        self.may_dial = may_dial
+        self.address_filter = address_filter
         #: Whether a socket needs nothing that the caller of :meth:`literal` would not do.
         self.plain = not (self._local or fast_open)
 
     def literal(
-        self, address: Address, permit: Permit | None = None
+        self, address: Address, verdict_on: VerdictOn | None = None
     ) -> tuple[int, tuple[Any, ...]] | None:
         """Return what connect(2) needs, where no look-up and no choice stand in between.
 
-        :param permit: is asked in the place of `may_dial`.
+        :param verdict_on: is asked in the place of `address_filter`.
         :return: family and socket address if `address` is an IP address, or a name with
             exactly one address that the resolver remembers; else None. Also None where the
             socket needs more than an address, as :meth:`dial` does it.
         :raises DialError: the port is 0.
         :raises PolicyError: the address may not be dialed.
         """
-        ready = self._literal(address, permit)
+        ready = self._literal(address, verdict_on)
         return ready if self.plain else None
 
     def _literal(
-        self, address: Address, permit: Permit | None
+        self, address: Address, verdict_on: VerdictOn | None
     ) -> tuple[int, tuple[Any, ...]] | None:
         port = address.port
         if port == 0:
@@ -209,25 +210,25 @@ class Dialer:
             if known is None or len(known) > 1:
                 return None
             family, _, _, _, sockaddr = known[0]
-            self._check(sockaddr[0], permit, of_name=True)
+            self._check(sockaddr[0], verdict_on, of_name=True)
             return family, (sockaddr[0], port, *sockaddr[2:])
         host = address.host
-        self._check(host, permit)
+        self._check(host, verdict_on)
         if len(address.wire) == 7:
             return socket.AF_INET, (host, port)
         return socket.AF_INET6, (host, port, 0, 0)
 
-    def _check(self, host: str, permit: Permit | None, *, of_name: bool = False) -> None:
-        if permit is not None:
-            permit(host)
-        elif self.may_dial is not None and not self.may_dial(host):
+    def _check(self, host: str, verdict_on: VerdictOn | None, *, of_name: bool = False) -> None:
+        if verdict_on is not None:
+            verdict_on(host)
+        elif self.address_filter is not None and not self.address_filter(host):
             raise not_public(host if of_name else "")
 
     async def approach(
         self,
         address: Address,
         client: str = "",
-        permit: Permit | None = None,
+        verdict_on: VerdictOn | None = None,
         resolved: Callable[[], None] | None = None,
     ) -> socket.socket | tuple[int, tuple[Any, ...]]:
         """Do what :meth:`dial` does, but leave the connecting to the caller where it is simple.
@@ -236,19 +237,19 @@ class Dialer:
             connected socket.
         """
         if self.plain:
-            infos = await self._look_up(address, client, permit)
+            infos = await self._look_up(address, client, verdict_on)
             if len(infos) == 1 and not any(infos[0][4][2:]):
                 if resolved is not None:
                     resolved()
                 return infos[0][0], infos[0][4]
-        return await self.dial(address, client, permit, resolved)
+        return await self.dial(address, client, verdict_on, resolved)
 
     async def _look_up(
-        self, address: Address, client: str, permit: Permit | None
+        self, address: Address, client: str, verdict_on: VerdictOn | None
     ) -> list[AddrInfo]:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._addresses(address, client, permit)
+                return await self._addresses(address, client, verdict_on)
         except DialError:
             raise
         except TimeoutError as timeout:
@@ -258,13 +259,13 @@ class Dialer:
         self,
         address: Address,
         client: str = "",
-        permit: Permit | None = None,
+        verdict_on: VerdictOn | None = None,
         resolved: Callable[[], None] | None = None,
     ) -> socket.socket:
         """Open a connection; several addresses of a name race by RFC 8305.
 
         :param client: for whom; see :meth:`fastsocks.net.Resolver.resolve`.
-        :param permit: see :meth:`literal`.
+        :param verdict_on: see :meth:`literal`.
         :param resolved: is called once the name is looked up.
 
         What it finds out of the addresses of a name is for those who dial it next: one that was
@@ -285,7 +286,7 @@ class Dialer:
         attempting = False
         try:
             async with asyncio.timeout(self._timeout):
-                infos = await self._addresses(address, client, permit)
+                infos = await self._addresses(address, client, verdict_on)
                 attempting = True
                 if resolved is not None and address.is_name:
                     resolved()
@@ -328,20 +329,20 @@ class Dialer:
             self._resolver.drop(host)
 
     async def _addresses(
-        self, address: Address, client: str, permit: Permit | None
+        self, address: Address, client: str, verdict_on: VerdictOn | None
     ) -> list[AddrInfo]:
-        ready = self._literal(address, permit)
+        ready = self._literal(address, verdict_on)
         if ready is not None:
             family, sockaddr = ready
             return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
         found = await self._resolver.resolve(address.host, address.port, client)
-        if self.may_dial is None and permit is None:
+        if self.address_filter is None and verdict_on is None:
             return found
         allowed: list[AddrInfo] = []
         refusal: PolicyError | None = None
         for info in found:
             try:
-                self._check(info[4][0], permit, of_name=True)
+                self._check(info[4][0], verdict_on, of_name=True)
             except PolicyError as error:
                 refusal = refusal or error
             else:

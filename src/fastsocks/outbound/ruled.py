@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class RuledOutbound:
     """What leads to targets where there are rules or upstreams.
 
-    :param address_filter: see :class:`fastsocks.net.Dialer`, its `may_dial`. It holds for what
-        is sent on, too: an upstream may well stand in this network.
+    :param address_filter: as of :class:`fastsocks.net.Dialer`. It holds for what is sent on,
+        too: an upstream may well stand in this network.
     """
 
     #: Whether names are to come in their one form; see :class:`.roles.Service`.
@@ -40,11 +40,11 @@ class RuledOutbound:
 
         :raises PolicyError: the rules refuse it.
         """
-        direct, permit = False, None
+        direct, verdict_on = False, None
         if self._access_rules is not None:
-            direct, permit = self._access_rules.route(request, peer)
+            direct, verdict_on = self._access_rules.route(request, peer)
         if self.chain is None or direct:
-            return Route(request.address, permit=permit)
+            return Route(request.address, permit=verdict_on)
         if self._address_filter is not None and not self._address_filter(request.address.host):
             raise not_public()
         return self.chain.route(request)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fastsocks.config.rules import Rule
-    from fastsocks.net.dial import AddressFilter, Permit
+    from fastsocks.net.dial import AddressFilter, VerdictOn
     from fastsocks.policy.rules import Verdict
     from fastsocks.request import Peer, Request
 
@@ -35,7 +35,7 @@ class AccessRules:
     """What the rules of one service say.
 
     :param rules: in their order.
-    :param address_filter: see :class:`fastsocks.net.Dialer`, its `may_dial`; no rule lifts it.
+    :param address_filter: as of :class:`fastsocks.net.Dialer`; no rule lifts it.
     :param by_name: names are sent on, and resolved by somebody else.
     :param public: see :class:`fastsocks.policy.rules.Rules`.
     """
@@ -59,7 +59,7 @@ class AccessRules:
         self._address_filter = address_filter
         self._by_name = by_name
 
-    def route(self, request: Request, peer: Peer) -> tuple[bool, Permit | None]:
+    def route(self, request: Request, peer: Peer) -> tuple[bool, VerdictOn | None]:
         """Decide on a request.
 
         :return: whether it is to be dialed directly, whatever else leads to targets; and what to
@@ -73,7 +73,7 @@ class AccessRules:
         direct = verdict.action is Action.DIRECT
         if verdict.pending or (direct and self._by_name and request.address.is_name):
             # Directly means that its name is resolved here after all.
-            return direct, partial(self._permit, request, peer[0])
+            return direct, partial(self._verdict_on_address, request, peer[0])
         return direct, None
 
     def direct(self, peer: Peer, target: Address) -> bool:
@@ -81,7 +81,7 @@ class AccessRules:
         verdict = self._rules.verdict_on(CONNECT, peer[0], None, target, by_name=self._by_name)
         return verdict.action is Action.DIRECT
 
-    def _permit(self, request: Request, client: str, host: str) -> None:
+    def _verdict_on_address(self, request: Request, client: str, host: str) -> None:
         if self._address_filter is not None and not self._address_filter(host):
             raise not_public(host)
         verdict = self._rules.verdict_on(
@@ -101,13 +101,13 @@ class AccessRules:
             _check(self._rules.verdict_on_all(BIND, peer[0], request.user))
         else:
             self.route(request, peer)
-        return partial(self._may_come, request, peer[0])
+        return partial(self._may_connect, request, peer[0])
 
-    def _may_come(self, request: Request, client: str, host: str) -> bool:
+    def _may_connect(self, request: Request, client: str, host: str) -> bool:
         if not request.address.is_name:
             request = request._replace(address=Address.of(host, request.address.port))
         try:
-            self._permit(request, client, host)
+            self._verdict_on_address(request, client, host)
         except PolicyError:
             return False
         return True

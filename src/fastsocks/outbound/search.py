@@ -103,9 +103,9 @@ class SearchingOutbound(RuledOutbound):
         """
         missing: ResolveError | None = None
         for name in names:
-            permit = super().route(request._replace(address=name), peer).permit
+            verdict_on = super().route(request._replace(address=name), peer).permit
             try:
-                sock = await dialer.dial(name, client, permit)
+                sock = await dialer.dial(name, client, verdict_on)
             except ResolveError as error:
                 if error.errno not in _MISSING:
                     raise

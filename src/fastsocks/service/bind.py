@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProxyOptions
     from fastsocks.net import Resolver
+    from fastsocks.net.dial import AddressFilter
     from fastsocks.request import Peer, Request
 
 
@@ -44,7 +45,7 @@ class BoundListener:
     """Waits for one peer; see :class:`.roles.PeerListener`.
 
     :param sockets: listening, this object's from now on; the client is told the first's address.
-    :param may_come: is asked for the IP address of each that connects, as text. Who may not is
+    :param address_filter: is asked for the IP address of each that connects. Who may not is
         disconnected, and waiting goes on.
     :param timeout: seconds to wait.
     :param closed: is called when it listens no more.
@@ -54,13 +55,13 @@ class BoundListener:
         self,
         loop: asyncio.AbstractEventLoop,
         sockets: Sequence[socket.socket],
-        may_come: Callable[[str], bool],
+        address_filter: AddressFilter,
         timeout: float,
         closed: Callable[[BoundListener], None],
     ) -> None:
         self._loop = loop
         self._sockets = sockets
-        self._may_come = may_come
+        self._address_filter = address_filter
         self._timeout = timeout
         self._closed: Callable[[BoundListener], None] | None = closed
         self._displaced: asyncio.Future[None] = loop.create_future()
@@ -102,7 +103,7 @@ class BoundListener:
                     continue
                 reason = os.strerror(cause.errno) if cause.errno else str(cause)
                 raise DialError(f"no peer can be accepted: {reason}") from cause
-            if self._may_come(sockaddr[0].partition("%")[0]):
+            if self._address_filter(sockaddr[0].partition("%")[0]):
                 return sock, _address(sockaddr)
             sock.close()
 
@@ -138,7 +139,7 @@ class Binder:
     :param loop: the running event loop.
     :param resolver: for names of peers.
     :param options: where to listen, and time limits.
-    :param may_reach: is asked whether an IP address, as text, may be a peer; None allows all.
+    :param address_filter: tells which IP addresses may be peers; None lets all.
     :param most: listeners at a time; None is no limit but that of the ports.
     """
 
@@ -147,13 +148,13 @@ class Binder:
         loop: asyncio.AbstractEventLoop,
         resolver: Resolver,
         options: ProxyOptions,
-        may_reach: Callable[[str], bool] | None = None,
+        address_filter: AddressFilter | None = None,
         most: int | None = None,
     ) -> None:
         self._loop = loop
         self._resolver = resolver
         self._options = options
-        self._may_reach = may_reach
+        self._address_filter = address_filter
         self._most = most
         self._local: dict[int, str] = {
             socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET: host
@@ -167,36 +168,34 @@ class Binder:
         request: Request,
         peer: Peer,
         local_host: str,
-        may_reach: Callable[[str], bool] | None = None,
+        address_filter: AddressFilter | None = None,
     ) -> BoundListener:
         """Listen for the peer that a client expects; see :meth:`.roles.Outbound.bind`.
 
         A peer whose name has addresses of both families may come by either. A client that can be
         told IPv4 addresses only gets a listener there.
 
-        :param may_reach: is asked in the place of that of the binder.
+        :param address_filter: is asked in the place of that of the binder.
         :raises ListenError: no address or port can be had.
         :raises PolicyError: the peer is none that clients may reach.
         :raises DialError: its name has no address, or there is no way to it.
         """
-        may_reach = may_reach or self._may_reach
+        address_filter = address_filter or self._address_filter
         client = client_of(peer[0])
         short = request.short_reply or self._options.short_replies
-        expected = await self._expected(request.address, client, may_reach)
+        expected = await self._expected(request.address, client, address_filter)
         if expected:
             if short:
                 expected = _of_ipv4(expected)
             hosts = self._towards(expected)
-            allowed = {sockaddr[0] for _, sockaddr in expected}
-            may_come: Callable[[str], bool] = lambda host: host in allowed  # noqa: E731
+            address_filter = frozenset(one[1][0] for one in expected).__contains__
         else:
             hosts = [self._for_anybody(local_host, short=short)]
-            may_come = may_reach or _anybody
         sockets = self._listen(hosts, client)
         listener = BoundListener(
             self._loop,
             sockets,
-            may_come,
+            address_filter or _anybody,
             self._options.bind_timeout,
             lambda listener: self._forget(client, listener),
         )
@@ -204,7 +203,7 @@ class Binder:
         return listener
 
     async def _expected(
-        self, address: Address, client: str, may_reach: Callable[[str], bool] | None
+        self, address: Address, client: str, address_filter: AddressFilter | None
     ) -> _Expected:
         """Return family and socket address of each that may come; empty is anybody."""
         port = address.port
@@ -222,8 +221,8 @@ class Binder:
         # PySocks writes the name "0" for nobody in particular.
         if any(ip_address(sockaddr[0].partition("%")[0]).is_unspecified for _, sockaddr in found):
             return []
-        if may_reach is not None:
-            found = [one for one in found if may_reach(one[1][0])]
+        if address_filter is not None:
+            found = [one for one in found if address_filter(one[1][0])]
             if not found:
                 raise PolicyError(
                     "the expected peer has no address that the rules allow, or no public one "

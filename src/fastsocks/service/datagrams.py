@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fastsocks.config import Options
     from fastsocks.net import Resolver
+    from fastsocks.net.dial import AddressFilter
     from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.relay._udp_py import Judge
     from fastsocks.relay.packet_way import PacketWay
@@ -54,7 +55,7 @@ class Datagrams:
     :param loop: the running event loop.
     :param resolver: for names.
     :param options: its time limit and caps.
-    :param may_reach: see :class:`fastsocks.net.Dialer`, its `may_dial`.
+    :param address_filter: as of :class:`fastsocks.net.Dialer`.
     :param judge: see :class:`fastsocks.relay.udp.DatagramEngine`.
     :param find_way: likewise; is given :attr:`server_addresses`, too.
     :param local_addresses: likewise.
@@ -66,7 +67,7 @@ class Datagrams:
         resolver: Resolver,
         options: Options,
         *,
-        may_reach: Callable[[str], bool] | None = None,
+        address_filter: AddressFilter | None = None,
         judge: Judge | None = None,
         find_way: FindWay | None = None,
         local_addresses: Iterable[str] = (),
@@ -77,11 +78,11 @@ class Datagrams:
     ) -> None:
         #: Of the servers that datagrams go through.
         self.server_addresses = ServerAddresses(loop, resolver, options.timeout)
-        self._may_reach = may_reach
+        self._address_filter = address_filter
         self.engine = DatagramEngine(
             loop,
             resolver,
-            permit=None if may_reach is None else self._permit,
+            permit=None if address_filter is None else self._permit,
             judge=judge,
             find_way=None if find_way is None else partial(find_way, self.server_addresses),
             timeout=options.udp_timeout,
@@ -126,7 +127,7 @@ class Datagrams:
         return SocksAssociation(association, bound)
 
     def _permit(self, address: Address) -> None:
-        if self._may_reach is not None and not self._may_reach(address.host):
+        if self._address_filter is not None and not self._address_filter(address.host):
             raise PolicyError("this is no public address (--allow-private permits it)")
 
 

@@ -65,7 +65,7 @@ class LocalService(SocksService):
 
     def leading(self, dialer: Dialer) -> Outbound:
         """Return what leads to servers; see :class:`.reporting.ReportingService`."""
-        if self.ruling is not None or self.servers is not None:
+        if self.access_rules is not None or self.servers is not None:
             return super().leading(dialer)
         first = self._first
         return ServerOutbound(dialer, first.key, first.address, associate=self.associate)
@@ -78,7 +78,8 @@ class LocalService(SocksService):
     def advice(self, connection: Connection) -> str | None:
         """Return what to do about a failure; what fails to be dialed is our server as a rule."""
         peer, target = connection.peer, connection.target
-        direct = target is not None and self.ruling is not None and self.ruling.direct(peer, target)
+        rules = self.access_rules
+        direct = target is not None and rules is not None and rules.direct(peer, target)
         if direct or not isinstance(connection.error, DialError):
             return None
         if self.servers is not None:
@@ -92,10 +93,10 @@ class LocalService(SocksService):
         :raises PolicyError: the rules refuse it.
         """
         check_request(request)
-        if self.ruling is not None:
-            direct, permit = self.ruling.route(request, accepted.peer)
+        if self.access_rules is not None:
+            direct, verdict_on = self.access_rules.route(request, accepted.peer)
             if direct:
-                return Route(request.address, permit=permit)
+                return Route(request.address, permit=verdict_on)
         if self.servers is not None:
             return self.servers.route()
         return Route(self._first.address, ClientCodec(self._first.key), PAYLOAD_WAIT)

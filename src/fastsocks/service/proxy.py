@@ -51,8 +51,8 @@ class ProxyService(SocksService):
         super().__init__(_log, options, shared, observers)
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
-        self.may_dial = self.targets.address_filter if guarded else None
-        self.outbound = self.use_outbound(options, self.may_dial)
+        self.address_filter = self.targets.address_filter if guarded else None
+        self.outbound = self.use_outbound(options)
         chain = None if self.outbound is None else self.outbound.chain
         #: What is asked for before a client is told that it has its association.
         self._find_at_once: FindWay | None = None
@@ -104,10 +104,10 @@ class ProxyService(SocksService):
         if self.binder is None:
             raise CommandError("the proxy does not run")
         peer, local_host = accepted.peer, accepted.local_host
-        if self.ruling is None:
+        if self.access_rules is None:
             return await self.binder.bind(request, peer, local_host)
-        may_come = self.ruling.bind(request, peer)
-        return await self.binder.bind(request, peer, local_host, may_come)
+        address_filter = self.access_rules.bind(request, peer)
+        return await self.binder.bind(request, peer, local_host, address_filter)
 
 
 class Proxy(SocksRunning):
@@ -125,7 +125,7 @@ class Proxy(SocksRunning):
     ) -> None:
         self._proxy = ProxyService(options, shared, observers)
         self._proxy_options = options
-        super().__init__(self._proxy, options, may_dial=self._proxy.may_dial, shared=shared)
+        super().__init__(self._proxy, options, shared=shared)
 
     async def start(self, listening: Listening | None = None) -> None:
         """Listen, and serve from now on; see :meth:`.running.Running.start`.
@@ -137,5 +137,5 @@ class Proxy(SocksRunning):
 
     def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
         self._proxy.binder = Binder(
-            loop, resolver, self._proxy_options, self._may_dial, possible_binds()
+            loop, resolver, self._proxy_options, self._proxy.address_filter, possible_binds()
         )

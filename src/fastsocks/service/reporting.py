@@ -15,13 +15,14 @@ from fastsocks.policy.caps import Caps
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fastsocks.address import Address
     from fastsocks.config import Options, ProxyOptions, ServerOptions
     from fastsocks.config.rules import Rule
     from fastsocks.journal.observer import Connection, Observer
     from fastsocks.net import Dialer
+    from fastsocks.net.dial import AddressFilter
     from fastsocks.outbound.ruled import RuledOutbound
     from fastsocks.outbound.rules import AccessRules
     from fastsocks.outbound.server_addresses import FindWay
@@ -74,44 +75,41 @@ class ReportingService(ABC):
         self.canonical_names = False
         #: Opens outgoing connections; there once the service runs.
         self.dialer: Dialer
-        #: Which addresses are public; see :attr:`decides_by_public`.
+        #: Which addresses are public; see :attr:`needs_own_addresses`.
         self.targets = PublicTargets()
+        #: Which targets it reaches; None for all.
+        self.address_filter: AddressFilter | None = None
         #: Whether that decides anything, so that it has to be told of this host's addresses.
-        self.decides_by_public = False
+        self.needs_own_addresses = False
         #: The rules; None where there are none, so that they cost nothing.
-        self.ruling: AccessRules | None = None
+        self.access_rules: AccessRules | None = None
         #: The server that it dials in the place of targets; for Running to look at.
         self.upstream: Upstream | None = None
         #: What datagrams go through but for rules; see :class:`fastsocks.relay.udp.DatagramEngine`.
         self.find_way: FindWay | None = None
 
-    def use_rules(
-        self,
-        rules: Sequence[Rule],
-        *,
-        guard: Callable[[str], bool] | None = None,
-        by_name: bool = False,
-    ) -> None:
+    def use_rules(self, rules: Sequence[Rule], *, by_name: bool = False) -> None:
         """Apply rules, if there are any; for the parameters see :class:`.rules.AccessRules`."""
-        self.canonical_names = bool(rules) or guard is not None
-        self.decides_by_public = guard is not None or any(rule.private for rule in rules)
+        address_filter = self.address_filter
+        self.canonical_names = bool(rules) or address_filter is not None
+        self.needs_own_addresses = address_filter is not None or any(rule.private for rule in rules)
         if rules:
             from fastsocks.outbound.rules import AccessRules
 
             public = self.targets.is_public
-            self.ruling = AccessRules(rules, address_filter=guard, by_name=by_name, public=public)
+            self.access_rules = AccessRules(
+                rules, address_filter=address_filter, by_name=by_name, public=public
+            )
 
-    def use_outbound(
-        self, options: ProxyOptions | ServerOptions, guard: Callable[[str], bool] | None
-    ) -> RuledOutbound | None:
+    def use_outbound(self, options: ProxyOptions | ServerOptions) -> RuledOutbound | None:
         """Apply the rules, and make the outbound; see :func:`.from_options.make_outbound`.
 
         :raises ConfigError: an upstream is none, or a domain to search.
         """
         from fastsocks.outbound.from_options import make_outbound
 
-        self.use_rules(options.read_rules, guard=guard, by_name=bool(options.upstream))
-        outbound = make_outbound(options, self.ruling, guard)
+        self.use_rules(options.read_rules, by_name=bool(options.upstream))
+        outbound = make_outbound(options, self.access_rules, self.address_filter)
         if outbound is not None:
             self.canonical_names = self.canonical_names and outbound.canonical_names
             if outbound.chain is not None:
@@ -124,10 +122,10 @@ class ReportingService(ABC):
         :return: whether it is reached directly, whatever else leads to targets.
         :raises PolicyError: a rule denies it.
         """
-        if self.ruling is None:
+        if self.access_rules is None:
             return False
         try:
-            return self.ruling.datagram(client, user, target, resolved)
+            return self.access_rules.datagram(client, user, target, resolved)
         except PolicyError as error:
             self.observer.refuse_datagrams(error, client, target, user)
             raise

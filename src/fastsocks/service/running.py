@@ -28,7 +28,7 @@ from .listening import Listening, bind, bind_for_workers, take_over
 from .stopping import StopSignals, drain_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from fastsocks.config import LocalOptions, Options, ProxyOptions
@@ -54,8 +54,7 @@ class Running:
 
     :param service: what connections are for.
     :param options: where to listen, and time limits.
-    :param may_dial: see :class:`fastsocks.net.Dialer`.
-    :param local_addresses: likewise.
+    :param local_addresses: see :class:`fastsocks.net.Dialer`.
     :param dial_fast_open: likewise, its `fast_open`.
     :param shared: what several processes that run this service have in common.
     """
@@ -68,7 +67,6 @@ class Running:
         service: ReportingService,
         options: Options,
         *,
-        may_dial: Callable[[str], bool] | None = None,
         local_addresses: Sequence[str] = (),
         dial_fast_open: bool = False,
         shared: SharedState | None = None,
@@ -79,7 +77,6 @@ class Running:
         self.shared = shared
         self._service = service
         self._options = options
-        self._may_dial = may_dial
         self._local_addresses = local_addresses
         self._dial_fast_open = dial_fast_open
         self._closed = asyncio.Event()
@@ -224,7 +221,7 @@ class Running:
             loop,
             resolver,
             timeout=options.timeout,
-            may_dial=self._may_dial,
+            address_filter=self._service.address_filter,
             local_addresses=self._local_addresses,
             fast_open=self._dial_fast_open,
         )
@@ -245,8 +242,8 @@ class Running:
                 loop,
                 resolver,
                 self._options_of_datagrams(),
-                may_reach=self._may_dial,
-                judge=None if service.ruling is None else service.judge,
+                address_filter=self._service.address_filter,
+                judge=None if service.access_rules is None else service.judge,
                 find_way=service.find_way,
                 local_addresses=self._local_addresses,
                 began=associations.began if associations.watched else None,
@@ -256,7 +253,7 @@ class Running:
             )
             self._relay_datagrams(self._datagrams, listening.datagrams)
         self._prepare(loop, resolver)
-        if self._service.decides_by_public:
+        if self._service.needs_own_addresses:
             self._follow_own_addresses(loop, resolver, listening)
         for sock in listening.streams:
             defer_accept(sock, wanted=not inbounds.needs_no_byte)
@@ -449,13 +446,10 @@ class SocksRunning(Running):
         service: SocksService,
         options: LocalOptions | ProxyOptions,
         *,
-        may_dial: Callable[[str], bool] | None = None,
         dial_fast_open: bool = False,
         shared: SharedState | None = None,
     ) -> None:
-        super().__init__(
-            service, options, may_dial=may_dial, dial_fast_open=dial_fast_open, shared=shared
-        )
+        super().__init__(service, options, dial_fast_open=dial_fast_open, shared=shared)
         self._socks = service
 
     def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:

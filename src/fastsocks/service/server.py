@@ -63,8 +63,8 @@ class ServerService(ReportingService):
         super().__init__(_log, options, shared, observers)
         if options.users:
             self.users = UserCounters(None if shared is None else shared.users_of(options.users))
-        self.may_dial = None if options.allow_private else self.targets.address_filter
-        self.outbound = self.use_outbound(options, self.may_dial)
+        self.address_filter = None if options.allow_private else self.targets.address_filter
+        self.outbound = self.use_outbound(options)
         #: Whether datagrams can go where its connections do.
         self.relays_udp = options.relays_udp
         if options.relays_udp and self.outbound is not None and self.outbound.chain is not None:
@@ -131,7 +131,6 @@ class Server(Running):
         super().__init__(
             service,
             options,
-            may_dial=service.may_dial,
             local_addresses=options.outbound_addresses,
             shared=shared,
         )

@@ -91,8 +91,8 @@ class SocksService(ReportingService):
         peer = accepted.peer
         if self.datagrams is None:
             raise CommandError("UDP is not relayed here")
-        if self.ruling is not None:
-            self.ruling.associate(request, peer)
+        if self.access_rules is not None:
+            self.access_rules.associate(request, peer)
         packet_way = await self._find_packet_way(self.datagrams, peer)
         return self.datagrams.associate(
             request, peer, accepted.local_host, announced=self._udp_address, packet_way=packet_way

@@ -14,7 +14,7 @@ cdef class Outbound:
     cdef readonly object dialer
     # Of the dialer; see there.
     cdef bint _plain
-    cdef object _may_dial
+    cdef object _address_filter
     cdef object _associate
     cdef object _bind
 

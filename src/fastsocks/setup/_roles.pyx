@@ -50,7 +50,7 @@ cdef class Outbound:
     def __init__(self, dialer, *, associate=None, bind=None):
         self.dialer = dialer
         self._plain = dialer.plain
-        self._may_dial = dialer.may_dial
+        self._address_filter = dialer.address_filter
         self._associate = associate
         self._bind = bind
 
@@ -77,7 +77,7 @@ cdef class Outbound:
     cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1:
         if not self._plain or permit is not None or wire[0] == NAME or not _has_port(wire):
             return False
-        return self._may_dial is None or self._may_dial(address.host)
+        return self._address_filter is None or self._address_filter(address.host)
 
 
 cdef inline bint _has_port(bytes wire) noexcept:

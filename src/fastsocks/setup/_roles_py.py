@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastsocks.errors import FastsocksError
     from fastsocks.inbound import Accepted
     from fastsocks.net import Dialer
-    from fastsocks.net.dial import Permit
+    from fastsocks.net.dial import VerdictOn
     from fastsocks.request import Request
     from fastsocks.shadowsocks import ClientKey
     from fastsocks.shadowsocks.layers import LayeredCodec
@@ -43,7 +43,7 @@ class Route:
     payload_wait: float = 0.0
     #: What is asked for each IP address about to be dialed, in the place of what the dialer has;
     #: None leaves it to the dialer.
-    permit: Permit | None = None
+    permit: VerdictOn | None = None
     #: For ways that take more than a connect: a coroutine function that is given the dialer and
     #: what counts as the client, and in whose place `address` and `codec` say nothing.
     open: Callable[[Dialer, str], Awaitable[Opened]] | None = None

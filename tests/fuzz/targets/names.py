@@ -123,22 +123,22 @@ class _Dialer:
 
     plain = False
 
-    def __init__(self, may_dial: Any, noted: set[str]) -> None:
-        self.may_dial = may_dial
+    def __init__(self, address_filter: Any, noted: set[str]) -> None:
+        self.address_filter = address_filter
         self._noted = noted
 
-    def literal(self, address: Address, permit: Any = None) -> None:
+    def literal(self, address: Address, verdict_on: Any = None) -> None:
         return None
 
     async def dial(
-        self, address: Address, client: str = "", permit: Any = None, resolved: Any = None
+        self, address: Address, client: str = "", verdict_on: Any = None, resolved: Any = None
     ) -> socket.socket:
         # As the resolver reads it; what that finds is what may be dialed or not.
         address = _NAMES["python"].canonical(address)
         if not address.is_name:
-            if permit is not None:
-                permit(address.host)
-            elif self.may_dial is not None and not self.may_dial(address.host):
+            if verdict_on is not None:
+                verdict_on(address.host)
+            elif self.address_filter is not None and not self.address_filter(address.host):
                 raise PolicyError("the guard")
         self._noted.add(str(address))
         raise DialError("nobody is there")
@@ -175,7 +175,7 @@ async def _ask(
     acceptor = _SETUPS[implementation].Acceptor(
         asyncio.get_running_loop(),
         inbounds=service.inbounds(),
-        outbound=service.leading(cast("Any", _Dialer(service.may_dial, noted))),
+        outbound=service.leading(cast("Any", _Dialer(service.address_filter, noted))),
         observer=service.observer,
         limits=service.limits,
         timeout=float(_PATIENCE),
