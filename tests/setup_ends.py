@@ -12,7 +12,7 @@ from fastsocks.address import Address, canonical
 from fastsocks.errors import DialError, FastsocksError, HeaderError
 from fastsocks.journal.observer import Connection, Observer, Observers
 from fastsocks.net import Dialer, Resolver
-from fastsocks.policy.counters import UserCounters
+from fastsocks.policy import Meters
 from fastsocks.policy.limits import ClientLimits
 from fastsocks.request import BIND, CONNECT, Request
 from fastsocks.setup.roles import Accepted, Route
@@ -108,7 +108,7 @@ class LineService:
         self.dialer: ScriptedDialer
         self.canonical_names = False
         self.limits = ClientLimits()
-        self.users: UserCounters | None = None
+        self.users: Meters | None = None
         self.access_log = False
         self.ends: asyncio.Queue[Connection] = asyncio.Queue()
         self.missing: list[tuple[Connection, int]] = []

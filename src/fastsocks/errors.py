@@ -73,6 +73,12 @@ class LimitError(FastsocksError):
     reply = 0x02
 
 
+class QuotaError(PolicyError):
+    """Nothing is left of what a user may transfer."""
+
+    status = "quota"
+
+
 class HostNameError(PolicyError, ValueError):
     """What stands in the place of a host name is none, so that nothing can be decided on it."""
 

@@ -31,7 +31,7 @@ from fastsocks.journal.access_log import AccessLog
 from fastsocks.journal.associations import Associations
 from fastsocks.journal.log import Log
 from fastsocks.journal.observer import Connection, Observers
-from fastsocks.policy import Cap, UserCounters
+from fastsocks.policy import Cap, Meters
 from fastsocks.request import CONNECT, Peer
 from fastsocks.service.local import LocalService
 from fastsocks.service.proxy import ProxyService
@@ -351,7 +351,7 @@ class _Association(NamedTuple):
 
 def test_the_access_log_of_associations(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    users, now = UserCounters(), 0.0
+    users, now = Meters(), 0.0
     associations = Associations(Observers([AccessLog()]), users, clock=lambda: now)
     assert associations.watched
     for user in ("alice", None):
@@ -379,7 +379,7 @@ def test_associations_leave_no_line_without_an_access_log(
 ) -> None:
     observer = Observers([log])
     assert not Associations(observer).watched
-    associations = Associations(observer, UserCounters())
+    associations = Associations(observer, Meters())
     association: Any = _Association("alice")
     associations.began(association)
     associations.over(association)

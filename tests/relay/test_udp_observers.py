@@ -10,7 +10,7 @@ import pytest
 from datagram_ends import Engine, Far, ShadowsocksClient, SocksClient, UdpTwin, import_udp
 from fastsocks.journal.associations import Associations
 from fastsocks.journal.observer import Connection, Observer, Observers
-from fastsocks.policy import UserCounters
+from fastsocks.policy import Meters
 
 METHOD = "2022-blake3-aes-128-gcm"
 LIMIT = 0.3
@@ -46,7 +46,7 @@ class Events(Observer):
 @pytest.mark.parametrize("end", ["close", "idle", "stop", "cap"])
 def test_an_association_from_its_beginning_to_its_end(run: Any, twin: UdpTwin, end: str) -> None:
     async def scenario() -> None:
-        events, users = Events(), UserCounters()
+        events, users = Events(), Meters()
         associations = Associations(Observers([events]), users)
         async with Engine(
             twin,

@@ -12,7 +12,7 @@ import pytest
 from datagram_ends import count_descriptors, settle
 from fastsocks.address import Address
 from fastsocks.errors import DialError, ListenError
-from fastsocks.policy.counters import UserCounters
+from fastsocks.policy import Meters
 from fastsocks.request import BIND, Request
 from fastsocks.setup.roles import Accepted
 from relay_ends import End
@@ -91,7 +91,7 @@ def test_two_replies_and_a_relay(run: Any, twin: SetupTwin) -> None:
     async def scenario() -> None:
         service = BindingService()
         service.access_log = True
-        service.users = UserCounters()
+        service.users = Meters()
         async with Entrance(twin, service) as entrance:
             client = await entrance.connect(LINE)
             assert await client.read(10) == b"connected\n"

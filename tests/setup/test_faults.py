@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fastsocks.policy.counters import UserCounters
+from fastsocks.policy import Meters
 from fastsocks.setup.roles import Opened, Route
 from setup_ends import (
     BAD_LINE,
@@ -198,20 +198,20 @@ def test_a_fault_in_the_outbound_behind_a_way(
     run(scenario())
 
 
-def test_a_fault_when_the_relay_stands(
+def test_a_fault_when_the_relay_begins(
     run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The relay has descriptors and admission then, and gives them back."""
+    """Descriptors and admission are given back."""
 
     async def scenario() -> None:
         service = LineService()
-        service.users = UserCounters()
+        service.users = Meters()
         service.access_log = True
         async with Entrance(twin, service, faults=1) as entrance:
             await still_serves(entrance)
             entrance.forget()
             with Target() as target, monkeypatch.context() as patch:
-                patch.setattr(UserCounters, "begin", fault)
+                patch.setattr(Meters, "of", fault)
                 before = descriptors()
                 client = await entrance.connect(target.line + b"early")
                 accepted = await target.accept()

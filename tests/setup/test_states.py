@@ -28,8 +28,7 @@ from hypothesis.stateful import (
 from datagram_ends import count_descriptors
 from fastsocks.address import Address
 from fastsocks.errors import AuthenticationError, HeaderError, ListenError, ResolveError
-from fastsocks.policy import ClientLimits
-from fastsocks.policy.counters import UserCounters
+from fastsocks.policy import ClientLimits, Meters
 from fastsocks.request import BIND, CONNECT, UDP_ASSOCIATE, Request
 from fastsocks.setup.roles import Accepted
 from harness.listener import refusing_address
@@ -163,7 +162,7 @@ class WaitingService(LineService):
         super().__init__(silent=silent)
         self._world = world
         self.access_log = True
-        self.users = UserCounters()
+        self.users = Meters()
         self.limits = ClientLimits(max_connections=6, max_handshakes_per_client=3)
 
     def inbound(self, accepted: Accepted) -> LineInbound:

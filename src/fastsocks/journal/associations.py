@@ -10,7 +10,7 @@ from .observer import Connection, Observers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastsocks.policy import UserCounters
+    from fastsocks.policy import Meters
     from fastsocks.relay.udp import Association
 
 
@@ -25,7 +25,7 @@ class Associations:
     def __init__(
         self,
         observer: Observers,
-        users: UserCounters | None = None,
+        users: Meters | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._observer = observer
@@ -41,7 +41,7 @@ class Associations:
         """Follow an association from now on."""
         user, observer = association.user, self._observer
         if self._users is not None:
-            self._users.begin(user, association)
+            self._users.of(user).begin()
         if not self._tells:
             return
         connection = Connection((association.client_host,), network="udp")
@@ -55,7 +55,10 @@ class Associations:
     def over(self, association: Association) -> None:
         """Keep what an association has carried, and tell of its end."""
         if self._users is not None:
-            self._users.end(association.user, association)
+            meter = self._users.of(association.user)
+            meter.spend(association.bytes_up, up=True)
+            meter.spend(association.bytes_down, up=False)
+            meter.end()
         connection, since = self._open.pop(association, (None, 0.0))
         if connection is not None and self._observer.closed is not None:
             # It may go on from another address than it began at.

@@ -1,12 +1,11 @@
 """What a service allows."""
 
 from .client_counts import ClientCounts
-from .counters import UserCounters
 from .limits import Admission, Cap, ClientLimits
+from .meters import Meters, Usage
 from .methods import weakness_of
 from .requests import check_request
 from .targets import PublicTargets, is_public
-from .user_counts import Usage, UserCounts
 from .users import encode_accounts
 
 __all__ = [
@@ -14,10 +13,9 @@ __all__ = [
     "Cap",
     "ClientCounts",
     "ClientLimits",
+    "Meters",
     "PublicTargets",
     "Usage",
-    "UserCounters",
-    "UserCounts",
     "check_request",
     "encode_accounts",
     "is_public",

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint64_t
 
 from fastsocks.net._poller cimport Poller
+from fastsocks.relay._meter cimport Meter
 from fastsocks.relay._splice cimport PipeStock, Splice
 from fastsocks.relay._tcp cimport End, Relay
 from fastsocks.relay._tcp cimport Engine
@@ -28,6 +29,7 @@ cdef class BareEngine(Engine):
         Codec target_codec,
         object ended,
         bint prompt,
+        Meter meter,
     )
 
 

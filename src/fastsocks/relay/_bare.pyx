@@ -4,7 +4,8 @@
 A pair of transports costs more than all else that a short exchange costs, and most of the
 memory of an idle one. So a relay begins without them, in a poller that is shared with
 connection set-up, and is attached once it has shown that it is neither: it has carried more
-than BRIEF_SIZE, or an end did not take at once what there was to send.
+than BRIEF_SIZE, or an end did not take at once what there was to send, or its user has a speed
+limit.
 
 In this stage nothing is ever queued. What is in the engine's buffers is used up before the
 callback returns.
@@ -103,6 +104,7 @@ cdef class BareEngine(Engine):
         *,
         bytes to_client=b"",
         bytes to_target=b"",
+        Meter meter=None,
     ):
         """Relay between two connected sockets; see the engine in ``_tcp.pyx``."""
         cdef uint64_t token
@@ -115,6 +117,7 @@ cdef class BareEngine(Engine):
                 ended,
                 to_client=to_client,
                 to_target=to_target,
+                meter=meter,
             )
         token = self._poller.add(self, _no_relay_yet)
         try:
@@ -130,6 +133,7 @@ cdef class BareEngine(Engine):
                 adapted(target_codec),
                 ended,
                 False,
+                meter,
             )
         except BaseException:
             self._poller.forget(client.fileno())
@@ -151,9 +155,10 @@ cdef class BareEngine(Engine):
         Codec target_codec,
         object ended,
         bint prompt,
+        Meter meter,
     ):
         cdef BareRelay relay = BareRelay.__new__(BareRelay)
-        self._begin(relay, client, client_codec, target, target_codec, ended)
+        self._begin(relay, client, client_codec, target, target_codec, ended, meter)
         relay._client_family = client_family
         relay._target_family = target_family
         relay._token = token
@@ -209,6 +214,9 @@ cdef class BareRelay(Relay):
             if events & (EPOLLHUP | EPOLLERR):
                 self._fail(ResetError(os.strerror(pending_error(end.fd) or ECONNRESET)))
             return 0
+        if self.meter is not None and self.meter.limited():
+            # There it can wait.
+            return self._attach()
         while True:
             size = receive(end.fd, self._engine.read_at, BRIEF_SIZE)
             if size == -EAGAIN:

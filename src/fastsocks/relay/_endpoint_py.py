@@ -15,9 +15,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from ..buffer import Buffer
-from ..errors import FastsocksError, ResetError, TruncatedError
+from ..errors import FastsocksError, QuotaError, ResetError, TruncatedError
 from ..net.tcp import limit_send_buffer, send_room
 from .codec import RelayCodec
+from .meter_cell import QUOTA_USED_UP
 
 if sys.platform == "linux":
     import fcntl
@@ -25,6 +26,7 @@ if sys.platform == "linux":
 
 if TYPE_CHECKING:
     from ..shadowsocks import ServerCodec
+    from ._meter_py import Meter
     from ._tcp_py import Relay
 
 READ_SIZE = 256 * 1024
@@ -60,6 +62,7 @@ class Endpoint(asyncio.BufferedProtocol):
         "_socket",
         "closed",
         "ended",
+        "late",
         "peer",
         "quiet",
         "transport",
@@ -80,6 +83,8 @@ class Endpoint(asyncio.BufferedProtocol):
         # `none` puts plaintext on the wire: then no codec is the shorter way.
         self._codec = None if codec is None or codec.transparent else codec
         self._first = first
+        #: The timer of what came from it too fast for its user.
+        self.late: asyncio.TimerHandle | None = None
         self._backlog = 0
         self._holding = False
         self._paused = False
@@ -129,6 +134,8 @@ class Endpoint(asyncio.BufferedProtocol):
             return
         # pause_writing must mean that the transport holds bytes, however few.
         transport.set_write_buffer_limits(0)
+        if (meter := self._relay.meter) is not None:
+            self._read_size = meter.piece(self._read_size, self is self._relay.client)
         if self._first:
             transport.write(self._first)
         self._first = b""
@@ -143,11 +150,41 @@ class Endpoint(asyncio.BufferedProtocol):
         try:
             plaintext = data if self._codec is None else self._codec.open(data)
             if plaintext:
-                relay.count(self, len(plaintext))
-                self.peer.deliver(plaintext)
+                if relay.meter is not None:
+                    self._received_of_user(plaintext, relay.meter)
+                else:
+                    relay.count(self, len(plaintext))
+                    self.peer.deliver(plaintext)
         except FastsocksError as error:
             relay.fail(error, cut=self is not relay.client)
         self._plan_read(nbytes)
+
+    def _received_of_user(self, plaintext: Buffer, meter: Meter) -> None:
+        """Pass payload on as its user's meter has it: now, later, or not at all."""
+        relay = self._relay
+        size, up = len(plaintext), self is relay.client
+        if not meter.spend(size, up):
+            raise QuotaError(QUOTA_USED_UP)
+        relay.count(self, size)
+        seconds = meter.pause(size, up, monotonic())
+        if seconds <= 0:
+            self.peer.deliver(plaintext)
+            return
+        self.pause()
+        self.late = relay.engine.loop.call_later(seconds, self._deliver_late, bytes(plaintext))
+
+    def _deliver_late(self, plaintext: bytes) -> None:
+        """Pass on what came too fast, and read on."""
+        relay = self._relay
+        self.late = None
+        if relay.over:
+            return
+        relay.touched = monotonic()
+        try:
+            self.peer.deliver(plaintext)
+        except FastsocksError as error:
+            relay.fail(error, cut=self is not relay.client)
+        self._take_turn()
 
     def _plan_read(self, size: int) -> None:
         """After a read of `size` bytes, choose how much to read next, and whether to yield."""
@@ -205,7 +242,9 @@ class Endpoint(asyncio.BufferedProtocol):
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        """Read again; but never after the end of the stream."""
+        """Read again; but never after the end of the stream, or while something waits."""
+        if self.late is not None:
+            return
         if self._paused and not (self.ended or self.transport is None or self._relay.over):
             self._read_size = self.peer._room()
             self.transport.resume_reading()
@@ -213,10 +252,11 @@ class Endpoint(asyncio.BufferedProtocol):
 
     def _room(self) -> int:
         """How much to read for this end: what it does not take would have to be kept."""
-        if self._drains_fast:
-            return READ_SIZE
-        room = send_room(self._socket)
-        return READ_SIZE if room is None else min(READ_SIZE, max(_LEAST_READ, room))
+        most = READ_SIZE
+        if not self._drains_fast and (room := send_room(self._socket)) is not None:
+            most = min(most, max(_LEAST_READ, room))
+        meter = self._relay.meter
+        return most if meter is None else meter.piece(most, self is self._relay.target)
 
     def eof_received(self) -> bool:
         relay = self._relay

@@ -27,10 +27,11 @@ from fastsocks.net._epoll cimport (
 from fastsocks.net._pipes cimport open_pipe, splice
 from fastsocks.net._poller cimport Poller
 from fastsocks.net._sockets cimport now, receive, send
-from fastsocks.relay._tcp cimport READ_SIZE, End, Engine, Relay
+from fastsocks.relay._tcp cimport READ_SIZE, End, Engine, Relay, broken
 
-from fastsocks.errors import ResetError
+from fastsocks.errors import QuotaError, ResetError
 from fastsocks.net.files import file_limit
+from fastsocks.relay.meter_cell import QUOTA_USED_UP
 
 cdef enum:
     # A pipe counts packets rather than bytes: with packets of 1500 bytes this holds PIECE.
@@ -117,11 +118,11 @@ cdef class Splice:
     cdef int _pump(self, int end) except -1:
         """Move what has come from an end to the other."""
         cdef Relay relay = self._relay
-        cdef Engine engine = relay._engine
         cdef Flow* flow = &self._flows[end]
         cdef End source = relay.client if end == 0 else relay.target
         cdef End sink = source.peer
         cdef Py_ssize_t size
+        cdef double seconds
         for _ in range(TURNS):
             if not self._drain(flow, sink):
                 return 0
@@ -135,23 +136,34 @@ cdef class Splice:
             if size == 0:
                 return relay._end_of_stream(source)
             relay._touched = now()
-            if end == 0:
-                relay.bytes_up += size
-                engine.counters.bytes_up += size
-            else:
-                if not relay.bytes_down:
-                    relay.first_down = relay._touched
-                relay.bytes_down += size
-                engine.counters.bytes_down += size
+            if relay.meter is not None and not relay.meter.spend(size, end == 0):
+                return relay._fail(QuotaError(QUOTA_USED_UP))
+            relay.count(source, size)
+            if relay.meter is not None:
+                seconds = relay.meter.pause(size, end == 0, now())
+                if seconds > 0:
+                    source.awaited = relay._engine._loop.call_later(seconds, self.go_on, end)
+                    return 0
         if self._drain(flow, sink):
             # More may have come, and the poller tells of it once.
             self._poller.watch_again(self._token, end, source.fd, ARRIVALS | EPOLLOUT)
         return 0
 
+    def go_on(self, int end):
+        """Send what came too fast for its user, and read on."""
+        cdef Relay relay = self._relay
+        (relay.client if end == 0 else relay.target).awaited = None
+        try:
+            self._pump(end)
+        except OSError as error:
+            relay._fail(broken(error))
+
     cdef bint _drain(self, Flow* flow, End sink) except -1:
         """Send what is held for `sink`; False if something is left, or the relay over."""
         cdef Py_ssize_t sent = 0
         cdef Relay relay = self._relay
+        if sink.peer.awaited is not None:
+            return False
         flow.blocked = False
         if sink.first:
             sent = send(sink.fd, PyBytes_AS_STRING(sink.first), len(sink.first))
@@ -173,14 +185,17 @@ cdef class Splice:
 
     cdef Py_ssize_t _fill(self, Flow* flow, End source, End sink) except? -1:
         """Take in what has come from `source`: its size, 0 at the end, or -errno."""
-        cdef Py_ssize_t size
-        cdef Engine engine = source.relay._engine
+        cdef Py_ssize_t size, most = PIECE
+        cdef Relay relay = source.relay
+        cdef Engine engine = relay._engine
+        if relay.meter is not None:
+            most = relay.meter.piece(most, source is relay.client)
         if not self._stock.take(&flow.pipe):
-            size = receive(source.fd, engine.read_at, READ_SIZE)
+            size = receive(source.fd, engine.read_at, min(most, <Py_ssize_t>READ_SIZE))
             if size > 0:
                 sink.first = PyBytes_FromStringAndSize(<char*>engine.read_at, size)
             return size
-        size = splice(source.fd, flow.pipe.ends[1], PIECE)
+        size = splice(source.fd, flow.pipe.ends[1], most)
         if size > 0:
             flow.held = size
         else:

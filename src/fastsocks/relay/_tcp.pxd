@@ -1,5 +1,6 @@
 from libc.stdint cimport uint8_t, uint64_t
 
+from fastsocks.relay._meter cimport Meter
 from fastsocks.shadowsocks._framing cimport Codec
 
 cdef enum:
@@ -23,7 +24,8 @@ cdef class End:
     cdef Codec codec
     # None before it is attached, and after it is lost.
     cdef object transport
-    cdef object attaching
+    # The coroutine that attaches it; later the timer of what came from it too fast for its user.
+    cdef object awaited
     # What its transport has to send first.
     cdef bytes first
     # -1 once it is closed, or about to be by the loop.
@@ -50,6 +52,7 @@ cdef class End:
 
     cdef int finish_attaching(self) except -1
     cdef int received(self, Py_ssize_t size) except -1
+    cdef int received_of_user(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int deliver(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int finish_sending(self) except -1
     cdef int pause(self) except -1
@@ -93,6 +96,7 @@ cdef class Engine:
         int target,
         Codec target_codec,
         object ended,
+        Meter meter,
     ) except -1
     # Gives both ends transports.
     cdef int _attach(self, Relay relay, object client, object target) except -1
@@ -110,6 +114,8 @@ cdef class Relay:
     cdef Engine _engine
     cdef End client
     cdef End target
+    # Of the user; None where users are not told apart.
+    cdef Meter meter
     cdef object _ended
     cdef Relay _next
     cdef Relay _previous
@@ -117,6 +123,8 @@ cdef class Relay:
     cdef bint _kept_alive
     cdef bint _over
 
+    # Takes note of payload that came from an end.
+    cdef void count(self, End end, Py_ssize_t size) noexcept
     # Gives both ends transports, where they have none yet.
     cdef int _attach(self) except -1
     cdef int _end_of_stream(self, End end) except -1

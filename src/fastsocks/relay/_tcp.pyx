@@ -13,7 +13,7 @@ protocols and policy are over when it starts.
 import asyncio
 import os
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN
 from libc.stdint cimport uint8_t, uint64_t
@@ -35,6 +35,7 @@ from fastsocks.shadowsocks._framing cimport HEADROOM, Codec
 from fastsocks.errors import (
     FastsocksError,
     IdleTimeoutError,
+    QuotaError,
     ResetError,
     StoppedError,
     TruncatedError,
@@ -46,6 +47,7 @@ from fastsocks.net.tcp import (
     SHORT_PATH_ROUND_TRIP,
     SHORT_PATH_SEND_BUFFER,
 )
+from fastsocks.relay.meter_cell import QUOTA_USED_UP
 
 cdef enum:
     # Each codec of a chain may have kept a record; see shadowsocks.layers.MOST_LAYERS.
@@ -84,7 +86,7 @@ cdef class End:
 
     cdef int finish_attaching(self) except -1:
         """Let the coroutine that attached this end run to its end."""
-        coroutine, self.attaching = self.attaching, None
+        coroutine, self.awaited = self.awaited, None
         if coroutine is None:
             return 0
         try:
@@ -107,18 +109,43 @@ cdef class End:
                 size = self.codec.receive_raw(data, size, engine.plaintext)
                 data = engine.plaintext
             if size > 0:
-                if self is relay.client:
-                    relay.bytes_up += size
-                    engine.counters.bytes_up += size
-                else:
-                    if not relay.bytes_down:
-                        relay.first_down = relay._touched
-                    relay.bytes_down += size
-                    engine.counters.bytes_down += size
+                if relay.meter is not None:
+                    return self.received_of_user(data, size)
+                relay.count(self, size)
                 peer.deliver(data, size)
         except FastsocksError as error:
             relay._fail(error, self is not relay.client)
         return 0
+
+    cdef int received_of_user(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Pass payload on as its user's meter has it: now, later, or not at all."""
+        cdef Relay relay = self.relay
+        cdef bint up = self is relay.client
+        cdef double seconds
+        if not relay.meter.spend(size, up):
+            raise QuotaError(QUOTA_USED_UP)
+        relay.count(self, size)
+        seconds = relay.meter.pause(size, up, now())
+        if seconds <= 0 or self.transport is None:
+            return self.peer.deliver(data, size)
+        self.pause()
+        self.awaited = relay._engine._loop.call_later(
+            seconds, self.deliver_late, PyBytes_FromStringAndSize(<const char*>data, size)
+        )
+        return 0
+
+    def deliver_late(self, bytes data not None):
+        """Pass on what came too fast, and read on."""
+        cdef Relay relay = self.relay
+        self.awaited = None
+        if relay._over:
+            return
+        relay._touched = now()
+        try:
+            self.peer.deliver(<const uint8_t*>PyBytes_AS_STRING(data), len(data))
+        except FastsocksError as error:
+            relay._fail(error, self is not relay.client)
+        self.take_turn()
 
     cdef int deliver(self, const uint8_t* data, Py_ssize_t size) except -1:
         """Send `size` bytes of plaintext to this end, or queue what it does not take."""
@@ -165,6 +192,8 @@ cdef class End:
         return 0
 
     cdef int resume(self) except -1:
+        if self.awaited is not None:
+            return 0
         # After the end of its stream a transport must not read again.
         if self.paused and not (self.ended or self.transport is None or self.relay._over):
             self.read_size = self.peer.room()
@@ -174,9 +203,12 @@ cdef class End:
 
     cdef Py_ssize_t room(self) noexcept:
         """How much to read for this end: what it does not take would have to be kept."""
-        if self.drains_fast:
-            return READ_SIZE
-        return min(<Py_ssize_t>READ_SIZE, max(<Py_ssize_t>LEAST_READ, send_room(self.fd)))
+        cdef Py_ssize_t most = READ_SIZE
+        if not self.drains_fast:
+            most = min(most, max(<Py_ssize_t>LEAST_READ, send_room(self.fd)))
+        if self.relay.meter is not None:
+            most = self.relay.meter.piece(most, self is self.relay.target)
+        return most
 
     cdef int yield_turn(self) except -1:
         """Let others have their turn: libuv alone would read 32 times in a row."""
@@ -276,6 +308,8 @@ cdef class Endpoint(End, asyncio.BufferedProtocol):
             return
         # pause_writing must mean that the transport holds bytes, however few.
         transport.set_write_buffer_limits(0)
+        if self.relay.meter is not None:
+            self.read_size = self.relay.meter.piece(self.read_size, self is self.relay.client)
         if self.first:
             transport.write(self.first)
         self.first = None
@@ -350,6 +384,7 @@ cdef class Engine:
         *,
         bytes to_client=b"",
         bytes to_target=b"",
+        Meter meter=None,
     ):
         """Relay between two connected sockets, which are the relay's from now on.
 
@@ -360,6 +395,7 @@ cdef class Engine:
         :param ended: called with the relay when both sockets are closed.
         :param to_client: bytes, as they go on the wire, that must reach the client first.
         :param to_target: likewise for the target.
+        :param meter: of the user whose it is; None where users are not told apart.
         """
         cdef Relay relay = Relay.__new__(Relay)
         self._begin(
@@ -369,6 +405,7 @@ cdef class Engine:
             target.fileno(),
             adapted(target_codec),
             ended,
+            meter,
         )
         relay.client.first = to_client
         relay.target.first = to_target
@@ -383,6 +420,7 @@ cdef class Engine:
         int target,
         Codec target_codec,
         object ended,
+        Meter meter,
     ) except -1:
         relay._engine = self
         relay._ended = ended
@@ -392,6 +430,8 @@ cdef class Engine:
         relay.client.quiet = getattr(client_codec, "cuts_answers", False)
         relay.client.peer = relay.target
         relay.target.peer = relay.client
+        if meter is not None and meter.begin():
+            relay.meter = meter
         self._link(relay)
         self.counters.relays += 1
         self.counters.active += 1
@@ -434,7 +474,7 @@ cdef class Engine:
             end.fd = -1
             os.close(sock.detach())
             return end.lost(error)
-        end.attaching = coroutine
+        end.awaited = coroutine
         return 0
 
     def _sweep(self):
@@ -470,6 +510,17 @@ cdef class Relay:
     `error` tells why it ended: None for an end of both streams, else a FastsocksError.
     """
 
+    cdef void count(self, End end, Py_ssize_t size) noexcept:
+        """Take note of payload that came from an end."""
+        if end is self.client:
+            self.bytes_up += size
+            self._engine.counters.bytes_up += size
+        else:
+            if not self.bytes_down:
+                self.first_down = self._touched
+            self.bytes_down += size
+            self._engine.counters.bytes_down += size
+
     cdef int _attach(self) except -1:
         """Give both ends transports, where they have none yet."""
         return 0
@@ -503,11 +554,17 @@ cdef class Relay:
         return 0
 
     cdef int _lost(self) except -1:
+        cdef End end
         if not (self.client.closed and self.target.closed):
             return 0
         self._over = True
         self._engine._unlink(self)
         self._engine.counters.active -= 1
+        if self.meter is not None:
+            self.meter.end()
+            for end in (self.client, self.target):
+                if (cancel := getattr(end.awaited, "cancel", None)) is not None:
+                    cancel()
         ended = self._ended
         self._ended = None
         try:

@@ -13,6 +13,7 @@ from time import monotonic
 
 from ..errors import FastsocksError, IdleTimeoutError, StoppedError
 from ._endpoint_py import READ_SIZE, Endpoint
+from ._meter_py import Meter
 from .codec import RelayCodec
 
 # Seconds between two looks for silent relays, at most.
@@ -67,6 +68,7 @@ class Engine:
         *,
         to_client: bytes = b"",
         to_target: bytes = b"",
+        meter: Meter | None = None,
     ) -> Relay:
         """Relay between two connected sockets, which are the relay's from now on.
 
@@ -78,8 +80,11 @@ class Engine:
         :param ended: called with the relay when both sockets are closed.
         :param to_client: bytes, as they go on the wire, that must reach the client first.
         :param to_target: likewise for the target.
+        :param meter: of the user whose it is; None where users are not told apart.
         """
         relay = Relay(self, ended)
+        if meter is not None and meter.begin():
+            relay.meter = meter
         ends = (
             Endpoint(relay, client, client_codec, to_client),
             Endpoint(relay, target, target_codec, to_target),
@@ -133,6 +138,7 @@ class Relay:
         "engine",
         "error",
         "first_down",
+        "meter",
         "over",
         "target",
         "touched",
@@ -148,6 +154,8 @@ class Relay:
         self.error: FastsocksError | None = None
         #: When the first payload came from the target, by the monotonic clock; 0 before.
         self.first_down = 0.0
+        #: Of the user; None where users are not told apart.
+        self.meter: Meter | None = None
         self.over = False
         self.touched = monotonic()
         self._ended: Callable[[Relay], None] | None = ended
@@ -189,6 +197,11 @@ class Relay:
             return
         self.over = True
         self.engine.forget(self)
+        if self.meter is not None:
+            self.meter.end()
+            for endpoint in (self.client, self.target):
+                if endpoint.late is not None:
+                    endpoint.late.cancel()
         ended, self._ended = self._ended, None
         try:
             if ended is not None:

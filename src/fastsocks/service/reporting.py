@@ -10,7 +10,7 @@ from fastsocks.errors import CommandError, PolicyError
 from fastsocks.journal.access_log import AccessLog
 from fastsocks.journal.log import Log
 from fastsocks.journal.observer import Observers
-from fastsocks.policy import Cap, PublicTargets, UserCounters
+from fastsocks.policy import Cap, Meters, PublicTargets
 from fastsocks.policy.caps import Caps
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class ReportingService(ABC):
         self.limits = self.caps.limits(
             self.observer.cap_reached, None if shared is None else shared.clients
         )
-        #: Usage by user; None where no users are told apart.
-        self.users: UserCounters | None = None
+        #: Meters of users; None where no users are told apart.
+        self.users: Meters | None = None
         #: Whether somebody decides on targets, so that their names need to have one form.
         self.canonical_names = False
         #: Opens outgoing connections; there once the service runs.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from fastsocks.config import LocalOptions, Options, ProxyOptions
     from fastsocks.outbound.own_addresses import OwnAddresses
-    from fastsocks.policy import ClientLimits, UserCounters
+    from fastsocks.policy import ClientLimits, Meters
     from fastsocks.relay.udp import DatagramCounters
 
     from .reporting import ReportingService
@@ -99,7 +99,7 @@ class Running:
         return self._service.limits
 
     @property
-    def users(self) -> UserCounters | None:
+    def users(self) -> Meters | None:
         """What each user has used, live; None where users are not told apart."""
         return self._service.users
 
@@ -299,8 +299,6 @@ class Running:
     def publish(self) -> None:
         """Let the other processes know now what this one has counted; they do every 2 s anyway."""
         self._count()
-        if self.users is not None:
-            self.users.publish()
 
     def _publish(self) -> None:
         """Do so, again and again."""

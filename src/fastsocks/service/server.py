@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fastsocks.journal.advice import SHADOWSOCKS_ADVICE
 from fastsocks.outbound.from_options import find_ways
-from fastsocks.policy import UserCounters, check_request, weakness_of
+from fastsocks.policy import Meters, check_request, weakness_of
 from fastsocks.policy.descriptors import association_cap
 from fastsocks.setup.roles import DirectOutbound, Route
 from fastsocks.shadowsocks import (
@@ -62,7 +62,8 @@ class ServerService(ReportingService):
     ) -> None:
         super().__init__(_log, options, shared, observers)
         if options.users:
-            self.users = UserCounters(None if shared is None else shared.users_of(options.users))
+            users = options.users
+            self.users = Meters(users) if shared is None else shared.users_of(users)
         self.address_filter = None if options.allow_private else self.targets.address_filter
         self.outbound = self.use_outbound(options)
         #: Whether datagrams can go where its connections do.

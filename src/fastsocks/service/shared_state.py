@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastsocks.journal.process_counts import ProcessCounts
-from fastsocks.policy import ClientCounts, UserCounts
+from fastsocks.policy import ClientCounts, Meters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,11 +29,11 @@ class SharedState:
         #: What each process has counted of all else.
         self.counters = ProcessCounts(workers)
         #: Usage by user; there once a service that tells users apart is made with it.
-        self.users: UserCounts | None = None
+        self.users: Meters | None = None
 
-    def users_of(self, names: Iterable[str]) -> UserCounts:
-        """Make and return the usage of these users."""
-        self.users = UserCounts(names, self.workers)
+    def users_of(self, names: Iterable[str]) -> Meters:
+        """Make and return the meters of these users."""
+        self.users = Meters(names, self.workers)
         return self.users
 
     def enter(self, worker: int) -> None:
@@ -41,7 +41,7 @@ class SharedState:
         self.clients.enter(worker)
         self.counters.enter(worker)
         if self.users is not None:
-            self.users.worker = worker
+            self.users.enter(worker)
 
     def forget(self, worker: int) -> None:
         """Wipe what a process that has died took up."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastsocks.errors import AuthenticationError, CommandError
-from fastsocks.policy import UserCounters
+from fastsocks.policy import Meters
 from fastsocks.request import CONNECT, UDP_ASSOCIATE
 from fastsocks.socks import FirstByteServers
 
@@ -56,7 +56,7 @@ class SocksService(ReportingService):
             self._gssapi = kerberos_server(options.gssapi_keytab, options.gssapi_protection)
         if self.logins or self._gssapi:
             names = () if self.logins is None else self.logins.names
-            self.users = UserCounters(None if shared is None else shared.users_of(names))
+            self.users = Meters(names) if shared is None else shared.users_of(names)
         self._protocols = options.protocols
         self._longest_head = options.max_request_head
         self._udp_address = options.udp_address

@@ -515,6 +515,9 @@ cdef class Connection(Ending):
         to_client, self.from_target = self.from_target or b"", None
         if to_client and client_codec is not None:
             to_client = self.inbound.relayed_by().seal(to_client)
+        meter = None if acceptor.users is None else acceptor.users.of(self.user)
+        if meter is not None and self.early:
+            meter.spend(self.early, True)
         relay = acceptor.engine.relay(
             token,
             client,
@@ -525,6 +528,7 @@ cdef class Connection(Ending):
             target_codec,
             self,
             True,
+            meter,
         )
         if target_codec is not None:
             self.server = self.route.address
@@ -536,8 +540,6 @@ cdef class Connection(Ending):
         self.client = self.target = -1
         self.inbound = self.request = self.route = self.task = None
         try:
-            if acceptor.users is not None:
-                acceptor.users.begin(self.user, relay, self.early)
             if to_client or to_target:
                 relay.send_first(to_client, to_target)
         except Exception as error:
@@ -553,8 +555,6 @@ cdef class Connection(Ending):
         try:
             if relay.error is not None:
                 self.tell(relay.error, relayed=True)
-            if acceptor.users is not None:
-                acceptor.users.end(self.user, relay)
             up = self.early + <uint64_t>relay.bytes_up
             down = relay.bytes_down
             if self.server is not None:

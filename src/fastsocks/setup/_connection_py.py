@@ -417,8 +417,12 @@ class Connection:
             self._server = server = route.address or request.address
             if not self._acceptor.answered:
                 self._acceptor.answers.awaited(server, self._early)
+        users = self._acceptor.users
+        meter = None if users is None else users.of(request.user)
+        if meter is not None and self._early:
+            meter.spend(self._early, up=True)
         self._handed_over = True
-        relay = self._acceptor.engine.start(
+        self._acceptor.engine.start(
             self._client,
             self._inbound.codec,
             target,
@@ -426,16 +430,8 @@ class Connection:
             self._relay_ended,
             to_client=self._first_to_client(),
             to_target=payload,
+            meter=meter,
         )
-        try:
-            if self._acceptor.users is not None:
-                self._acceptor.users.begin(request.user, relay, self._early)
-        except Exception as error:  # noqa: BLE001
-            # A fault of ours; the relay has both sockets and the admission by now.
-            self._loop.call_exception_handler(
-                {"message": "connection set-up failed", "exception": error}
-            )
-            relay.fail(ResetError(str(error)))
 
     def _first_to_client(self) -> bytes:
         codec = self._inbound.codec
@@ -447,8 +443,6 @@ class Connection:
         try:
             if relay.error is not None:
                 self._tell(relay.error, relayed=True)
-            if self._acceptor.users is not None and self._request is not None:
-                self._acceptor.users.end(self._request.user, relay)
             if self._server is not None:
                 self._heard(relay)
             self._gone(self._early + relay.bytes_up, relay.bytes_down, relay.first_down)

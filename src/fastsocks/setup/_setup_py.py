@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from fastsocks.inbound import Inbounds
     from fastsocks.journal.observer import Observers
-    from fastsocks.policy import ClientLimits, UserCounters
+    from fastsocks.policy import ClientLimits, Meters
 
     from .roles import Outbound
 
@@ -59,7 +59,7 @@ class Acceptor:
         outbound: Outbound,
         observer: Observers,
         limits: ClientLimits,
-        users: UserCounters | None = None,
+        users: Meters | None = None,
         timeout: float,
         half_open_timeout: float = 300.0,
         idle_timeout: float = 86400.0,

@@ -21,6 +21,9 @@ class ProcessLock:
         self._threads = threading.Lock()
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
 
+    def __del__(self) -> None:
+        self._file.close()
+
     def __enter__(self) -> Self:
         import fcntl
 
