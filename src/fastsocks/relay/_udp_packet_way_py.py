@@ -1,24 +1,24 @@
-"""The way of an association through servers: pure Python. Part of ``_udp_py.py``."""
+"""The way of an association through servers, and its renewal: pure Python.
+
+Part of ``_udp_py.py``; the twin of ``_udp_packet_way.pxi``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-from time import monotonic, time
-from typing import TYPE_CHECKING, Any, cast
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from ..errors import FastsocksError, ProtocolError
+from ..errors import FastsocksError
 from ..net import open_datagram_socket
-from ._udp_ports_py import UNREACHABLE, Port
-from .packet_way import REFUSED, SILENT
+from ._udp_ports_py import ServerPort
+from .packet_way import SILENT
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Coroutine
 
     from ..address import Address
-    from ._udp_associations_py import Association
-    from ._udp_ports_py import SockAddr
+    from ._udp_association_py import Association
     from ._udp_py import FindWay
     from .packet_way import Control, PacketWay, Renew
 
@@ -37,57 +37,6 @@ _LONGEST_PATIENCE = 180.0
 _FIRST_REST = 1.0
 _LONGEST_REST = 60.0
 
-# What a connected socket reports of earlier datagrams.
-_FROM_ICMP = UNREACHABLE | {errno.ECONNREFUSED}
-_REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
-
-
-class _ServerPort(Port):
-    """Faces a Shadowsocks or SOCKS5 server."""
-
-    def __init__(self, side: CurrentWay, sock: socket.socket, packet_way: PacketWay) -> None:
-        super().__init__(side.association.engine, sock)
-        self.packet_way = packet_way
-        #: Whether anything that opens has come by it.
-        self.answered = False
-        self._side = side
-        self._association = side.association
-
-    def send(self, address: Address, payload: bytes) -> OSError | None:
-        """Send a payload, or return why not."""
-        try:
-            packet = self.packet_way.packets.seal(address, payload, time())
-        except OSError as error:  # no random bytes
-            return error
-        outcome = self._send(packet)
-        if outcome is not None and outcome.errno in _FROM_ICMP:
-            # That was about an earlier datagram; this one was not tried yet.
-            self.error_received(outcome)
-            outcome = self._send(packet)
-        return outcome
-
-    def _send(self, packet: bytes) -> OSError | None:
-        try:
-            self.socket.send(packet)
-        except OSError as error:
-            return error
-        return None
-
-    def error_received(self, exc: Exception) -> None:
-        if isinstance(exc, OSError) and exc.errno in _REFUSALS and self._side.is_current(self):
-            self._side.lose(REFUSED)
-
-    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
-        if self.closed:
-            return
-        try:
-            _, address, payload = self.packet_way.packets.open(data, time())
-        except ProtocolError as error:
-            self._association.drop(error.status)
-            return
-        self._side.heard(self)
-        self._association.backward(address, payload)
-
 
 class CurrentWay:
     """Faces the servers that an association's datagrams go through, once they are known.
@@ -103,17 +52,18 @@ class CurrentWay:
     what only flows one way keeps its port unless its server has moved. Answers by the old way are
     still taken; if the new one has not answered by then, the old one is gone on by.
 
-    :param packet_way: the way; None looks for one when it is needed, and again when that is lost.
-    :raises OSError: there is none, or no socket can be had.
+    :param find: looks for one when it is needed, and again when that is lost, see
+        :class:`._udp_py.DatagramEngine`; None: it is given to :meth:`lead`, and the association
+        ends with it.
     """
 
-    def __init__(self, association: Association, packet_way: PacketWay | None = None) -> None:
+    def __init__(self, association: Association, find: FindWay | None) -> None:
         self.association = association
         self._engine = association.engine
-        self._finds = packet_way is None
-        self._port: _ServerPort | None = None
+        self._find = find
+        self._port: ServerPort | None = None
         # What it took the place of, and may still be answered by.
-        self._former: _ServerPort | None = None
+        self._former: ServerPort | None = None
         self._control: Control | None = None
         self._finding: asyncio.Task[None] | None = None
         self._waiting: list[tuple[Address, bytes]] = []
@@ -129,14 +79,16 @@ class CurrentWay:
         self._renews_after = 0.0
         self._rest = _FIRST_REST
         self._looks_after = 0.0
-        if packet_way is not None:
-            self._lead(packet_way)
 
-    def is_current(self, port: _ServerPort) -> bool:
+    def is_current(self, port: ServerPort) -> bool:
         """Tell whether datagrams are sent by a port now."""
         return port is self._port
 
-    def _lead(self, packet_way: PacketWay) -> None:
+    def lead(self, packet_way: PacketWay) -> None:
+        """Connect to where `packet_way` says, from now on.
+
+        :raises OSError: there is no way there, or no socket can be had.
+        """
         family, sockaddr = packet_way.server
         sock = open_datagram_socket(family)
         try:
@@ -144,7 +96,7 @@ class CurrentWay:
         except BaseException:
             sock.close()
             raise
-        self._port = _ServerPort(self, sock, packet_way)
+        self._port = ServerPort(self, sock, packet_way)
         self._control = packet_way.control
         if packet_way.control is not None:
             packet_way.control.ended = self._lost
@@ -159,17 +111,18 @@ class CurrentWay:
             self.association.count_up(outcome, len(payload))
             return
         if self._finding is None:
-            if monotonic() < self._rests_until:
+            # One that was given ends with its association.
+            if self._find is None or monotonic() < self._rests_until:
                 self.association.drop("upstream")
                 return
-            self._finding = self._begin(self._find())
+            self._finding = self._begin(self._found_by(self._find))
         if not self._engine.table.let_wait(self.association, len(payload)):
             self.association.drop("waiting")
             return
         self._waiting.append((address, payload))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        # Not by the loop's factory, which may be an eager one: see _udp_ports_py.py.
+        # Not by the loop's factory, which may be an eager one: see _udp_targets_py.py.
         task = asyncio.Task(work, loop=self._engine.loop)
         self._engine.tasks.add(task)
         task.add_done_callback(self._engine.tasks.discard)
@@ -195,7 +148,7 @@ class CurrentWay:
             self._looks_after = now + patience
             self._renew(None)
 
-    def heard(self, port: _ServerPort) -> None:
+    def heard(self, port: ServerPort) -> None:
         """Note that something came by a port; by the former one the way goes on, if need be."""
         if port is not self._port:
             if self._port is None or self._port.answered:
@@ -238,18 +191,17 @@ class CurrentWay:
     def _go_by(self, packet_way: PacketWay) -> None:
         """Go another way from now on, and listen to the old one that was last heard of."""
         old = self._port
-        self._lead(packet_way)
+        self.lead(packet_way)
         if old is not None and (old.answered or self._former is None):
             old, self._former = self._former, old
         if old is not None:
             old.close()
 
-    async def _find(self) -> None:
-        find = cast("FindWay", self._engine.find_way)
+    async def _found_by(self, find: FindWay) -> None:
         packet_way: PacketWay | None = None
         try:
             packet_way = await find(self.association.client_host)
-            self._lead(packet_way)
+            self.lead(packet_way)
         except (FastsocksError, OSError):
             if packet_way is not None and packet_way.control is not None:
                 packet_way.control.close()
@@ -268,7 +220,7 @@ class CurrentWay:
 
     def _lost(self) -> None:
         self.close()
-        if not self._finds:
+        if self._find is None:
             self.association.end_by_itself()
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """The UDP relay on uvloop or asyncio: pure Python.
 
-The twin of ``_udp.pyx``. What cannot be carried is dropped and counted, for UDP promises nothing.
-What is done for one client is in ``_udp_associations_py.py``.
+The twin of ``_udp.pyx``, with the same classes in files of the same names; there stands what
+happens to a datagram, in order. What cannot be carried is dropped and counted, for UDP promises
+nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..net import open_datagram_socket
-from ._udp_associations_py import Association, ServingPort, SocksAssociation
+from ._udp_association_py import Association
+from ._udp_clients_py import ShadowsocksPort, SharedPort, SocksPort
+from ._udp_packet_way_py import CurrentWay
 from ._udp_table_py import AssociationTable
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 # Seconds between two looks for idle associations, at most.
 _SWEEP_INTERVAL = 15.0
+
+# SIP022 3.2.4 wants sessions to live at least this long, in seconds.
+_SHORTEST_SESSION = 60.0
 
 # Seconds between two times at which drops are told, and reasons and clients that are told apart.
 _TELLING_INTERVAL = 1.0
@@ -166,7 +172,7 @@ class DatagramEngine:
             self._local[socket.AF_INET6 if ":" in host else socket.AF_INET] = host
         self._interval = min(_SWEEP_INTERVAL, timeout / 4)
         self._sweeping: asyncio.TimerHandle | None = None
-        self._serving: list[ServingPort] = []
+        self._serving: list[SharedPort] = []
 
     def serve(self, sock: socket.socket, packets: PacketCodec) -> None:
         """Serve Shadowsocks clients.
@@ -177,7 +183,7 @@ class DatagramEngine:
         :param sock: a bound, non-blocking UDP socket; this object's from now on.
         :param packets: the server's codec; several sockets may share one.
         """
-        self._serving.append(ServingPort(self, sock, packets))
+        self._serving.append(ShadowsocksPort(self, sock, packets, self.find_way))
 
     def associate(
         self,
@@ -198,16 +204,28 @@ class DatagramEngine:
         :param user: whose it is.
         :raises OSError: no further socket can be had.
         """
-        try:
-            return SocksAssociation(self, sock, (client.partition("%")[0], port), packet_way, user)
-        except BaseException:
-            sock.close()
-            raise
+        host = client.partition("%")[0]
+        facing = SocksPort(self, sock, host, port)
+        association = facing.association = Association(self, facing, (host, port), user)
+        if packet_way is not None:
+            association.packet_way = CurrentWay(association, None)
+            try:
+                association.packet_way.lead(packet_way)
+            except BaseException:
+                facing.close()
+                raise
+        elif self.find_way is not None:
+            association.packet_way = CurrentWay(association, self.find_way)
+        self.admit(association)
+        return association
 
     def stop_serving(self) -> None:
         """Close the sockets given to :meth:`serve`, and what can answer through them only."""
+        for association in list(self.table.entries):
+            if isinstance(association.facing, SharedPort):
+                association.end_by_itself()
         for port in self._serving:
-            port.stop()
+            port.close()
         self._serving.clear()
 
     def close(self) -> None:
@@ -293,9 +311,10 @@ class DatagramEngine:
         return sock
 
     def _sweep(self) -> None:
-        now = monotonic()
-        for association in self.table.idle_since(now - self.timeout):
-            if now - association.touched > association.timeout:
+        limit = monotonic() - self.timeout
+        session_limit = min(limit, monotonic() - _SHORTEST_SESSION)
+        for association in self.table.idle_since(limit):
+            if association.session is None or association.touched < session_limit:
                 association.end_by_itself()
         self._sweeping = None
         if self.table.entries:

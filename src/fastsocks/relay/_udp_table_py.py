@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._udp_associations_py import Association
+    from ._udp_association_py import Association
 
 # Datagrams of one association that wait for names to be resolved, or for a packet way; bytes too.
 _WAITING = 16

@@ -10,7 +10,7 @@ from ..implementation import IMPLEMENTATION
 # The Cython twin receives with recvmmsg and waits with epoll, which only Linux has.
 if TYPE_CHECKING or IMPLEMENTATION == "python" or sys.platform != "linux":
     from ._socks_packets_py import SocksPackets
-    from ._udp_associations_py import Association
+    from ._udp_association_py import Association
     from ._udp_py import DatagramCounters, DatagramEngine
 else:
     from ._socks_packets import SocksPackets

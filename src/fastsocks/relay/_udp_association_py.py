@@ -1,0 +1,196 @@
+"""What is done for one client: which way its datagrams go, and how answers come back.
+
+Part of ``_udp_py.py``; the twin of ``_udp_association.pxi``: pure Python.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from enum import Enum
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from ..address import canonical
+from ..errors import HostNameError, PolicyError
+from ._udp_ports_py import host_of
+from ._udp_targets_py import Targets
+
+if TYPE_CHECKING:
+    from ..address import Address
+    from ..net.datagrams import Arrival
+    from ..shadowsocks.packets import PacketSession
+    from ._udp_packet_way_py import CurrentWay
+    from ._udp_ports_py import ClientPort, SockAddr
+    from ._udp_py import DatagramEngine
+
+# Targets of which one association remembers what its rules say.
+_JUDGED = 256
+
+
+class Way(Enum):
+    """What an engine's judge says of a target."""
+
+    FORBIDDEN = 0
+    BY_SERVERS = 1
+    DIRECT = 2
+
+
+class Association:
+    """The UDP relay of one client; made by a :class:`DatagramEngine`.
+
+    :param facing: the port that the client sends to.
+    :param source: where it sends from, as far as that is known.
+    """
+
+    def __init__(
+        self, engine: DatagramEngine, facing: ClientPort, source: SockAddr, user: str | None
+    ) -> None:
+        #: Called once if it ends by itself, and not by :meth:`close`.
+        self.ended: Callable[[], None] | None = None
+        #: Whether it still relays.
+        self.active = True
+        self.engine = engine
+        self.facing = facing
+        self.source = source
+        #: Where the client's last datagram came to.
+        self.arrival: Arrival = ()
+        self.session: PacketSession | None = None
+        self.user = user
+        #: Payload from the client so far, in bytes.
+        self.bytes_up = 0
+        #: Payload to the client so far, in bytes.
+        self.bytes_down = 0
+        self.touched = monotonic()
+        #: When a target last answered.
+        self.answered = 0.0
+        #: What counts as one client, by the address that it began with.
+        self.client_id = ""
+        self.targets = Targets(self)
+        #: None where all goes directly.
+        self.packet_way: CurrentWay | None = None
+        self._judged: dict[tuple[bytes, str | None], Way] = {}
+
+    @property
+    def client_host(self) -> str:
+        """The IP address of the client."""
+        return host_of(self.source)
+
+    def way_to(self, address: Address, resolved: str | None = None) -> Way:
+        """Tell what the engine's judge says of a target, as :attr:`DatagramEngine.judge` has it."""
+        if self.engine.judge is None:
+            return Way.BY_SERVERS
+        key = address.wire, resolved
+        known = self._judged.get(key)
+        if known is None:
+            try:
+                direct = self.engine.judge(self.client_host, self.user, address, resolved)
+            except PolicyError:
+                known = Way.FORBIDDEN
+            else:
+                known = Way.DIRECT if direct else Way.BY_SERVERS
+            if len(self._judged) >= _JUDGED:
+                self._judged.clear()
+            self._judged[key] = known
+        return known
+
+    def decide_anew(self) -> None:
+        """Forget what was said of targets."""
+        self._judged.clear()
+        self.targets.decide_anew()
+
+    def may_reach(self, address: Address, resolved: str | None = None) -> bool:
+        """Tell whether a target may be sent to; see :meth:`way_to`."""
+        return self.way_to(address, resolved) is not Way.FORBIDDEN
+
+    def forward(self, address: Address, payload: bytes) -> None:
+        """Carry the client's payload to `address`."""
+        self.engine.table.touch(self)
+        if self.engine.decides:
+            try:
+                address = canonical(address)
+            except HostNameError as error:
+                self.drop(error.status)
+                return
+        way = Way.DIRECT if self.packet_way is None else self.way_to(address)
+        if way is Way.DIRECT or self.packet_way is None:
+            self.targets.send(address, payload)
+        elif way is Way.FORBIDDEN:
+            self.refuse()
+        elif not self._is_permitted(address):
+            self.drop("not-allowed")
+        else:
+            self.packet_way.send(address, payload)
+
+    def _is_permitted(self, address: Address) -> bool:
+        if self.engine.permit is None:
+            return True
+        try:
+            self.engine.permit(address)
+        except PolicyError:
+            return False
+        return True
+
+    def backward(self, address: Address, payload: bytes) -> None:
+        """Carry a target's payload to the client.
+
+        :param address: who sent it.
+        """
+        self.engine.table.touch(self)
+        self.answered = self.touched
+        outcome: OSError | str | None
+        try:
+            outcome = self.facing.answer(self, address, payload)
+        except OSError as error:  # no random bytes
+            outcome = error
+        if self.count_down(outcome):
+            counters = self.engine.counters
+            counters.packets_down += 1
+            counters.bytes_down += len(payload)
+            self.bytes_down += len(payload)
+
+    def count_up(self, outcome: OSError | str | None, size: int) -> None:
+        """Count a payload from the client.
+
+        :param outcome: why it was not sent, None where it was.
+        :param size: of the payload, in bytes.
+        """
+        if self.count_down(outcome):
+            counters = self.engine.counters
+            counters.packets_up += 1
+            counters.bytes_up += size
+            self.bytes_up += size
+
+    def count_down(self, outcome: OSError | str | None) -> bool:
+        """Count a datagram that was not sent, and tell whether it was."""
+        if outcome is None:
+            return True
+        if isinstance(outcome, OSError):
+            outcome = "oversize" if outcome.errno == errno.EMSGSIZE else "not-sent"
+        self.drop(outcome)
+        return False
+
+    def drop(self, reason: str) -> None:
+        """Count a datagram of the client, or to it, that is not carried."""
+        self.engine.drop(reason, self.client_host)
+
+    def refuse(self) -> None:
+        """Count a datagram that a rule refuses, of which its judge tells."""
+        self.engine.drop("not-allowed", self.client_host, told=False)
+
+    def close(self) -> None:
+        """End it, with all of its descriptors; again does nothing."""
+        if self.active:
+            self.active = False
+            self.engine.forget(self)
+            self.targets.close()
+            if self.packet_way is not None:
+                self.packet_way.close()
+            self.facing.release(self)
+
+    def end_by_itself(self) -> None:
+        """End it, and tell so."""
+        self.close()
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended()
