@@ -156,6 +156,24 @@ class SocksClient(Far):
         return read_answer(data)
 
 
+class ForwardClient(Far):
+    """Who sends to a socket whose datagrams all go to one target."""
+
+    def __init__(self, entrance: Address, host: str = "127.0.0.1") -> None:
+        super().__init__(host)
+        self.entrance = entrance
+
+    def ask(self, payload: bytes, to: Address | None = None) -> None:
+        """Send a payload; where it goes is not the client's to say."""
+        self.send(payload, self.entrance)
+
+    async def answer(self) -> bytes:
+        """Return the next payload."""
+        payload, sender = await self.receive()
+        assert sender == self.entrance
+        return payload
+
+
 async def exchange(
     clients: Sequence[ShadowsocksClient | SocksClient], sent: Sequence[list[bytes]], target: Far
 ) -> None:
@@ -263,6 +281,13 @@ class Engine:
         sock = bound(client)
         address = address_of(sock)
         return self.engine.associate(sock, client, port, packet_way, user), address
+
+    def forward(self, target: Address, find_way: Any = None, host: str = "127.0.0.1") -> Address:
+        """Forward to a fixed target; returns where to send."""
+        sock = bound(host)
+        address = address_of(sock)
+        self.engine.forward(sock, target, find_way)
+        return address
 
     def packet_way(self, method: str, server: Address) -> PacketWay:
         """Return a way to a Shadowsocks server."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import uvloop
 from hypothesis import settings
@@ -20,7 +20,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from datagram_ends import Engine, Far, ShadowsocksClient, SocksClient, UdpTwin, import_udp
+from datagram_ends import (
+    Engine,
+    Far,
+    ForwardClient,
+    ShadowsocksClient,
+    SocksClient,
+    UdpTwin,
+    import_udp,
+)
 from fastsocks.address import Address
 from fastsocks.errors import PolicyError, ResolveError
 from harness.deadline import DEADLINE
@@ -33,6 +41,10 @@ CLIENTS = ("127.0.1.1", "127.0.1.2", "127.0.2.1")
 TARGETS = ("127.0.0.1", "127.0.0.2")
 GUARDED, DENIED = "127.0.0.8", "127.0.0.9"
 NAMES = ("a.example", "b.example", "denied.example")
+#: Fixed targets.
+FORWARDED = (TARGETS[0], "a.example")
+
+Client: TypeAlias = ShadowsocksClient | SocksClient | ForwardClient
 
 _T = TypeVar("_T")
 
@@ -66,7 +78,8 @@ class Side:
             **options,
         )
         self._servers: list[Address] = []
-        self._clients: list[ShadowsocksClient | SocksClient] = []
+        self._forwarding: list[Address] = []
+        self._clients: list[Client] = []
         self._associations: dict[int, Any] = {}
         self._targets: list[Far] = []
         self._sent = 0
@@ -81,6 +94,7 @@ class Side:
         first = self._stack.enter_context(Far(TARGETS[0]))
         others = [Far(host, first.address.port) for host in TARGETS[1:]]
         self._targets = [first, *map(self._stack.enter_context, others)]
+        self._forwarding = [self.engine.forward(Address.of(host, self.port)) for host in FORWARDED]
 
     @property
     def port(self) -> int:
@@ -88,12 +102,13 @@ class Side:
         return self._targets[0].address.port
 
     def add_client(self, kind: int, host: str) -> None:
-        """Add a client of one of the methods, or else a SOCKS client with its association."""
+        """Add a client of one of the methods, of a fixed target, or of SOCKS, associated."""
         number = len(self._clients)
+        made: Client
         if kind < len(METHODS):
-            made: ShadowsocksClient | SocksClient = ShadowsocksClient(
-                self._twin, METHODS[kind], self._servers[kind], host=host
-            )
+            made = ShadowsocksClient(self._twin, METHODS[kind], self._servers[kind], host=host)
+        elif kind < len(METHODS) + len(FORWARDED):
+            made = ForwardClient(self._forwarding[kind - len(METHODS)], host)
         else:
             association, relay = self.engine.associate(host)
             association.ended = lambda: self.ended.append(number)
@@ -120,13 +135,18 @@ class Side:
 
     async def handled(self) -> None:
         """Wait until what was sent has gone on, waits or was dropped."""
-        counters = self.engine.counters
         deadline = time.monotonic() + DEADLINE
-        while counters.packets_up + sum(counters.dropped.values()) + counters.waiting < self._sent:
+        while self._through() < self._sent:
             assert time.monotonic() < deadline, "datagrams are lost"
             await asyncio.sleep(0.0005)
         for _ in range(3):
             await asyncio.sleep(0)
+
+    def _through(self) -> int:
+        counters = self.engine.counters
+        # Answers are dropped, too: those of another target than the fixed one.
+        dropped = sum(counters.dropped.values()) - counters.dropped["foreign-source"]
+        return int(counters.packets_up + dropped + counters.waiting)
 
     async def answered(self) -> None:
         """Have all look-ups answered that are under way."""
@@ -153,10 +173,10 @@ class Side:
         """Send to every source that was ever seen; returns who gets what."""
         for source in self._sources:
             self._targets[0].send(payload, source)
-        counters, down = self.engine.counters, -1
+        counters, before = self.engine.counters, None
         # What goes to a port that was closed is lost without a trace.
-        while down != counters.packets_down:
-            down = counters.packets_down
+        while before != (counts := (counters.packets_down, counters.dropped["foreign-source"])):
+            before = counts
             await asyncio.sleep(0.003)
         return [
             (number, payload)
@@ -166,7 +186,9 @@ class Side:
         ]
 
     @staticmethod
-    def _payload(client: ShadowsocksClient | SocksClient, data: bytes) -> bytes:
+    def _payload(client: Client, data: bytes) -> bytes:
+        if isinstance(client, ForwardClient):
+            return data
         if isinstance(client, SocksClient):
             return data[10:]
         return bytes(client.packets.open(data, time.time())[2])
@@ -178,7 +200,7 @@ class Side:
             "associations": counters.associations,
             "up": (counters.packets_up, counters.bytes_up),
             "down": (counters.packets_down, counters.bytes_down),
-            "dropped": dict(counters.dropped),
+            "dropped": {reason: count for reason, count in counters.dropped.items() if count},
             "waiting": counters.waiting,
             "asked": resolver.asked,
             "for": resolver.clients,
@@ -245,7 +267,7 @@ class Twins(RuleBasedStateMachine):
 
         self._run(begin())
 
-    @rule(target=clients, kind=st.integers(0, 2), host=st.sampled_from(CLIENTS))
+    @rule(target=clients, kind=st.integers(0, 4), host=st.sampled_from(CLIENTS))
     def come(self, kind: int, host: str) -> int:
         """Have a client come."""
         self._do(lambda side: side.add_client(kind, host))

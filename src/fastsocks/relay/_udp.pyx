@@ -6,8 +6,9 @@ One extension module of several files, whose classes know each other. What happe
 1. The event loop watches one epoll descriptor for all sockets of an engine. `DatagramEngine._poll`
    asks it which are readable, and `Port.readable` receives a batch of each into slots
    (``_udp_ports.pxi``).
-2. `take` of the `ClientPort` opens it, or takes its header off, and finds the `Association` that it
-   belongs to (``_udp_clients.pxi``). For a new one `DatagramEngine.admit` makes room in the
+2. `take` of the `ClientPort` opens it (`ShadowsocksPort`), takes its header off (`SocksPort`), or
+   knows its target (`ForwardPort`), and finds the `Association` that it belongs to
+   (``_udp_clients.pxi``). For a new one `DatagramEngine.admit` makes room in the
    `AssociationTable` (``_udp_table.pxi``).
 3. `Association.forward` asks for the way to its target (``_udp_association.pxi``).
 4. `CurrentWay.send` seals it for a server (``_udp_packet_way.pxi``), or `Targets.send` leads it to
@@ -316,7 +317,18 @@ cdef class DatagramEngine:
         """Serve Shadowsocks clients at `sock`; see the twin."""
         cdef ShadowsocksPort port = ShadowsocksPort.__new__(ShadowsocksPort)
         port.packets = packets
-        port.find_way = self.find_way
+        self.open_shared(port, sock, self.find_way)
+
+    def forward(self, sock, target not None, find_way=None):
+        """Forward whatever comes to `sock` to a fixed target; see the twin."""
+        cdef ForwardPort port = ForwardPort.__new__(ForwardPort)
+        port.target = target.wire
+        if not target.is_name:
+            name_of_wire(&port.target_name, <const uint8_t*>PyBytes_AS_STRING(port.target))
+        self.open_shared(port, sock, find_way)
+
+    cdef int open_shared(self, SharedPort port, sock, find_way) except -1:
+        port.find_way = find_way
         try:
             port.everywhere = watch_arrivals(sock)
             port.open(self, sock)
@@ -324,6 +336,7 @@ cdef class DatagramEngine:
             sock.close()
             raise
         self.serving.append(port)
+        return 0
 
     def associate(self, sock, client, int port, packet_way, user=None):
         """Relay for one SOCKS client at `sock`; see the twin."""
@@ -349,7 +362,7 @@ cdef class DatagramEngine:
         return association
 
     def stop_serving(self):
-        """Close the sockets given to :meth:`serve`, and end who can be answered by them only."""
+        """Close the sockets of :meth:`serve` and :meth:`forward`, and what answers through them."""
         cdef SharedPort port
         cdef Association association
         self.flush()

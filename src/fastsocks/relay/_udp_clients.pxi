@@ -114,6 +114,49 @@ cdef class ShadowsocksPort(SharedPort):
 
 
 @cython.final
+cdef class ForwardPort(SharedPort):
+    """Faces clients whose datagrams all go to one target, as they are."""
+
+    # An address header; that of an IP address as a Name, too.
+    cdef bytes target
+    cdef Name target_name
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        cdef Association association = self.find(source)
+        if association is None or association.closed:
+            association = self.begin(source, None)
+        self.note(association, source)
+        return association.forward_slot(
+            <const uint8_t*>PyBytes_AS_STRING(self.target), len(self.target), data, size
+        )
+
+    cdef int answer(self, Association association, Packet* answer) except -1:
+        if not self.is_target(association, answer):
+            return association.drop("foreign-source")
+        if self.fd < 0:
+            return association.drop("closed")
+        return association.answer_by(self, answer.payload, answer.payload_size, answer.payload_size)
+
+    cdef bint is_target(self, Association association, const Packet* answer) noexcept:
+        """Tell whether an answer is the target's: a client cannot see from whom it is."""
+        cdef const uint8_t* target = <const uint8_t*>PyBytes_AS_STRING(self.target)
+        cdef const uint8_t* end = answer.address + answer.address_size
+        cdef Name name
+        if answer.address[0] != NAME:
+            name_of_wire(&name, answer.address)
+            if same_name(&name, &association.targets.latest_target):
+                return True
+            if target[0] != NAME:
+                return association.packet_way is not None and same_name(&name, &self.target_name)
+        # Which address a name stands for, the last server alone knows.
+        return (
+            association.packet_way is not None
+            and target[0] == NAME
+            and memcmp(end - 2, target + len(self.target) - 2, 2) == 0
+        )
+
+
+@cython.final
 cdef class SocksPort(ClientPort):
     """Faces one SOCKS client."""
 

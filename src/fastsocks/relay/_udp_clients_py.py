@@ -143,6 +143,45 @@ class ShadowsocksPort(SharedPort):
             self._packets.forget(session)
 
 
+class ForwardPort(SharedPort):
+    """Faces clients whose datagrams all go to one target, as they are.
+
+    :param target: an IP address or a name.
+    """
+
+    def __init__(
+        self,
+        engine: DatagramEngine,
+        sock: socket.socket,
+        target: Address,
+        find_way: FindWay | None,
+    ) -> None:
+        super().__init__(engine, sock, find_way)
+        self._target = target
+
+    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
+        if not self.closed:
+            self.find(addr).forward(self._target, data)
+
+    def answer(
+        self, association: Association, address: Address, payload: bytes
+    ) -> OSError | str | None:
+        if not self._is_target(association, address):
+            return "foreign-source"
+        return "closed" if self.closed else self.send_back(payload, association)
+
+    def _is_target(self, association: Association, address: Address) -> bool:
+        """Tell whether an answer is the target's: a client cannot see from whom it is."""
+        if address == association.targets.latest:
+            return True
+        if association.packet_way is None:
+            return False
+        if self._target.is_name:
+            # Which address it stands for, the last server alone knows.
+            return address.port == self._target.port
+        return address == self._target
+
+
 class SocksPort(ClientPort):
     """Faces one SOCKS client.
 

@@ -162,7 +162,8 @@ cdef class CurrentWay:
     cdef int hold(self, const Packet* packet) except -1:
         cdef DatagramEngine engine = self.association.engine
         if self.finding is None:
-            if now() < self.rests_until:
+            # One that was given ends with its association.
+            if self.find is None or now() < self.rests_until:
                 return self.association.drop("upstream")
             self.waiting = []
             # Not by the loop's factory, which may be an eager one: see _udp_targets_py.py.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..net import open_datagram_socket
 from ._udp_association_py import Association
-from ._udp_clients_py import ShadowsocksPort, SharedPort, SocksPort
+from ._udp_clients_py import ForwardPort, ShadowsocksPort, SharedPort, SocksPort
 from ._udp_packet_way_py import CurrentWay
 from ._udp_table_py import AssociationTable
 
@@ -78,7 +78,8 @@ class DatagramEngine:
     """Relays datagrams on one event loop.
 
     Reasons in :attr:`DatagramCounters.dropped`, beside the ``status`` of what opening a packet
-    raises: ``foreign-source`` (not from the client of the association), ``bad-address``,
+    raises: ``foreign-source`` (not from the client of the association, or not from the fixed
+    target), ``bad-address``,
     ``fragment`` (of a set that stays incomplete), ``host-name`` (no host name, where that is to be
     decided on), ``not-allowed``, ``resolve``, ``waiting`` (too many wait for a name, or for a
     packet way), ``upstream`` (no packet way is to be had), ``oversize``, ``no-client`` (nobody to
@@ -185,6 +186,22 @@ class DatagramEngine:
         """
         self._serving.append(ShadowsocksPort(self, sock, packets, self.find_way))
 
+    def forward(
+        self, sock: socket.socket, target: Address, find_way: FindWay | None = None
+    ) -> None:
+        """Forward whatever comes to a fixed target, and what that answers to whoever has sent.
+
+        There is one association for each client's address and port. What somebody else than the
+        target sends to it is dropped, as far as can be told: of a name that a server resolves, only
+        the port can be compared.
+
+        :param sock: a bound, non-blocking UDP socket; this object's from now on.
+        :param target: an IP address or a name; resolved here where datagrams go directly.
+        :param find_way: finds the way of an association through servers, see
+            :class:`DatagramEngine`; None: its datagrams go directly.
+        """
+        self._serving.append(ForwardPort(self, sock, target, find_way))
+
     def associate(
         self,
         sock: socket.socket,
@@ -220,7 +237,7 @@ class DatagramEngine:
         return association
 
     def stop_serving(self) -> None:
-        """Close the sockets given to :meth:`serve`, and what can answer through them only."""
+        """Close the sockets of :meth:`serve` and :meth:`forward`, and what answers through them."""
         for association in list(self.table.entries):
             if isinstance(association.facing, SharedPort):
                 association.end_by_itself()

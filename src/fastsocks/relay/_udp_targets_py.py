@@ -45,6 +45,8 @@ class Targets:
         self._association = association
         self._engine = association.engine
         self._ports: dict[int, TargetPort] = {}
+        #: The IP address that was sent to last.
+        self.latest: Address | None = None
         # By a name's address header; those used least recently come first.
         self._chosen: dict[bytes, _Chosen] = {}
         # What waits for names, by host.
@@ -105,6 +107,7 @@ class Targets:
             except OSError as error:
                 return error
             port = self._ports[family] = TargetPort(self._association, sock)
+        self.latest = address
         return port.send_to(payload, (address.host, address.port))
 
     def _send_to_one(self, infos: Iterable[AddrInfo], name: Address, payload: bytes) -> None:
