@@ -54,12 +54,15 @@ LAYERS = _contract_layers()
 #: Imports that are there for their types alone, in modules that are made anew right now.
 _TO_BE_MENDED = (
     ("fastsocks.relay._endpoint_py", "fastsocks.relay._tcp_py"),
-    ("fastsocks.relay._udp_packet_way_py", "fastsocks.relay._udp_associations_py"),
+    ("fastsocks.relay._udp_association_py", "fastsocks.relay._udp_packet_way_py"),
+    ("fastsocks.relay._udp_association_py", "fastsocks.relay._udp_py"),
+    ("fastsocks.relay._udp_clients_py", "fastsocks.relay._udp_py"),
     ("fastsocks.relay._udp_packet_way_py", "fastsocks.relay._udp_py"),
-    ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_associations_py"),
+    ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_association_py"),
+    ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_packet_way_py"),
     ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_py"),
-    ("fastsocks.relay._udp_associations_py", "fastsocks.relay._udp_py"),
-    ("fastsocks.relay._udp_table_py", "fastsocks.relay._udp_associations_py"),
+    ("fastsocks.relay._udp_table_py", "fastsocks.relay._udp_association_py"),
+    ("fastsocks.relay._udp_targets_py", "fastsocks.relay._udp_association_py"),
     ("fastsocks.setup._connection_py", "fastsocks.setup._setup_py"),
 )
 
