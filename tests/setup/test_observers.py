@@ -13,6 +13,7 @@ from fastsocks.request import CONNECT
 from setup_ends import (
     BAD_LINE,
     Entrance,
+    LineInbound,
     LineService,
     SetupTwin,
     Target,
@@ -153,6 +154,22 @@ def test_a_connection_that_comes_to_nothing(
             assert (connection.bytes_up, connection.bytes_down) == (0, 0)
             statuses = {"handshake": "header", "policy": "not-allowed", "dial": "dial"}
             assert (connection.error and connection.error.status) == statuses.get(how)
+
+    run(scenario())
+
+
+def test_who_has_logged_in_before_a_request_that_is_none(
+    run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LineInbound, "user", "alice", raising=False)
+
+    async def scenario() -> None:
+        events = Events()
+        async with Entrance(twin, ObservedService(events)) as entrance:
+            client = await entrance.connect(BAD_LINE)
+            await only_report(entrance, client)
+            connection = events.take("opened", "refused", "closed")
+            assert (connection.user, connection.target) == ("alice", None)
 
     run(scenario())
 

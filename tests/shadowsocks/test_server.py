@@ -103,8 +103,21 @@ def test_users(shadowsocks: Any, method: str) -> None:
         shadowsocks, method, f"{psk(method)}:{psk(method, 2)}"
     )._key.identity_hashes
     client = shadowsocks.ClientCodec(forged, clock=Clock())
+    server = new_server(shadowsocks, method, users=users)
     with pytest.raises(TagError):
-        new_server(shadowsocks, method, users=users).receive(client.request(TARGET, b"x"))
+        server.receive(client.request(TARGET, b"x"))
+    assert server.user is None
+
+
+@pytest.mark.parametrize("method", WITH_USERS)
+def test_whose_request_it_was_is_known_where_it_comes_too_late(
+    shadowsocks: Any, method: str
+) -> None:
+    client = new_client(shadowsocks, method, f"{psk(method)}:{psk(method, 1)}", now=NOW - 31)
+    server = new_server(shadowsocks, method, users={"first": psk(method, 1)})
+    with pytest.raises(TimestampError):
+        server.receive(client.request(TARGET, b"x"))
+    assert server.user == "first"
 
 
 @pytest.mark.parametrize("method", AEAD_2022)

@@ -65,6 +65,24 @@ def test_who_does_not_log_in_is_refused(server_class: Any, protocol: str, answer
     assert outcome.event == "error AuthenticationError 02"
 
 
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        bytes.fromhex("050102 0104757365720470617373 05090001c00002010050"),
+        b"CONNECT nowhere HTTP/1.1\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n\r\n",
+    ],
+    ids=["socks5", "http"],
+)
+def test_who_has_logged_in_is_known_where_the_request_is_none(
+    server_class: Any, request_of: bytes
+) -> None:
+    server = server_class(checker(ACCOUNTS))
+    assert server.user is None
+    with pytest.raises(ProtocolError):
+        server.receive(request_of)
+    assert server.user == "user"
+
+
 def test_a_client_that_says_nothing_is_told_nothing(server_class: Any) -> None:
     server = server_class()
     assert (server.take_outgoing(), server.codec, server.pending) == (b"", None, None)

@@ -11,9 +11,10 @@ cdef class Inbound:
     cpdef bytes take_outgoing(self)
     cpdef bytes connected(self, object bound)
     cpdef bytes failed(self, object error)
-    # The properties `pending` and `codec`.
+    # The properties `pending`, `codec` and `user`.
     cdef object awaited(self)
     cdef object relayed_by(self)
+    cdef object logged_in(self)
 
 
 cdef class Inbounds:

@@ -33,6 +33,9 @@ cdef class Inbound:
     cdef object relayed_by(self):
         return None
 
+    cdef object logged_in(self):
+        return None
+
     @property
     def pending(self):
         """What the handshake waits for, other than the client."""
@@ -42,6 +45,11 @@ cdef class Inbound:
     def codec(self):
         """The relay's codec for this end; None for plain bytes."""
         return self.relayed_by()
+
+    @property
+    def user(self):
+        """Who has logged in, for observers of a request that cannot be read."""
+        return self.logged_in()
 
 
 cdef class Inbounds:
@@ -78,6 +86,9 @@ cdef class _PythonInbound(Inbound):
 
     cdef object relayed_by(self):
         return self._role.codec
+
+    cdef object logged_in(self):
+        return getattr(self._role, "user", None)
 
 
 cdef class _PythonInbounds(Inbounds):

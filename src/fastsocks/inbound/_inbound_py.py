@@ -111,6 +111,11 @@ class Inbound(Protocol):
         """
         return None
 
+    @property
+    def user(self) -> str | None:
+        """Who has logged in, for observers of a request that cannot be read; else None."""
+        return None
+
     def take_outgoing(self) -> bytes:
         """Return what to send to the client now, and forget it."""
         return b""

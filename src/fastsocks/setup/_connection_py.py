@@ -246,6 +246,8 @@ class Connection:
         if request is not None:
             connection.user, connection.target = request.user, request.address
             connection.command = request.command
+        elif self._error is not None:
+            connection.user = getattr(self._inbound, "user", None)
         connection.error = self._error
         connection.server = self._server
         return connection

@@ -86,6 +86,8 @@ cdef class Ending:
     cdef int tell(self, object error, bint relayed=False) except -1:
         """Report why this connection ends."""
         self.error = error
+        if self.user is None and self.inbound is not None:
+            self.user = self.inbound.logged_in()
         return self.acceptor.report(error, self, relayed)
 
     cdef int gone(

@@ -49,6 +49,8 @@ cdef class ServerCodec(Codec):
     cuts_answers = True
     #: It waits for nobody but its client.
     pending = None
+    # Whose key it is, once that is proved; None where there are no users.
+    cdef readonly object user
 
     def __init__(self, key, guard, *, answer_salt=None):
         super().__init__()
@@ -203,7 +205,6 @@ cdef class Aead2022ServerCodec(ServerCodec):
     cdef object _clock
     # Where it is that of a user.
     cdef bytes _session_key
-    cdef object _user
     cdef Py_ssize_t _variable_size
     # Behind the fixed header, while that is incomplete: bytes that may come one by one, which
     # join the others without having those copied.
@@ -260,8 +261,8 @@ cdef class Aead2022ServerCodec(ServerCodec):
         plaintext = self.open_bytes(start + used, size - used)
         if plaintext:
             plaintext = PyBytes_FromStringAndSize(<const char*>reader.pos, left(&reader)) + plaintext
-            return _new_tuple(Request, (address, plaintext, self._user, 1, False))
-        return new_request(address, reader.pos, left(&reader), self._user)
+            return _new_tuple(Request, (address, plaintext, self.user, 1, False))
+        return new_request(address, reader.pos, left(&reader), self.user)
 
     cdef AnswerSealer answer_sealer(self, bytes salt):
         cdef AnswerSealer sealer = AnswerSealer.__new__(AnswerSealer)
@@ -282,6 +283,7 @@ cdef class Aead2022ServerCodec(ServerCodec):
         cdef Py_ssize_t salt_size = self._ciphers.salt_size, head = salt_size
         cdef Aead aead
         cdef bytes salt
+        cdef object name = None
         cdef int64_t now
         cdef uint64_t fingerprint = 0
         users = self._key.users
@@ -302,11 +304,12 @@ cdef class Aead2022ServerCodec(ServerCodec):
             )
             if user is None:
                 raise UserError("the identity header names no user of this server")
-            self._session_key, self._user = user.key, user.name
+            self._session_key, name = user.key, user.name
         aead = self._ciphers.aead(start, self._session_key)
         memset(nonce, 0, LARGEST_NONCE)
         if aead.open_raw(nonce, start + head, FIXED_HEADER_SIZE + TAG_SIZE, fixed):
             raise TagError(TAG_MISMATCH)
+        self.user = name
         now = unix_now(self._clock)
         self._variable_size = headers.read_fixed_request_header(
             PyBytes_FromStringAndSize(<const char*>fixed, FIXED_HEADER_SIZE), now
@@ -364,6 +367,9 @@ cdef class _ServerInbound(Inbound):
 
     cdef object relayed_by(self):
         return self._codec
+
+    cdef object logged_in(self):
+        return self._codec.user
 
 
 cdef class ServerInbounds(Inbounds):

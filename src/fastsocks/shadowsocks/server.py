@@ -51,6 +51,8 @@ class ServerCodec(Codec):
     short_replies = False
     #: It waits for nobody but its client.
     pending = None
+    #: Whose key it is, once that is proved; None where there are no users.
+    user: str | None = None
 
     def __init__(
         self, key: ServerKey, guard: ReplayGuard, *, answer_salt: bytes | None = None
@@ -214,9 +216,9 @@ class Aead2022ServerCodec(ServerCodec):
         "_header",
         "_session_key",
         "_strict",
-        "_user",
         "_variable_size",
         "_salt",
+        "user",
     )
 
     cuts_answers = True
@@ -236,7 +238,7 @@ class Aead2022ServerCodec(ServerCodec):
         self._clock = clock
         self._aead: Aead | None = None
         self._session_key = key.key
-        self._user: str | None = None
+        self.user: str | None = None
         self._variable_size = 0
         self._salt = b""
 
@@ -261,7 +263,7 @@ class Aead2022ServerCodec(ServerCodec):
         answer = session_aead(method, self._session_key, salt)
         opening = partial(_open_answer, answer, method, self._clock, self._salt, salt)
         self.sealer = record_sealer(method, answer, counter=1, opening=opening)
-        return Request(header.address, header.payload + self.open(rest), self._user)
+        return Request(header.address, header.payload + self.open(rest), self.user)
 
     def _open_fixed_header(self) -> Aead | None:
         key, method, received = self._key, self._key.method, self._header
@@ -272,14 +274,16 @@ class Aead2022ServerCodec(ServerCodec):
                 raise HeaderError("the request's salt and header came in pieces")
             return None
         salt = bytes(received[: method.salt_size])
+        name = None
         if key.users is not None:
             identity = bytes(received[method.salt_size : start])
             user = key.users.by_hash.get(headers.open_identity_header(key.key, salt, identity))
             if user is None:
                 raise UserError("the identity header names no user of this server")
-            self._session_key, self._user = user.key, user.name
+            self._session_key, name = user.key, user.name
         aead = session_aead(method, self._session_key, salt)
         fixed = aead.open(bytes(method.nonce_size), received[start:end])
+        self.user = name
         now = int(self._clock())
         self._variable_size = headers.read_fixed_request_header(fixed, now)
         self._guard.add(salt, now, self._session_key)

@@ -86,6 +86,9 @@ cdef class FirstByteServer(Inbound):
     cdef object awaited(self):
         return None if self._chosen is None else self._chosen.pending
 
+    cdef object logged_in(self):
+        return None if self._chosen is None else self._chosen.user
+
     cpdef object receive(self, object data):
         """Take in what the client sent; see the twin."""
         cdef bytes wire

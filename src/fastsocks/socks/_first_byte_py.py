@@ -85,6 +85,11 @@ class FirstByteServer:
         """What the handshake waits for, other than the client."""
         return None if self._chosen is None else self._chosen.pending
 
+    @property
+    def user(self) -> str | None:
+        """Who has logged in by now."""
+        return None if self._chosen is None else self._chosen.user
+
     def receive(self, data: Buffer) -> Request | None:
         """Take in what the client sent, cut anywhere.
 

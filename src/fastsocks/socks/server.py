@@ -99,9 +99,9 @@ class SocksServer:
         "_outgoing",
         "_refusal",
         "_stage",
-        "_user",
         "codec",
         "pending",
+        "user",
     )
 
     #: A client is told what it did wrong.
@@ -125,7 +125,8 @@ class SocksServer:
         self._kept = b""
         self._outgoing = b""
         self._refusal = b""
-        self._user: str | None = None
+        #: Who has logged in by now.
+        self.user: str | None = None
         # Why the client's request will be refused, whatever it is.
         self._busy: BusyError | None = None
 
@@ -255,7 +256,7 @@ class SocksServer:
         if command == UDP_ASSOCIATE and self.codec is not None:
             raise CommandError("UDP ASSOCIATE is not offered with messages that GSSAPI protects")
         self._stage = _BINDING if command == BIND else _DIALING
-        return Request(address, bytes(data[position:]), self._user, command)
+        return Request(address, bytes(data[position:]), self.user, command)
 
     def _choose_method(self, methods: bytes) -> None:
         if self._check is not None and USERNAME_PASSWORD in methods:
@@ -286,7 +287,7 @@ class SocksServer:
                 self._negotiate(negotiation)
                 return None
             self.pending = self._negotiation = None
-            self._user = negotiation.principal
+            self.user = negotiation.principal
             self.codec = negotiation.open_stream()
             self._stage = _REQUEST
             data = negotiation.take_rest()
@@ -309,7 +310,7 @@ class SocksServer:
     def _log_in(self, user: str | None) -> None:
         if user is None:
             raise AuthenticationError("wrong username or password")
-        self._user = user
+        self.user = user
         self._outgoing += _WELCOME
         self._stage = _REQUEST
 

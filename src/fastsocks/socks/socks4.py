@@ -54,6 +54,8 @@ class Socks4Server:
     silent = False
     #: It waits for nobody but its client.
     pending: None = None
+    #: It lets nobody log in.
+    user: None = None
 
     def __init__(
         self, *, authenticated: bool = False, commands: Collection[int] = (CONNECT,)

@@ -65,6 +65,7 @@ class HttpServer:
         "_tunnel",
         "codec",
         "pending",
+        "user",
     )
 
     #: A client is told what it did wrong.
@@ -87,6 +88,8 @@ class HttpServer:
         self.codec: Exchange | None = None
         #: The rest of the handshake, to be awaited, while `check` takes its time.
         self.pending: Awaitable[Request | None] | None = None
+        #: Who has logged in by now.
+        self.user: str | None = None
 
     def receive(self, data: Buffer) -> Request | None:
         """Take in what the client sent, cut anywhere.
@@ -139,10 +142,11 @@ class HttpServer:
         if len(head.values(b"host")) > 1:
             raise RequestError("several fields Host")
         if self._check is None:
-            return self._request(head, rest, None)
+            return self._request(head, rest)
         verdict = self._check(*_credentials(head))
         if verdict is None or isinstance(verdict, str):
-            return self._request(head, rest, _known(verdict))
+            self.user = _known(verdict)
+            return self._request(head, rest)
         self.pending = self._go_on(verdict, head, rest)
         return None
 
@@ -153,29 +157,30 @@ class HttpServer:
         user = await verdict
         self.pending = None
         try:
-            return self._request(head, rest, _known(user))
+            self.user = _known(user)
+            return self._request(head, rest)
         except RequestError as error:
             raise _named(error) from None
 
-    def _request(self, head: Head, rest: bytes, user: str | None) -> Request:
+    def _request(self, head: Head, rest: bytes) -> Request:
         if CONNECT not in self._commands:
             raise CommandError("HTTP requests are not offered")
         if head.method == b"CONNECT":
-            request = self._connect(head, rest, user)
+            request = self._connect(head, rest)
         else:
-            request = self._plain(head, rest, user)
+            request = self._plain(head, rest)
         self._dialing = True
         return request
 
-    def _connect(self, head: Head, rest: bytes, user: str | None) -> Request:
+    def _connect(self, head: Head, rest: bytes) -> Request:
         sizes = head.values(b"content-length")
         if head.values(b"transfer-encoding") or sizes not in ([], [b"0"]):
             raise RequestError("CONNECT has no body")
         address = read_authority(head.target)
         self._tunnel = True
-        return Request(address, rest, user)
+        return Request(address, rest, self.user)
 
-    def _plain(self, head: Head, rest: bytes, user: str | None) -> Request:
+    def _plain(self, head: Head, rest: bytes) -> Request:
         if head.method == b"TRACE":
             # It would show the client what others add on the way, and nobody needs it.
             raise RequestError("TRACE is not passed on", 405)
@@ -193,7 +198,8 @@ class HttpServer:
         # Not always 1.1: a client of 1.0 could not read the chunks that it may bring.
         line = b"%b %b HTTP/%b" % (head.method, target.path, head.version.encode())
         codec = Exchange(body, upgrade=upgrade)
-        request = Request(target.address, build_head(line, fields) + codec.open(rest), user)
+        first = build_head(line, fields) + codec.open(rest)
+        request = Request(target.address, first, self.user)
         self.codec = codec
         return request
 
