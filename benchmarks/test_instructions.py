@@ -95,6 +95,8 @@ def test_a_rise_that_nothing_is_said_of_fails() -> None:
     found = [compared("proxy/short", 0.02), compared("proxy/idle", 0.009)]
     (problem,) = risen(found, [], [])
     assert problem.startswith("proxy/short rises by 2.00%")
+    line = problem.partition("'")[2].rstrip("'")
+    assert risen(found, statements(f"## This\n\n{line}\n"), []) == []
     assert risen([compared("proxy/short", -0.5)], [], []) == []
 
 
