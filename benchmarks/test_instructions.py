@@ -71,7 +71,16 @@ def test_functions_that_changed_most_come_first() -> None:
     ],
 )
 def test_names_of_functions(name: str, wanted: str) -> None:
-    assert readable(name) == wanted
+    assert readable(name, "libc.so.6") == wanted
+
+
+def test_a_function_without_a_name_has_that_of_its_library() -> None:
+    text = (
+        "ob=(1) /usr/lib/loop.so\nfn=(1) run\n1 1\ncob=(2) /usr/lib/libcrypto.so.3\n"
+        "cfn=(2) 0x00002a57d0\ncalls=1 0\n1 5\ncfn=(3) 0x0010\ncalls=1 0\n1 7\n\n"
+        "ob=(2)\nfn=(2)\n0 5\n\nob=(1)\nfn=(3)\n0 7\n"
+    )
+    assert own_costs(text) == {"run": 1, "libcrypto.so.3:0x2a57d0": 5, "loop.so:0x10": 7}
 
 
 def test_rows_are_chosen_by_pattern() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-_NAME = re.compile(r"c?fn=\((\d+)\)(?: (.*))?")
+_NAME = re.compile(r"(c?)(ob|fn)=\((\d+)\)(?: (.*))?")
 # Cython's names say the module in parts, each behind its length: 9fastsocks_5setup_6_setup_...
 _CYTHON = re.compile(r"__pyx_\w+?_(?=9fastsocks)")
 _PART = re.compile(r"(\d+)(\w+)")
@@ -17,17 +17,24 @@ _PART = re.compile(r"(\d+)(\w+)")
 
 def own_costs(text: str) -> Counter[str]:
     """Read the instructions of each function without those that it calls."""
+    objects: dict[str, str] = {}
     names: dict[str, str] = {}
     costs: Counter[str] = Counter()
-    function = ""
+    function = own = callees = ""
     is_call = False
     for line in text.splitlines():
         if matched := _NAME.match(line):
-            number, name = matched.groups()
+            called, kind, number, name = matched.groups()
+            if kind == "ob":
+                objects.setdefault(number, (name or "").rpartition("/")[2])
+                callees = objects[number]
+                own = own if called else callees
+                continue
             if name:
-                names[number] = readable(name)
-            if line.startswith("fn"):
-                function = names[number]
+                names[number] = readable(name, callees if called else own)
+            function = function if called else names[number]
+            # The library of one that is called holds for that one.
+            callees = own
         elif line.startswith("calls="):
             is_call = True
         elif line[:1].isdigit() or line[:1] in {"+", "-", "*"}:
@@ -38,12 +45,15 @@ def own_costs(text: str) -> Counter[str]:
     return costs
 
 
-def readable(name: str) -> str:
+def readable(name: str, file: str) -> str:
     """Make a function's name without the mark of a recursion, and without Cython's of the module.
 
-    A method that has moved to another module keeps its name so.
+    A method that has moved to another module keeps its name so. Where there is only an address,
+    the file of the library goes with it.
     """
     name = re.sub(r"'\d+$", "", name)
+    if name.startswith("0x"):
+        return f"{file}:{int(name, 16):#x}"
     matched = _CYTHON.match(name)
     if matched is None:
         return name

@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 _PATIENCE = 60.0
 _POLL_SECONDS = 0.0001
 _SMALL = b"x" * 64
-_PIECE = 256 * 1024
+_PIECE = 128 * 1024
 _CONNECT, _UDP_ASSOCIATE = 1, 3
 # RSV, FRAG, ATYP, an IPv4 address, a port (RFC 1928, section 7).
 _DATAGRAM_HEADER = struct.Struct("!HBB4sH")

@@ -31,7 +31,7 @@ class Work:
 SHORT = Work("short", "a connection with 64 bytes each way", 200, 7)
 DATAGRAM = Work("datagram", "a datagram of 64 bytes, and one back", 1000, 5)
 BULK_SMALL = Work("64KiB", "64 KiB each way over a connection that stands", 20, 9)
-BULK_LARGE = Work("16MiB", "16 MiB each way over a connection that stands", 1, 3)
+BULK_LARGE = Work("16MiB", "16 MiB each way over a connection that stands", 1, 5)
 #: Bytes of memory; without callgrind, so it has no batches.
 IDLE = Work("idle", "bytes of memory for a connection that is idle", 1, 1)
 
