@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastsocks.config.keys import ALIASES, KEYS, OPTIONS, Key, Side
 from fastsocks.config.option import Meaning, Peer, Place, Use, default_text
-from fastsocks.config.process_options import ProcessOptions
+from fastsocks.config.service_options import ProcessOptions
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 

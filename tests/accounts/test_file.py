@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from configured import configure_proxy
 from fastsocks.accounts.file import open_to_others, read_accounts_file
-from fastsocks.config import ProxyOptions, configure_proxy
+from fastsocks.config import ProxyOptions
 from fastsocks.errors import ConfigError
 
 HASH = "$scrypt$ln=4,r=1,p=1$c29tZXNhbHQ$" + "A" * 43

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from configured import configure_server
 from fastsocks.cli.key_file import METHOD, has_kept_key, keep_key, kept_file
-from fastsocks.config import configure_server
 from fastsocks.errors import ConfigError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes of files")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastsocks.config import configure_server
+from configured import configure_server
 from fastsocks.config.document import LARGEST, parse, read_document
 from fastsocks.errors import ConfigError
 from harness.deadline import DEADLINE
@@ -174,8 +174,8 @@ def test_what_is_nearly_json_does_not_wait_for_the_other_reader(tmp_path: Path, 
     file = tmp_path / "config.json"
     file.write_text(text, "utf-8")
     code = (
-        "import sys; from fastsocks.config import configure_server; "
-        "configure_server(file=sys.argv[1], environ={}); sys.exit('json5' in sys.modules)"
+        "import sys; from fastsocks.config import ServerOptions, configure; "
+        "configure(ServerOptions, file=sys.argv[1], environ={}); sys.exit('json5' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=DEADLINE)
 

@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from config_keys import LOCALS, PSK, REFUSED, ROWS, SERVERS, TOP, TUNNEL, WARNING, Outcome, Sets
-from fastsocks.config import (
-    Configuration,
-    configure_local,
-    configure_proxy,
-    configure_server,
-    configure_tunnel,
-)
+from configured import configure_local, configure_proxy, configure_server, configure_tunnel
+from fastsocks.config import Configuration
 from fastsocks.config.keys import KEYS, Side
 from fastsocks.config.option import Place, Use
 from fastsocks.errors import ConfigError

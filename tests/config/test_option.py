@@ -11,8 +11,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from configured import configure_proxy, configure_server
 from fastsocks.cli.commands import fastsocks as cli
-from fastsocks.config import ProxyOptions, configure_proxy, configure_server
+from fastsocks.config import ProxyOptions
 from fastsocks.config.keys import KEYS, OPTIONS, Side, make_keys
 from fastsocks.config.option import LIMITS, Place, documented, keys_of, option, options_of, refused
 from fastsocks.errors import ConfigError

@@ -16,7 +16,7 @@ from fastsocks.config import (
     ServerOptions,
     TunnelOptions,
 )
-from fastsocks.config.option_types import TYPES
+from fastsocks.config.option import TYPES
 from fastsocks.errors import ConfigError
 
 #: Read by something else.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastsocks.config import configure_local, configure_proxy, configure_server
+from configured import configure_local, configure_proxy, configure_server
 from fastsocks.errors import ConfigError
 from harness.real_files import (
     DEBIAN,

@@ -7,12 +7,8 @@ from typing import Any
 
 import pytest
 
-from fastsocks.config import (
-    configure_local,
-    configure_proxy,
-    configure_server,
-    is_first_run,
-)
+from configured import configure_local, configure_proxy, configure_server
+from fastsocks.config import is_first_run
 from fastsocks.config.environment import RESERVED, variables
 from fastsocks.config.keys import KEYS, Side
 from fastsocks.config.option import Place, Use

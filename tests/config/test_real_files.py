@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from fastsocks.config import Configuration, configure_local, configure_proxy, configure_server
+from configured import configure_local, configure_proxy, configure_server
+from fastsocks.config import Configuration
 from fastsocks.errors import ConfigError
 from harness.real_files import (
     DEBIAN,

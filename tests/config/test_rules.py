@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsocks.config import configure_proxy
+from configured import configure_proxy
 from fastsocks.config.acl import read_acl
 from fastsocks.config.rules import Action, read_rule, read_rules
 from fastsocks.errors import ConfigError

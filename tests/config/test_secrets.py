@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fastsocks.config import configure_local, configure_proxy, configure_server, configure_tunnel
+from configured import configure_local, configure_proxy, configure_server, configure_tunnel
 from fastsocks.config.document import Document
 from fastsocks.config.keys import KEYS
 from fastsocks.config.option import Place

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fastsocks.config import Configuration, LocalOptions, configure_local, configure_server
+from configured import configure_local, configure_server
+from fastsocks.config import Configuration, LocalOptions
 from fastsocks.errors import ConfigError
 
 CREDENTIALS = {"password": "p", "method": "aes-256-gcm"}

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configured import configure_proxy, configure_server
 from fastsocks.accounts.file import read_accounts_file
-from fastsocks.config import ServerOptions, ServerURL, configure_proxy, configure_server
+from fastsocks.config import ServerOptions, ServerURL
 from fastsocks.config.text import as_utf8, has_strange_edge, lines_of, without_line_ends
 from fastsocks.crypto.passwords import ScryptHash
 from fastsocks.errors import ConfigError

@@ -8,16 +8,9 @@ from typing import Any
 
 import pytest
 
+from configured import configure_local, configure_proxy, configure_tunnel
 from fastsocks.address import Address
-from fastsocks.config import (
-    Configuration,
-    LocalOptions,
-    ProxyOptions,
-    TunnelOptions,
-    configure_local,
-    configure_proxy,
-    configure_tunnel,
-)
+from fastsocks.config import Configuration, LocalOptions, ProxyOptions, TunnelOptions
 from fastsocks.errors import ConfigError
 
 SERVER = {"server": "192.0.2.1", "server_port": 9, "method": "aes-256-gcm", "password": "p"}

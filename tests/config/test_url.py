@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastsocks.config import ServerURL, configure_local
+from configured import configure_local
+from fastsocks.config import ServerURL
 from fastsocks.errors import ConfigError
 from fastsocks.outbound.upstream import read_upstream
 

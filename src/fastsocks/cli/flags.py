@@ -15,7 +15,7 @@ import click
 from fastsocks.config import values
 from fastsocks.config.keys import OPTIONS, Side
 from fastsocks.config.option import LOG, Option, default_text, keys_of
-from fastsocks.config.process_options import ProcessOptions
+from fastsocks.config.service_options import ProcessOptions
 
 from .completion import FILE, complete_method
 

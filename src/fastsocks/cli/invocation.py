@@ -100,11 +100,12 @@ def configured(
     :param defaults: what holds where nothing else is said, by key.
     :raises ConfigError: anything is missing or wrong.
     """
-    from fastsocks import config
+    from fastsocks.config import configure
+    from fastsocks.config.keys import OPTIONS, Side
 
     access_log = given.get("access_log")
-    configure, file = getattr(config, f"configure_{service}"), given.get("config") or kept
-    found = configure(_values(given), file=file, defaults=defaults)
+    file, kind = given.get("config") or kept, OPTIONS[Side(service)]
+    found = configure(kind, _values(given), file=file, defaults=defaults)
     if warnings := click.get_current_context().meta.get(WARNINGS):
         found = replace(found, warnings=(*warnings, *found.warnings))
     wanted = any(one.options.access_log for one in found.services)

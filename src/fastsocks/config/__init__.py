@@ -5,18 +5,14 @@ from .configuration import (
     Configuration,
     Configured,
     at_its_source,
-    configure_local,
-    configure_proxy,
-    configure_server,
-    configure_tunnel,
+    configure,
     is_first_run,
 )
 from .option_checks import PLACEHOLDER, is_loopback
 from .options import LocalOptions, ProxyOptions, ServerOptions, TunnelOptions
 from .passwords import MissingPasswordError
-from .process_options import ProcessOptions
 from .server_entry import ServerEntry
-from .service_options import Options
+from .service_options import Options, ProcessOptions
 from .url import ServerURL
 
 __all__ = [
@@ -34,10 +30,7 @@ __all__ = [
     "ServerURL",
     "TunnelOptions",
     "at_its_source",
-    "configure_local",
-    "configure_proxy",
-    "configure_server",
-    "configure_tunnel",
+    "configure",
     "is_first_run",
     "is_loopback",
 ]

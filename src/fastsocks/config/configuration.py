@@ -15,11 +15,10 @@ from .file import Entry, FileSettings, read_file
 from .keys import KEYS, OPTIONS, PASSWORDS, Side
 from .option import Place, Use
 from .option_settings import settings_of_options, unite_target
-from .options import LocalOptions, ProxyOptions, ServerOptions, TunnelOptions
+from .options import ProxyOptions
 from .passwords import check_keys, expand_url, password_of, warnings_of_secrets
-from .process_options import ProcessOptions
 from .server_entry import ServerEntry
-from .service_options import Options
+from .service_options import Options, ProcessOptions
 from .settings import Layer, Setting, read_flags
 from .values import Hosts
 
@@ -67,73 +66,28 @@ class Configuration(Generic[O]):
     warnings: tuple[str, ...] = field(default=())
 
 
-def configure_server(
+def configure(
+    kind: type[O],
     flags: Mapping[str, object] | None = None,
     file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
     defaults: Mapping[str, object] | None = None,
-) -> Configuration[ServerOptions]:
-    """Put the options of Shadowsocks servers together.
+) -> Configuration[O]:
+    """Put the options of services together.
 
+    :param kind: ServerOptions, LocalOptions, ProxyOptions or TunnelOptions.
     :param flags: values by the key of a file (``server_port``); None and empty tuples are flags
-        that were not given.
+        that were not given. An ``ss://`` URL is the flag ``url``.
     :param file: what ``-c`` names.
     :param environ: by default that of the process.
     :param defaults: what holds where nothing else was given, by key.
-    :return: one server, or those of the file.
+    :return: one service, or those of the file: its servers, or its listeners, which all lead to
+        its servers. Listeners whose protocol is tunnel have TunnelOptions.
     :raises ConfigError: anything is missing, malformed, unknown or not supported; names the place
         and what to write, and repeats no secret.
     """
-    return _Reading(Side.SERVER, flags, file, environ, defaults).configuration()
-
-
-def configure_local(
-    flags: Mapping[str, object] | None = None,
-    file: str | os.PathLike[str] | None = None,
-    environ: Mapping[str, str] | None = None,
-    defaults: Mapping[str, object] | None = None,
-) -> Configuration[LocalOptions]:
-    """Put the options of proxies that lead to a Shadowsocks server together.
-
-    The parameters are those of :func:`configure_server`; an ``ss://`` URL is the flag ``url``.
-
-    :return: one listener, or those of the file, all to the first server that is named; those whose
-        protocol is tunnel have TunnelOptions.
-    :raises ConfigError: as there.
-    """
-    return _Reading(Side.LOCAL, flags, file, environ, defaults).configuration()
-
-
-def configure_proxy(
-    flags: Mapping[str, object] | None = None,
-    file: str | os.PathLike[str] | None = None,
-    environ: Mapping[str, str] | None = None,
-    defaults: Mapping[str, object] | None = None,
-) -> Configuration[ProxyOptions]:
-    """Put the options of plain proxies together.
-
-    The parameters are those of :func:`configure_server`.
-
-    :return: one listener, or those of the file.
-    :raises ConfigError: as there.
-    """
-    return _Reading(Side.PROXY, flags, file, environ, defaults).configuration()
-
-
-def configure_tunnel(
-    flags: Mapping[str, object] | None = None,
-    file: str | os.PathLike[str] | None = None,
-    environ: Mapping[str, str] | None = None,
-    defaults: Mapping[str, object] | None = None,
-) -> Configuration[TunnelOptions]:
-    """Put the options of tunnels together.
-
-    The parameters are those of :func:`configure_server`.
-
-    :return: one listener, or those of the file.
-    :raises ConfigError: as there.
-    """
-    return _Reading(Side.TUNNEL, flags, file, environ, defaults).configuration()
+    (side,) = (side for side, known in OPTIONS.items() if issubclass(known, kind))
+    return _Reading(side, flags, file, environ, defaults).configuration()
 
 
 def is_first_run(

@@ -17,9 +17,8 @@ from enum import Enum
 from . import values
 from .option import IGNORED, Meaning, Option, Peer, Place, Use, keys_of, refused, warning
 from .options import LocalOptions, ProxyOptions, ServerOptions, TunnelOptions
-from .process_options import ProcessOptions
 from .server_entry import NO_SERVER
-from .service_options import Options
+from .service_options import Options, ProcessOptions
 
 
 class Side(Enum):

@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, Flag, auto
+from pathlib import PurePath
 from typing import Any, NamedTuple, TypeVar
 
 from fastsocks.errors import ConfigError
 
 from . import values
-from .option_types import TYPES, read_types
+from .rules import read_rules
 
 _Kind = TypeVar("_Kind")
 
@@ -202,6 +203,85 @@ def default_text(kind: type, name: str, said: Option) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
+def _texts(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
+        return None
+    found = tuple(value)
+    return found if all(isinstance(one, str) for one in found) else None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, PurePath):
+        return str(value)
+    return value if isinstance(value, str) else None
+
+
+def _whole_number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _truth(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _range(value: Any) -> tuple[int, int] | None:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return None
+    first, last = value
+    ports = _whole_number(first) is not None and _whole_number(last) is not None
+    return (first, last) if ports else None
+
+
+def _accounts(value: Any) -> Mapping[str, str] | None:
+    if not isinstance(value, Mapping):
+        return None
+    texts = (*value.keys(), *value.values())
+    return value if all(isinstance(one, str) for one in texts) else None
+
+
+def _several(value: Any) -> tuple[Any, ...] | None:
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+        return None
+    return tuple(value)
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+class Type(NamedTuple):
+    """What the type of an option means."""
+
+    #: What its value has to be.
+    wanted: str
+    #: Reads what a program gives; None where it is something else.
+    read: Callable[[Any], Any]
+    #: Reads what a file, a variable or a flag gives.
+    read_key: Callable[[Any], Any]
+
+
+#: By how a field is annotated, without ``| None``.
+TYPES: dict[str, Type] = {
+    "Sequence[str]": Type("a text, or several", _texts, values.read_words),
+    "str": Type("a text", _text, values.read_text),
+    "int": Type("a whole number", _whole_number, values.read_integer),
+    "float": Type("a number", _number, values.read_seconds),
+    "bool": Type("True or False", _truth, values.read_flag),
+    "tuple[int, int]": Type("two whole numbers", _range, values.read_ports),
+    "Accounts": Type("a mapping of texts to texts", _accounts, values.read_accounts),
+    "Sequence[ServerEntry]": Type("a list of ServerEntry", _several, _anything),
+    # The checks of their class say what is wrong with these.
+    "Sequence[Rule | str]": Type("", _anything, read_rules),
+    "Hook": Type("", _anything, _anything),
+}
+
+
 class OptionKey(NamedTuple):
     """A key that sets an option."""
 
@@ -258,12 +338,20 @@ class Checked:
     """Options that are checked when they are made; :func:`option` makes its fields."""
 
     def __post_init__(self) -> None:
-        read_types(self)
         for one, said in options_of(type(self)):
-            value = getattr(self, one.name)
+            annotation, value = str(one.type), getattr(self, one.name)
+            if value is one.default or (value is None and annotation.endswith(" | None")):
+                continue
+            wanted = TYPES[annotation.removesuffix(" | None")]
             try:
-                if value is not None and value != one.default:
-                    _check(said, value)
+                if (read := wanted.read(value)) is None:
+                    # Not the value: it may be a secret.
+                    kind = type(value).__name__
+                    raise ConfigError(f"it has to be {wanted.wanted}, not {kind}")
+                if read is not value:
+                    object.__setattr__(self, one.name, read)
+                if read != one.default:
+                    _check(said, read)
             except ConfigError as error:
                 raise ConfigError(f"{one.name}: {error}") from None
 

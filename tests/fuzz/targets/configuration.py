@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from configured import configure_local, configure_proxy, configure_server, configure_tunnel
 from fastsocks.accounts.file import read_accounts_file
 from fastsocks.address import Address, canonical
 from fastsocks.config.acl import read_acl
-from fastsocks.config.configuration import configure_local, configure_proxy, configure_server
 from fastsocks.config.document import Document, parse
 from fastsocks.config.file import _Reader
 from fastsocks.config.keys import Side
@@ -25,7 +25,7 @@ from fastsocks.request import CONNECT
 from ..oracle import Input, agree, outcome
 
 _ENDINGS = ("file.json", "file.toml", "file")
-_SIDES = (configure_server, configure_local, configure_proxy)
+_SIDES = (configure_server, configure_local, configure_proxy, configure_tunnel)
 _CLIENT = "192.0.2.1"
 _USER = "alice"
 
