@@ -23,7 +23,7 @@ _LOOK_UP_AGAIN = 300.0
 
 
 class OwnAddresses:
-    """Keeps a guard told of the addresses of this host, of our sockets, and of those announced.
+    """Keeps a filter told of the addresses of this host, of our sockets, and of those announced.
 
     :param loop: the running event loop.
     :param targets: what is told.
