@@ -121,7 +121,7 @@ def test_what_the_guard_refuses(run: Any, twin: UdpTwin, name: str) -> None:
     told = Told()
 
     async def scenario() -> None:
-        async with Engine(twin, dropped=told, permit=only("127.0.0.1")) as engine:
+        async with Engine(twin, dropped=told, address_filter=only("127.0.0.1")) as engine:
             engine.resolver.cache["guarded.example"] = ["127.0.0.2", "127.0.0.3"]
             with ShadowsocksClient(twin, METHOD, engine.serve(METHOD)) as client:
                 for _ in range(3):
@@ -135,13 +135,15 @@ def test_what_the_guard_refuses(run: Any, twin: UdpTwin, name: str) -> None:
 def test_of_what_a_rule_refuses_its_judge_tells(run: Any, twin: UdpTwin) -> None:
     told = Told()
 
-    def judge(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
+    def verdict_on(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
         if "127.0.0.2" in {target.host, resolved}:
             raise PolicyError("not this one")
         return False
 
     async def scenario() -> None:
-        async with Engine(twin, dropped=told, judge=judge, permit=only("127.0.0.2")) as engine:
+        async with Engine(
+            twin, dropped=told, verdict_on=verdict_on, address_filter=only("127.0.0.2")
+        ) as engine:
             engine.resolver.cache["judged.example"] = ["127.0.0.2"]
             engine.resolver.cache["guarded.example"] = ["127.0.0.3"]
             with ShadowsocksClient(twin, METHOD, engine.serve(METHOD)) as client:

@@ -17,10 +17,11 @@ from datagram_ends import (
     bound,
     import_udp,
     new_packet_way,
+    only,
     settle,
 )
 from fastsocks.address import Address
-from fastsocks.errors import PolicyError, UpstreamError
+from fastsocks.errors import UpstreamError
 from fastsocks.relay.packet_way import REFUSED, PacketWay
 from twins import import_twin
 
@@ -213,11 +214,8 @@ def test_caps_and_time_limits_hold(run: Any, twin: UdpTwin) -> None:
 
 
 def test_what_may_not_be_reached_is_dropped(run: Any, twin: UdpTwin) -> None:
-    def permit(address: Address) -> None:
-        raise PolicyError("guarded")
-
     async def scenario() -> None:
-        async with Engine(twin, permit=permit) as engine:
+        async with Engine(twin, address_filter=only()) as engine:
             with ForwardClient(engine.forward(Address.of("127.0.0.1", 9))) as client:
                 client.ask(b"x")
                 await engine.dropped("not-allowed")

@@ -269,16 +269,19 @@ def test_targets_are_asked_about_again_when_told_to(run: Any, twin: UdpTwin, jud
     async def scenario() -> None:
         allowed = {"127.0.0.1"}
 
-        def permit(address: Address) -> None:
-            if address.host not in allowed:
-                raise PolicyError("not any more")
+        def address_filter(host: str) -> bool:
+            return host in allowed
 
-        def judge(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
-            if resolved is not None or not target.is_name:
-                permit(target if resolved is None else Address.of(resolved, target.port))
+        def verdict_on(
+            client: str, user: str | None, target: Address, resolved: str | None
+        ) -> bool:
+            if not (target.is_name and resolved is None) and not address_filter(
+                resolved or target.host
+            ):
+                raise PolicyError("not any more")
             return True
 
-        rule = {"judge": judge} if judged else {"permit": permit}
+        rule = {"verdict_on": verdict_on} if judged else {"address_filter": address_filter}
         async with Engine(twin, **rule) as engine:
             engine.resolver.cache["a.example"] = ["127.0.0.1"]
             _, entrance = engine.associate()
@@ -289,7 +292,7 @@ def test_targets_are_asked_about_again_when_told_to(run: Any, twin: UdpTwin, jud
                     client.ask(b"q", address)
                     assert await client.answer() == (b"q", target.address)
                 allowed.clear()
-                engine.engine.decide_anew()
+                engine.engine.forget_verdicts()
                 for address in (target.address, name):
                     client.ask(b"q", address)
                 await engine.dropped("not-allowed", 2)

@@ -239,14 +239,14 @@ def test_clients_are_one_by_their_network(run: Any, twin: UdpTwin) -> None:
 def test_rules_are_asked_before_a_name_is_looked_up(run: Any, twin: UdpTwin) -> None:
     asked: list[tuple[str, str | None]] = []
 
-    def judge(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
+    def verdict_on(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
         asked.append((target.host, resolved))
         if target.host.startswith("secret") or resolved == "127.0.0.3":
             raise PolicyError("not this one")
         return False
 
     async def scenario() -> None:
-        async with Engine(twin, judge=judge) as engine:
+        async with Engine(twin, verdict_on=verdict_on) as engine:
             with ShadowsocksClient(twin, METHOD, engine.serve(METHOD)) as client, Far() as target:
                 engine.resolver.open.set()
                 engine.resolver.cache["secret-known.example"] = ["127.0.0.1"]
@@ -273,12 +273,14 @@ def test_what_was_sent_to_a_name_is_not_lost_by_a_fault_behind_it(run: Any, twin
     async def scenario() -> None:
         with Far() as target, Far() as other:
 
-            def judge(client: str, user: str | None, asked: Address, resolved: str | None) -> bool:
+            def verdict_on(
+                client: str, user: str | None, asked: Address, resolved: str | None
+            ) -> bool:
                 if resolved is not None and asked.port == other.address.port:
-                    raise ValueError("a fault of the judge")
+                    raise ValueError("a fault of the rules")
                 return False
 
-            async with Engine(twin, judge=judge) as engine:
+            async with Engine(twin, verdict_on=verdict_on) as engine:
                 engine.resolver.names["two.example"] = ["127.0.0.1"]
                 _, relay = engine.associate()
                 with SocksClient(relay) as client:
@@ -287,7 +289,7 @@ def test_what_was_sent_to_a_name_is_not_lost_by_a_fault_behind_it(run: Any, twin
                     await settle(lambda: engine.counters.waiting == 2, "both wait")
                     engine.resolver.open.set()
                     assert (await target.receive())[0] == bytes(700)
-                    await settle(lambda: bool(engine.faults), "the judge's fault is told")
+                    await settle(lambda: bool(engine.faults), "the fault is told")
                     ((fault,), engine.faults[:]) = engine.faults, []
                     assert isinstance(fault["exception"], ValueError)
 

@@ -21,7 +21,7 @@ def twin(implementation: str) -> UdpTwin:
 
 
 class Noting:
-    """A judge that notes what it is asked for, and leads to a server or directly."""
+    """Rules that note what they are asked for, and lead to a server or directly."""
 
     def __init__(self, *, direct: bool) -> None:
         self._direct = direct
@@ -36,8 +36,8 @@ class Noting:
 
 def test_what_is_decided_on_is_sent_to(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
-        judge = Noting(direct=True)
-        async with Engine(twin, judge=judge) as engine:
+        verdict_on = Noting(direct=True)
+        async with Engine(twin, verdict_on=verdict_on) as engine:
             engine.resolver.cache["a.example"] = ["127.0.0.1"]
             with (
                 ShadowsocksClient(twin, METHOD, engine.serve(METHOD)) as client,
@@ -49,7 +49,7 @@ def test_what_is_decided_on_is_sent_to(run: Any, twin: UdpTwin) -> None:
                     assert await client.answer() == (b"q", target.address)
                 client.ask(b"n", Address.of("0x7f.1", target.address.port))
                 assert await client.answer() == (b"n", target.address)
-                assert set(judge.asked) == {
+                assert set(verdict_on.asked) == {
                     ("a.example", None),
                     ("a.example", "127.0.0.1"),
                     ("127.0.0.1", None),
@@ -61,12 +61,12 @@ def test_what_is_decided_on_is_sent_to(run: Any, twin: UdpTwin) -> None:
 @pytest.mark.parametrize("method", [METHOD, "aes-256-gcm", "none"])
 def test_what_is_decided_on_is_sent_on(run: Any, twin: UdpTwin, method: str) -> None:
     async def scenario() -> None:
-        judge, seen = Noting(direct=False), Noting(direct=True)
-        async with Engine(twin, judge=seen) as far:
+        verdict_on, seen = Noting(direct=False), Noting(direct=True)
+        async with Engine(twin, verdict_on=seen) as far:
             far.resolver.cache["a.example"] = ["127.0.0.1"]
             far.resolver.cache["xn--bcher-kva.example"] = ["127.0.0.1"]
             server = far.serve(method)
-            async with Engine(twin, judge=judge) as near:
+            async with Engine(twin, verdict_on=verdict_on) as near:
                 _, entrance = near.associate(packet_way=near.packet_way(method, server))
                 with SocksClient(entrance) as client, Far() as target:
                     target.echo()
@@ -74,7 +74,7 @@ def test_what_is_decided_on_is_sent_on(run: Any, twin: UdpTwin, method: str) -> 
                         client.ask(b"q", Address.of(name, target.address.port))
                         assert await client.answer() == (b"q", target.address)
                     expected = {"a.example", "127.0.0.1", "xn--bcher-kva.example"}
-                    for one in (judge, seen):
+                    for one in (verdict_on, seen):
                         assert {host for host, _ in one.asked} == expected
 
     run(scenario())
@@ -83,12 +83,12 @@ def test_what_is_decided_on_is_sent_on(run: Any, twin: UdpTwin, method: str) -> 
 @pytest.mark.parametrize("name", NONE)
 def test_what_is_no_host_name_is_dropped(run: Any, twin: UdpTwin, name: str) -> None:
     async def scenario() -> None:
-        judge = Noting(direct=True)
-        async with Engine(twin, judge=judge) as engine:
+        verdict_on = Noting(direct=True)
+        async with Engine(twin, verdict_on=verdict_on) as engine:
             with ShadowsocksClient(twin, METHOD, engine.serve(METHOD)) as client:
                 client.ask(b"q", Address.of(name, 80))
                 await engine.dropped("host-name")
-            assert judge.asked == []
+            assert verdict_on.asked == []
             assert engine.resolver.asked == []
 
     run(scenario())

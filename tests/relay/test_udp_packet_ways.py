@@ -74,14 +74,14 @@ class Finder:
 
 
 def directly(*hosts: str, denied: str = "") -> Callable[..., bool]:
-    """Make a judge that lets these targets be reached directly."""
+    """Make rules that let these targets be reached directly."""
 
-    def judge(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
+    def verdict_on(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
         if denied in {target.host, resolved}:
             raise PolicyError("not this one")
         return target.host in hosts
 
-    return judge
+    return verdict_on
 
 
 @pytest.mark.parametrize("method", [METHOD, "aes-256-gcm", "none"])
@@ -185,8 +185,8 @@ def test_rules_lead_past_it(run: Any, twin: UdpTwin) -> None:
         async with Engine(twin) as far:
             finder = Finder(twin, far.serve(METHOD))
             finder.open.set()
-            judge = directly("127.0.0.2", "direct.example", denied="127.0.0.3")
-            async with Engine(twin, find_way=finder, judge=judge) as near:
+            verdict_on = directly("127.0.0.2", "direct.example", denied="127.0.0.3")
+            async with Engine(twin, find_way=finder, verdict_on=verdict_on) as near:
                 near.resolver.cache["direct.example"] = ["127.0.0.3", "127.0.0.2"]
                 with (
                     ShadowsocksClient(twin, METHOD, near.serve(METHOD)) as client,
@@ -217,9 +217,11 @@ def test_the_guard_holds_both_ways(run: Any, twin: UdpTwin) -> None:
         async with Engine(twin) as far:
             finder = Finder(twin, far.serve(METHOD))
             finder.open.set()
-            judge = directly("127.0.0.2", "127.0.0.3")
-            permit = only("127.0.0.1", "127.0.0.2")
-            async with Engine(twin, find_way=finder, judge=judge, permit=permit) as near:
+            verdict_on = directly("127.0.0.2", "127.0.0.3")
+            address_filter = only("127.0.0.1", "127.0.0.2")
+            async with Engine(
+                twin, find_way=finder, verdict_on=verdict_on, address_filter=address_filter
+            ) as near:
                 with (
                     ShadowsocksClient(twin, METHOD, near.serve(METHOD)) as client,
                     Far("127.0.0.3") as not_direct,
@@ -241,16 +243,15 @@ def test_the_guard_holds_both_ways(run: Any, twin: UdpTwin) -> None:
 
 
 def test_the_guard_holds_for_names_that_are_sent_on(run: Any, twin: UdpTwin) -> None:
-    def permit(address: Address) -> None:
-        if address.host == "b.example":
-            raise PolicyError("b.example")
+    def address_filter(host: str) -> bool:
+        return host != "b.example"
 
     async def scenario() -> None:
         async with Engine(twin) as far:
             far.resolver.cache["a.example"] = far.resolver.cache["b.example"] = ["127.0.0.1"]
             finder = Finder(twin, far.serve(METHOD))
             finder.open.set()
-            async with Engine(twin, find_way=finder, permit=permit) as near:
+            async with Engine(twin, find_way=finder, address_filter=address_filter) as near:
                 with (
                     ShadowsocksClient(twin, METHOD, near.serve(METHOD)) as client,
                     Far() as target,

@@ -324,7 +324,7 @@ class TestRules:
 
     def test_addresses(self, run: Any, twin: UdpTwin) -> None:
         async def scenario() -> None:
-            async with Engine(twin, permit=only("127.0.0.1")) as engine:
+            async with Engine(twin, address_filter=only("127.0.0.1")) as engine:
                 with (
                     ShadowsocksClient(twin, METHOD, engine.serve(METHOD)) as client,
                     Far() as target,
@@ -343,7 +343,7 @@ class TestRules:
     @pytest.mark.parametrize("cached", [True, False])
     def test_what_names_stand_for(self, run: Any, twin: UdpTwin, cached: bool) -> None:
         async def scenario() -> None:
-            async with Engine(twin, permit=only("127.0.0.1")) as engine:
+            async with Engine(twin, address_filter=only("127.0.0.1")) as engine:
                 with (
                     ShadowsocksClient(twin, METHOD, engine.serve(METHOD)) as client,
                     Far() as target,

@@ -127,7 +127,7 @@ def test_names_are_for_the_server_to_resolve(run: Any, twin: UdpTwin) -> None:
 
 def test_addresses_are_not_sent_on_that_may_not_be_reached(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
-        async with Engine(twin) as far, Engine(twin, permit=only("127.0.0.1")) as near:
+        async with Engine(twin) as far, Engine(twin, address_filter=only("127.0.0.1")) as near:
             _, relay = near.associate(packet_way=near.packet_way(METHOD, far.serve(METHOD)))
             with SocksClient(relay) as client, Far() as target, Far("127.0.0.2") as forbidden:
                 target.echo()

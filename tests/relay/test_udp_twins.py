@@ -37,9 +37,9 @@ from twins import IMPLEMENTATIONS
 METHODS = ("2022-blake3-aes-128-gcm", "aes-256-gcm")
 #: Hosts of clients: the first two are one client, by the network that they are in.
 CLIENTS = ("127.0.1.1", "127.0.1.2", "127.0.2.1")
-#: Hosts of targets, of which the guard and a rule refuse one each.
+#: Hosts of targets, of which the address filter and a rule refuse one each.
 TARGETS = ("127.0.0.1", "127.0.0.2")
-GUARDED, DENIED = "127.0.0.8", "127.0.0.9"
+FILTERED, DENIED = "127.0.0.8", "127.0.0.9"
 NAMES = ("a.example", "b.example", "denied.example")
 #: Fixed targets.
 FORWARDED = (TARGETS[0], "a.example")
@@ -49,13 +49,12 @@ Client: TypeAlias = ShadowsocksClient | SocksClient | ForwardClient
 _T = TypeVar("_T")
 
 
-def permit(address: Address) -> None:
-    """Refuse one host, as the guard does."""
-    if address.host == GUARDED:
-        raise PolicyError("guarded")
+def address_filter(host: str) -> bool:
+    """Refuse one host."""
+    return host != FILTERED
 
 
-def judge(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
+def verdict_on(client: str, user: str | None, target: Address, resolved: str | None) -> bool:
     """Refuse one host and one name, as a rule does."""
     if DENIED in {target.host, resolved} or target.host == "denied.example":
         raise PolicyError("denied")
@@ -71,8 +70,8 @@ class Side:
         self.told: list[tuple[str, str]] = []
         self.engine = Engine(
             twin,
-            permit=permit,
-            judge=judge,
+            address_filter=address_filter,
+            verdict_on=verdict_on,
             client_of=lambda host: host.rpartition(".")[0],
             limit_hit=lambda cap, whose: self.told.append((cap, whose)),
             **options,
@@ -276,7 +275,7 @@ class Twins(RuleBasedStateMachine):
 
     @rule(
         client=clients,
-        host=st.sampled_from((*TARGETS, *NAMES, GUARDED, DENIED)),
+        host=st.sampled_from((*TARGETS, *NAMES, FILTERED, DENIED)),
         times=st.sampled_from([1, 1, 1, 3, 18]),
         without_port=st.sampled_from([False] * 9 + [True]),
     )
@@ -294,7 +293,7 @@ class Twins(RuleBasedStateMachine):
     @rule(
         name=st.sampled_from(NAMES),
         addresses=st.lists(
-            st.sampled_from((*TARGETS, GUARDED, DENIED)), min_size=1, max_size=3, unique=True
+            st.sampled_from((*TARGETS, FILTERED, DENIED)), min_size=1, max_size=3, unique=True
         ),
         cached=st.booleans(),
         fails=st.booleans(),

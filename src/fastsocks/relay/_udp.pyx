@@ -184,10 +184,10 @@ cdef class DatagramEngine:
     cdef readonly DatagramCounters counters
     cdef object loop
     cdef object resolver
-    cdef object permit
-    cdef object judge
+    cdef object address_filter
+    cdef object verdict_on
     # Whether anybody decides on targets, so that their names need to have one form.
-    cdef bint decides
+    cdef bint canonical_names
     cdef object find_way
     cdef object client_of
     cdef object began
@@ -210,7 +210,7 @@ cdef class DatagramEngine:
     cdef list serving
     # The address to send to targets from, by family.
     cdef dict local
-    # Wire forms of allowed IP targets, as given and as they are dialed.
+    # Wire forms of IP targets that may be reached, as given and as they are dialed.
     cdef dict targets
     # Ports by their tokens; those of connected sockets, which ICMP speaks of, by descriptor, too.
     cdef dict ports
@@ -251,8 +251,8 @@ cdef class DatagramEngine:
         loop,
         resolver,
         *,
-        permit=None,
-        judge=None,
+        address_filter=None,
+        verdict_on=None,
         find_way=None,
         double timeout=300.0,
         Py_ssize_t capacity=4096,
@@ -272,9 +272,9 @@ cdef class DatagramEngine:
         self.over = over
         self.loop = loop
         self.resolver = resolver
-        self.permit = permit
-        self.judge = judge
-        self.decides = permit is not None or judge is not None
+        self.address_filter = address_filter
+        self.verdict_on = verdict_on
+        self.canonical_names = address_filter is not None or verdict_on is not None
         self.find_way = find_way
         self.timeout = timeout
         self.interval = min(SWEEP_INTERVAL, timeout / 4)
@@ -392,12 +392,12 @@ cdef class DatagramEngine:
             close(self.epoll)
             self.epoll = -1
 
-    def decide_anew(self):
+    def forget_verdicts(self):
         """Ask about all targets again; see the twin."""
         cdef Association association
         self.targets.clear()
         for association in self.table.entries:
-            association.decide_anew()
+            association.forget_verdicts()
 
     def _poll(self):
         cdef epoll_event events[EVENT_BATCH]

@@ -1,10 +1,9 @@
 # What is done for one client: which way its datagrams go, and how answers come back.
 
-# What rules and guard say of a target: that no rule lets it be reached, that the guard does not,
-# or by which way it is.
+# What becomes of a target: rules deny it, or the address filter does, or by which way it is reached.
 cdef enum Way:
-    FORBIDDEN
-    GUARDED
+    DENIED
+    FILTERED
     BY_SERVERS
     DIRECT
 
@@ -12,7 +11,7 @@ cdef enum:
     # ATYP.
     NAME = 3
     # Targets of which one association remembers what is said of them.
-    JUDGED = 256
+    WAYS = 256
 
 
 @cython.final
@@ -110,7 +109,7 @@ cdef class Association(Entry):
         cdef int way
         cdef bytes canonical
         self.engine.table.touch(self)
-        if address[0] == NAME and self.engine.decides and not is_plain(address + 2, address[1]):
+        if address[0] == NAME and self.engine.canonical_names and not is_plain(address + 2, address[1]):
             canonical = self.canonical(address, address_size)
             if canonical is None:
                 return self.drop("host-name")
@@ -138,7 +137,7 @@ cdef class Association(Entry):
         cdef bytes key
         cdef Reader reader
         cdef int way = BY_SERVERS
-        if engine.judge is None and engine.permit is None:
+        if engine.verdict_on is None and engine.address_filter is None:
             return BY_SERVERS
         key = PyBytes_FromStringAndSize(<const char*>wire, wire_size)
         if self.ways is None:
@@ -148,11 +147,11 @@ cdef class Association(Entry):
             return known
         reader = reader_over(wire, wire_size)
         address = take_address(&reader)
-        if engine.judge is not None:
-            way = self.judged(address, None)
-        if way == BY_SERVERS and not self.is_permitted(address):
-            way = GUARDED
-        if len(self.ways) >= JUDGED:
+        if engine.verdict_on is not None:
+            way = self.way_by_rules(address, None)
+        if way == BY_SERVERS and not self.passes(address):
+            way = FILTERED
+        if len(self.ways) >= WAYS:
             self.ways.clear()
         self.ways[key] = way
         return way
@@ -164,29 +163,24 @@ cdef class Association(Entry):
         :param resolved: the IP address, with its port, where that is a name; else None.
         """
         cdef str host = None if resolved is None else resolved.host
-        if self.engine.judge is not None and self.judged(address, host) == FORBIDDEN:
-            return FORBIDDEN
-        return DIRECT if self.is_permitted(address if resolved is None else resolved) else GUARDED
+        if self.engine.verdict_on is not None and self.way_by_rules(address, host) == DENIED:
+            return DENIED
+        return DIRECT if self.passes(address if resolved is None else resolved) else FILTERED
 
-    cdef int judged(self, address, resolved) except -1:
+    cdef int way_by_rules(self, address, resolved) except -1:
         try:
-            direct = self.engine.judge(self.client_host, self.user, address, resolved)
+            direct = self.engine.verdict_on(self.client_host, self.user, address, resolved)
         except FastsocksError:
-            return FORBIDDEN
+            return DENIED
         return DIRECT if direct else BY_SERVERS
 
-    cdef bint is_permitted(self, address) except -1:
-        if self.engine.permit is not None:
-            try:
-                self.engine.permit(address)
-            except FastsocksError:
-                return False
-        return True
+    cdef bint passes(self, address) except -1:
+        return self.engine.address_filter is None or self.engine.address_filter(address.host)
 
-    cdef int decide_anew(self) except -1:
+    cdef int forget_verdicts(self) except -1:
         """Forget what was said of targets."""
         self.ways = None
-        return self.targets.decide_anew()
+        return self.targets.forget_verdicts()
 
     cdef int backward(self, Packet* answer) except -1:
         """Send what a target says to the client."""
@@ -219,7 +213,7 @@ cdef class Association(Entry):
         return self.engine.drop(reason, &self.client)
 
     cdef int refuse(self, int way) except -1:
-        """Count a datagram that may not be sent; of what a rule refuses, its judge tells."""
-        if way == GUARDED:
+        """Count a datagram that may not be sent; of what rules deny, who was asked tells."""
+        if way == FILTERED:
             return self.drop("not-allowed")
         return self.engine.count_drop("not-allowed")

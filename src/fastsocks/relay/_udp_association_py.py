@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from ._udp_py import DatagramEngine
 
 # Targets of which one association remembers what its rules say.
-_JUDGED = 256
+_WAYS = 256
 
 
 class Way(Enum):
-    """What an engine's judge says of a target."""
+    """What becomes of a target: rules deny it, or by which way it is reached."""
 
-    FORBIDDEN = 0
+    DENIED = 0
     BY_SERVERS = 1
     DIRECT = 2
 
@@ -69,7 +69,7 @@ class Association:
         self.targets = Targets(self)
         #: None where all goes directly.
         self.packet_way: CurrentWay | None = None
-        self._judged: dict[tuple[bytes, str | None], Way] = {}
+        self._ways: dict[tuple[bytes, str | None], Way] = {}
 
     @property
     def client_host(self) -> str:
@@ -77,36 +77,40 @@ class Association:
         return host_of(self.source)
 
     def way_to(self, address: Address, resolved: str | None = None) -> Way:
-        """Tell what the engine's judge says of a target, as :attr:`DatagramEngine.judge` has it."""
-        if self.engine.judge is None:
+        """Return the way to a target, as :attr:`DatagramEngine.verdict_on` has it; remembered."""
+        if self.engine.verdict_on is None:
             return Way.BY_SERVERS
         key = address.wire, resolved
-        known = self._judged.get(key)
+        known = self._ways.get(key)
         if known is None:
             try:
-                direct = self.engine.judge(self.client_host, self.user, address, resolved)
+                direct = self.engine.verdict_on(self.client_host, self.user, address, resolved)
             except PolicyError:
-                known = Way.FORBIDDEN
+                known = Way.DENIED
             else:
                 known = Way.DIRECT if direct else Way.BY_SERVERS
-            if len(self._judged) >= _JUDGED:
-                self._judged.clear()
-            self._judged[key] = known
+            if len(self._ways) >= _WAYS:
+                self._ways.clear()
+            self._ways[key] = known
         return known
 
-    def decide_anew(self) -> None:
+    def forget_verdicts(self) -> None:
         """Forget what was said of targets."""
-        self._judged.clear()
-        self.targets.decide_anew()
+        self._ways.clear()
+        self.targets.forget_verdicts()
 
-    def may_reach(self, address: Address, resolved: str | None = None) -> bool:
-        """Tell whether a target may be sent to; see :meth:`way_to`."""
-        return self.way_to(address, resolved) is not Way.FORBIDDEN
+    def is_denied(self, address: Address, resolved: str | None = None) -> bool:
+        """Tell whether rules deny a target; see :meth:`way_to`."""
+        return self.way_to(address, resolved) is Way.DENIED
+
+    def passes(self, address: Address) -> bool:
+        """Tell whether the address filter lets an address be reached."""
+        return self.engine.address_filter is None or self.engine.address_filter(address.host)
 
     def forward(self, address: Address, payload: bytes) -> None:
         """Carry the client's payload to `address`."""
         self.engine.table.touch(self)
-        if self.engine.decides:
+        if self.engine.canonical_names:
             try:
                 address = canonical(address)
             except HostNameError as error:
@@ -115,21 +119,12 @@ class Association:
         way = Way.DIRECT if self.packet_way is None else self.way_to(address)
         if way is Way.DIRECT or self.packet_way is None:
             self.targets.send(address, payload)
-        elif way is Way.FORBIDDEN:
+        elif way is Way.DENIED:
             self.refuse()
-        elif not self._is_permitted(address):
+        elif not self.passes(address):
             self.drop("not-allowed")
         else:
             self.packet_way.send(address, payload)
-
-    def _is_permitted(self, address: Address) -> bool:
-        if self.engine.permit is None:
-            return True
-        try:
-            self.engine.permit(address)
-        except PolicyError:
-            return False
-        return True
 
     def backward(self, address: Address, payload: bytes) -> None:
         """Carry a target's payload to the client.
@@ -175,7 +170,7 @@ class Association:
         self.engine.drop(reason, self.client_host)
 
     def refuse(self) -> None:
-        """Count a datagram that a rule refuses, of which its judge tells."""
+        """Count a datagram that rules deny, of which who was asked tells."""
         self.engine.drop("not-allowed", self.client_host, told=False)
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from ._udp_table_py import AssociationTable
 if TYPE_CHECKING:
     from ..address import Address
     from ..net import Resolver
+    from ..net.dial import AddressFilter
     from ..shadowsocks.packets import PacketCodec
     from .packet_way import PacketWay
 
@@ -39,7 +40,7 @@ _UNTOLD = 256
 _EVERYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 
 #: See :class:`DatagramEngine`.
-Judge: TypeAlias = "Callable[[str, str | None, Address, str | None], bool]"
+VerdictOnTarget: TypeAlias = "Callable[[str, str | None, Address, str | None], bool]"
 #: Likewise.
 FindWay: TypeAlias = "Callable[[str], Awaitable[PacketWay]]"
 
@@ -88,14 +89,14 @@ class DatagramEngine:
 
     :param loop: the running event loop.
     :param resolver: for names; IP addresses never reach it.
-    :param permit: raises PolicyError for what may not be reached; asked for the IP addresses that
-        clients name, for what their names resolve to, and for names that a server is to resolve.
-        None permits all.
-    :param judge: raises PolicyError for what a client may not reach; asked once by an association
-        for each of its targets, with the client's IP address, its user, the target, and the IP
-        address that a name of it was resolved to, None where a server does that. Where there is a
-        packet way, returns whether the target is reached directly all the same; its name is
-        resolved here then, and the judge asked for the address. None permits all.
+    :param address_filter: tells what may be reached; asked for the IP addresses that clients name,
+        for what their names resolve to, and for names that a server is to resolve. None lets all
+        be.
+    :param verdict_on: asks rules: raises PolicyError for what they deny a client; asked once by an
+        association for each of its targets, with the client's IP address, its user, the target,
+        and the IP address that a name of it was resolved to, None where a server does that. Where
+        there is a packet way, returns whether the target is reached directly all the same; its name
+        is resolved here then, and the address asked for. None: there are no rules.
     :param find_way: awaited with the client's IP address by an association that has something
         to send and no packet way; raises FastsocksError where there is none: what waits is
         dropped, and it is not asked again for a second. None: who has no packet way sends to
@@ -111,7 +112,7 @@ class DatagramEngine:
         and the client or user that it is about.
     :param dropped: called soon after datagrams were dropped, and once a second at most for those
         that are alike: with the reason, the IP address of the client, None where that is not known
-        or there are too many, and how many. Of what a rule refuses the judge is to tell.
+        or there are too many, and how many. Of what rules deny, `verdict_on` is to tell.
     :param names_kept: seconds for which the address of a name is kept without answers, from
         whomever. Then the name is asked for again, and the address kept if it is still one of it:
         QUIC must not move because an answer of the DNS did.
@@ -128,8 +129,8 @@ class DatagramEngine:
         loop: asyncio.AbstractEventLoop,
         resolver: Resolver,
         *,
-        permit: Callable[[Address], None] | None = None,
-        judge: Judge | None = None,
+        address_filter: AddressFilter | None = None,
+        verdict_on: VerdictOnTarget | None = None,
         find_way: FindWay | None = None,
         timeout: float = 300.0,
         capacity: int = 4096,
@@ -149,10 +150,10 @@ class DatagramEngine:
         self._over = over
         self.loop = loop
         self.resolver = resolver
-        self.permit = permit
-        self.judge = judge
+        self.address_filter = address_filter
+        self.verdict_on = verdict_on
         #: Whether anybody decides on targets, so that their names need to have one form.
-        self.decides = permit is not None or judge is not None
+        self.canonical_names = address_filter is not None or verdict_on is not None
         self.find_way = find_way
         self.timeout = timeout
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -257,10 +258,10 @@ class DatagramEngine:
             self._telling.cancel()
             self._tell()
 
-    def decide_anew(self) -> None:
+    def forget_verdicts(self) -> None:
         """Ask about all targets again: what may be reached has changed."""
         for association in self.table.entries:
-            association.decide_anew()
+            association.forget_verdicts()
 
     def drop(self, reason: str, client: str | None, *, told: bool = True) -> None:
         """Count a datagram that is not carried.

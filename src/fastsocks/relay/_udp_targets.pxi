@@ -1,7 +1,7 @@
 # How an association reaches targets directly, names among them.
 
 cdef enum:
-    # IP addresses that an engine remembers as allowed.
+    # IP addresses that an engine remembers that may be reached.
     TARGETS = 4096
     # Names of which one association remembers the address that it sends to.
     NAMES = 64
@@ -28,7 +28,7 @@ cdef class Targets:
     cdef Py_ssize_t latest_size
     cdef Name latest_target
     cdef Chosen latest_chosen
-    # Where the engine has a judge: its `targets`, of this association alone.
+    # Where the engine asks rules: its `targets`, of this association alone.
     cdef dict targets
     # Of names, by their wire forms; those used least recently come first.
     cdef dict chosen
@@ -59,8 +59,8 @@ cdef class Targets:
                 task.cancel()
         return 0
 
-    cdef int decide_anew(self) except -1:
-        """Forget which addresses were allowed, those of names among them."""
+    cdef int forget_verdicts(self) except -1:
+        """Forget which addresses may be reached, those of names among them."""
         self.latest_size = 0
         self.targets = None
         if self.chosen is not None:
@@ -140,8 +140,8 @@ cdef class Targets:
             self.lead_to(key, chosen.wire, chosen)
             return True
         # What a rule refuses is not even asked for.
-        if engine.judge is not None and self.association.way_to(wire, wire_size) == FORBIDDEN:
-            self.association.refuse(FORBIDDEN)
+        if engine.verdict_on is not None and self.association.way_to(wire, wire_size) == DENIED:
+            self.association.refuse(DENIED)
             return False
         if self.waiting is None or address.host not in self.waiting:
             infos = engine.resolver.cached(address.host)
@@ -155,15 +155,15 @@ cdef class Targets:
         cdef dict targets = engine.targets
         cdef Py_ssize_t most = TARGETS
         cdef int way
-        if engine.judge is not None:
+        if engine.verdict_on is not None:
             if self.targets is None:
                 self.targets = {}
-            targets, most = self.targets, JUDGED
+            targets, most = self.targets, WAYS
         found = targets.get(key)
         if found is None:
             way = self.association.way_to_address(address, None)
             found = address.wire if way == DIRECT else way
-            if way == DIRECT or engine.judge is not None:
+            if way == DIRECT or engine.verdict_on is not None:
                 if len(targets) >= most:
                     targets.clear()
                 targets[key] = found
@@ -200,25 +200,25 @@ cdef class Targets:
         """Choose an address of a name, and lead there; False if none may be reached."""
         cdef DatagramEngine engine = self.association.engine
         cdef bint routed = False
-        cdef int refusal = FORBIDDEN
-        cdef bytes allowed = self.pick(address, infos, &routed, &refusal)
+        cdef int refusal = DENIED
+        cdef bytes picked = self.pick(address, infos, &routed, &refusal)
         cdef Chosen chosen
-        if allowed is None:
+        if picked is None:
             self.association.refuse(refusal)
             return False
         if routed:
             chosen = Chosen.__new__(Chosen)
-            chosen.wire = allowed
+            chosen.wire = picked
             chosen.good_until = self.association.touched + engine.names_kept
             if self.chosen is None:
                 self.chosen = {}
             if len(self.chosen) >= NAMES:
                 del self.chosen[next(iter(self.chosen))]
             self.chosen[key] = chosen
-            self.lead_to(key, allowed, chosen)
+            self.lead_to(key, picked, chosen)
         else:
             # It may have a way the next time.
-            self.lead_to(key, allowed, None)
+            self.lead_to(key, picked, None)
             self.latest_size = 0
         return True
 
@@ -226,16 +226,16 @@ cdef class Targets:
         """Choose another address of a name if the old one is no longer among them."""
         cdef Chosen chosen = self.chosen.get(address.wire)
         cdef bint routed = False
-        cdef int refusal = FORBIDDEN
-        cdef bytes allowed
+        cdef int refusal = DENIED
+        cdef bytes picked
         if chosen is None:
             return 0
         for info in infos:
             if Address.of(info[4][0].partition("%")[0], address.port).wire == chosen.wire:
                 return 0
-        allowed = self.pick(address, infos, &routed, &refusal)
+        picked = self.pick(address, infos, &routed, &refusal)
         if routed:
-            chosen.wire = allowed
+            chosen.wire = picked
             self.latest_size = 0
         return 0
 
@@ -302,7 +302,7 @@ cdef class Targets:
                 elif self.choose(address.wire, address, infos):
                     self.send_to_latest(<uint8_t*>PyBytes_AS_STRING(payload), len(payload))
         finally:
-            # What is queued lies in `waiting`, whatever a judge has raised.
+            # What is queued lies in `waiting`, whatever rules have raised.
             engine.flush()
         return 0
 

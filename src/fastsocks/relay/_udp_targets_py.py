@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..errors import FastsocksError, PolicyError
+from ..errors import FastsocksError
 from ..net import has_route
 from ._udp_ports_py import TargetPort, address_of
 
@@ -58,13 +58,13 @@ class Targets:
         if not address.port:
             self._association.drop("bad-address")
         elif not address.is_name:
-            if self._association.may_reach(address):
-                self._finish(payload, self._send(address, payload))
-            else:
+            if self._association.is_denied(address):
                 self._association.refuse()
+            else:
+                self._finish(payload, self._send(address, payload))
         elif (chosen := self._recall(address)) is not None:
             self._finish(payload, self._send(chosen, payload))
-        elif not self._association.may_reach(address):
+        elif self._association.is_denied(address):
             # What a rule refuses is not even asked for.
             self._association.refuse()
         elif (
@@ -77,8 +77,8 @@ class Targets:
         else:
             self._association.drop("waiting")
 
-    def decide_anew(self) -> None:
-        """Forget which addresses of names were allowed."""
+    def forget_verdicts(self) -> None:
+        """Forget which addresses names lead to."""
         self._chosen.clear()
 
     def close(self) -> None:
@@ -94,11 +94,8 @@ class Targets:
 
     def _send(self, address: Address, payload: bytes) -> OSError | str | None:
         """Send to an IP address, or return why not."""
-        if self._engine.permit is not None:
-            try:
-                self._engine.permit(address)
-            except PolicyError as error:
-                return error.status
+        if not self._association.passes(address):
+            return "not-allowed"
         family = socket.AF_INET if len(address.wire) == 7 else socket.AF_INET6
         port = self._ports.get(family)
         if port is None:
@@ -111,11 +108,11 @@ class Targets:
         return port.send_to(payload, (address.host, address.port))
 
     def _send_to_one(self, infos: Iterable[AddrInfo], name: Address, payload: bytes) -> None:
-        """Send to the first address of a name that is permitted and has a route."""
+        """Send to the first address of a name that may be reached and has a route."""
         outcome: OSError | str | None = None
         for info in infos:
             address = address_of(info[4][0], name.port)
-            if not self._association.may_reach(name, address.host):
+            if self._association.is_denied(name, address.host):
                 continue
             found = self._send(address, payload)
             if found is None:
@@ -163,16 +160,14 @@ class Targets:
         if chosen is None or chosen.address in addresses:
             return
         for address, info in zip(addresses, infos, strict=True):
-            if self._association.may_reach(name, address.host) and self._is_open(address, info):
+            if self._is_open(name, address, info):
                 chosen.address = address
                 return
 
-    def _is_open(self, address: Address, info: AddrInfo) -> bool:
-        if self._engine.permit is not None:
-            try:
-                self._engine.permit(address)
-            except PolicyError:
-                return False
+    def _is_open(self, name: Address, address: Address, info: AddrInfo) -> bool:
+        association = self._association
+        if association.is_denied(name, address.host) or not association.passes(address):
+            return False
         family, _, _, _, sockaddr = info
         return has_route(family, (sockaddr[0], address.port, *sockaddr[2:]))
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fastsocks.address import Address
-from fastsocks.errors import ListenError, PolicyError
+from fastsocks.errors import ListenError
 from fastsocks.outbound.server_addresses import ServerAddresses
 from fastsocks.policy.descriptors import association_cap
 from fastsocks.policy.limits import client_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastsocks.net import Resolver
     from fastsocks.net.dial import AddressFilter
     from fastsocks.outbound.server_addresses import FindWay
-    from fastsocks.relay._udp_py import Judge
+    from fastsocks.relay._udp_py import VerdictOnTarget
     from fastsocks.relay.packet_way import PacketWay
     from fastsocks.relay.udp import Association
     from fastsocks.request import Peer, Request
@@ -56,7 +56,7 @@ class Datagrams:
     :param resolver: for names.
     :param options: its time limit and caps.
     :param address_filter: as of :class:`fastsocks.net.Dialer`.
-    :param judge: see :class:`fastsocks.relay.udp.DatagramEngine`.
+    :param verdict_on: see :class:`fastsocks.relay.udp.DatagramEngine`.
     :param find_way: likewise; is given :attr:`server_addresses`, too.
     :param local_addresses: likewise.
     """
@@ -68,7 +68,7 @@ class Datagrams:
         options: Options,
         *,
         address_filter: AddressFilter | None = None,
-        judge: Judge | None = None,
+        verdict_on: VerdictOnTarget | None = None,
         find_way: FindWay | None = None,
         local_addresses: Iterable[str] = (),
         began: Callable[[Association], None] | None = None,
@@ -78,12 +78,11 @@ class Datagrams:
     ) -> None:
         #: Of the servers that datagrams go through.
         self.server_addresses = ServerAddresses(loop, resolver, options.timeout)
-        self._address_filter = address_filter
         self.engine = DatagramEngine(
             loop,
             resolver,
-            permit=None if address_filter is None else self._permit,
-            judge=judge,
+            address_filter=address_filter,
+            verdict_on=verdict_on,
             find_way=None if find_way is None else partial(find_way, self.server_addresses),
             timeout=options.udp_timeout,
             capacity=association_cap(options.udp_max_associations),
@@ -125,10 +124,6 @@ class Datagrams:
             reason = os.strerror(cause.errno) if cause.errno else str(cause)
             raise ListenError(f"no UDP association at {local_host}: {reason}") from cause
         return SocksAssociation(association, bound)
-
-    def _permit(self, address: Address) -> None:
-        if self._address_filter is not None and not self._address_filter(address.host):
-            raise PolicyError("this is no public address (--allow-private permits it)")
 
 
 def _bind(host: str) -> socket.socket:

@@ -116,7 +116,9 @@ class ReportingService(ABC):
                 self.upstream = outbound.chain.upstreams[0]
         return outbound
 
-    def judge(self, client: str, user: str | None, target: Address, resolved: str | None) -> bool:
+    def verdict_on(
+        self, client: str, user: str | None, target: Address, resolved: str | None
+    ) -> bool:
         """Decide on a target of datagrams, and log a refusal; see :class:`.rules.AccessRules`.
 
         :return: whether it is reached directly, whatever else leads to targets.

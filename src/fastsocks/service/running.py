@@ -243,7 +243,7 @@ class Running:
                 resolver,
                 self._options_of_datagrams(),
                 address_filter=self._service.address_filter,
-                judge=None if service.access_rules is None else service.judge,
+                verdict_on=None if service.access_rules is None else service.verdict_on,
                 find_way=service.find_way,
                 local_addresses=self._local_addresses,
                 began=associations.began if associations.watched else None,
@@ -268,7 +268,7 @@ class Running:
 
         targets = self._service.targets
         if self._datagrams is not None:
-            targets.changed = self._datagrams.engine.decide_anew
+            targets.changed = self._datagrams.engine.forget_verdicts
         self._own_addresses = OwnAddresses(
             loop,
             targets,
