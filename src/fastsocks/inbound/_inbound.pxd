@@ -26,3 +26,5 @@ cdef class Inbounds:
 
 # What makes Inbounds, as set-up wants it: `role` itself, if it is compiled.
 cdef Inbounds adapted(object role)
+# The same of an Inbound.
+cdef Inbound adapted_inbound(object role)

@@ -97,17 +97,20 @@ cdef class _PythonInbounds(Inbounds):
     cdef object _role
 
     cpdef Inbound inbound(self, object accepted):
-        cdef _PythonInbound found
-        role = self._role.inbound(accepted)
-        if isinstance(role, Inbound):
-            return role
-        found = _PythonInbound.__new__(_PythonInbound)
-        found._role = role
-        found.silent = role.silent
-        found.cuts_answers = getattr(role, "cuts_answers", False)
-        found.tells_address = getattr(role, "tells_address", True)
-        found.short_replies = getattr(role, "short_replies", False)
-        return found
+        return adapted_inbound(self._role.inbound(accepted))
+
+
+cdef Inbound adapted_inbound(object role):
+    cdef _PythonInbound found
+    if isinstance(role, Inbound):
+        return role
+    found = _PythonInbound.__new__(_PythonInbound)
+    found._role = role
+    found.silent = role.silent
+    found.cuts_answers = getattr(role, "cuts_answers", False)
+    found.tells_address = getattr(role, "tells_address", True)
+    found.short_replies = getattr(role, "short_replies", False)
+    return found
 
 
 cdef Inbounds adapted(object role):

@@ -49,6 +49,13 @@ class Accepted(Protocol):
             closed as one that is not admitted.
         """
 
+    def hand_to(self, inbound: Inbound) -> None:
+        """Let another Inbound go on with it, before the request is known.
+
+        For an Inbound of what comes before the protocol of a client: it returns what the other one
+        makes of the bytes that are left, or None.
+        """
+
 
 class Inbound(Protocol):
     """One accepted connection, until its request is known."""

@@ -16,6 +16,7 @@ cdef enum:
 
 cdef class Connection(Ending):
     cdef int begin(self) except -1
+    cpdef hand_to(self, inbound)
     cdef int ready(self, int end, uint32_t events) except -1
     cdef int not_read(self, uint32_t events) except -1
     cdef int expire(self) except -1

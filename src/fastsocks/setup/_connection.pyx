@@ -14,6 +14,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EAGAIN, EINPROGRESS, EIO
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from fastsocks.inbound._inbound cimport adapted_inbound
 from fastsocks.net._epoll cimport (
     AF_INET,
     AF_INET6,
@@ -66,14 +67,10 @@ cdef class Connection(Ending):
 
     cdef int begin(self) except -1:
         cdef AcceptorBase acceptor = self.acceptor
-        cdef double seconds = acceptor.timeout
         if acceptor.opened is not None:
             acceptor.opened(self.observe())
-        self.inbound = acceptor.inbounds.inbound(self)
-        self.silent = self.inbound.silent
-        if self.silent:
-            seconds *= 1 + random.random()
-        self.deadline = now() + seconds
+        self.deadline = now() + acceptor.timeout
+        self.hand_to(acceptor.inbounds.inbound(self))
         self.state = State.HANDSHAKE
         if not acceptor.inbounds.needs_no_byte:
             return self.read_handshake()
@@ -90,6 +87,13 @@ cdef class Connection(Ending):
         # What is closed is -1, which would find some descriptor of its own.
         with socket.socket(fileno=os.dup(self.client)) as sock:
             return sock.getsockname()
+
+    cpdef hand_to(self, inbound):
+        """Let an Inbound go on with it; see :class:`fastsocks.inbound.Accepted`."""
+        self.inbound = adapted_inbound(inbound)
+        self.silent = self.inbound.silent
+        if self.silent:
+            self.deadline += self.acceptor.timeout * random.random()
 
     def rename(self, peer):
         """Let it be another client's; see :class:`fastsocks.inbound.Accepted`."""

@@ -87,6 +87,8 @@ class Connection:
         # What the target said behind the answer of a server on the way.
         self._from_target = b""
         self._deadline = 0.0
+        # Of the handshake, while that lasts.
+        self._time_limit: asyncio.Timeout | None = None
         self._begun = False
         self._handed_over = False
 
@@ -105,6 +107,18 @@ class Connection:
         if not self._admission.move(peer[0]):
             raise LimitError(f"too many connections of {peer[0]}")
         self.peer = peer
+
+    def hand_to(self, inbound: Inbound) -> None:
+        """Let an Inbound go on with it; see :class:`fastsocks.inbound.Accepted`."""
+        self._inbound = inbound
+        self._cuts_answers = getattr(inbound, "cuts_answers", False)
+        self._tells_address = getattr(inbound, "tells_address", True)
+        self._short_replies = getattr(inbound, "short_replies", False)
+        if inbound.silent:
+            # Chance, not secrecy, is what is wanted of it.
+            self._deadline += self._acceptor.timeout * random.random()  # noqa: S311
+            if self._time_limit is not None:
+                self._time_limit.reschedule(self._deadline)
 
     async def run(self) -> None:
         """Serve the connection until it is relayed or closed."""
@@ -129,15 +143,8 @@ class Connection:
 
     async def _set_up(self) -> bool:
         """Bring the connection to its relay; tell whether it got there."""
-        inbound = self._inbound = self._acceptor.inbounds.inbound(self)
-        self._cuts_answers = getattr(inbound, "cuts_answers", False)
-        self._tells_address = getattr(inbound, "tells_address", True)
-        self._short_replies = getattr(inbound, "short_replies", False)
-        seconds = self._acceptor.timeout
-        if self._inbound.silent:
-            # Chance, not secrecy, is what is wanted of it.
-            seconds *= 1 + random.random()  # noqa: S311
-        self._deadline = self._since + seconds
+        self._deadline = self._since + self._acceptor.timeout
+        self.hand_to(self._acceptor.inbounds.inbound(self))
         try:
             request = self._request = await self._handshake()
             if request is None:
@@ -282,7 +289,7 @@ class Connection:
     async def _handshake(self) -> Request | None:
         begun = False
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._deadline) as self._time_limit:
                 if self._acceptor.needs_no_byte:
                     request = await self._received(self._inbound.begin(self))
                     if request is not None:

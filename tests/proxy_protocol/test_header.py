@@ -27,7 +27,7 @@ from fastsocks.proxy_protocol import (
     read_header,
 )
 
-VECTORS = Path(__file__).parent / "vectors"
+VECTORS = Path(__file__).parent.parent / "vectors"
 RECORDED = json.loads((VECTORS / "proxy_protocol.json").read_text(encoding="utf-8"))["recorded"]
 WRITTEN = [
     one
