@@ -10,12 +10,14 @@ ignored without.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import reduce
+from operator import or_
 
 from . import values
-from .option import IGNORED, Meaning, Option, Peer, Place, Use, keys_of, refused, warning
+from .option import IGNORED, Meaning, Option, OptionKey, Peer, Place, Use, keys_of, refused, warning
 from .options import LocalOptions, ProxyOptions, ServerOptions, TunnelOptions
 from .server_entry import NO_SERVER
 from .service_options import Options, ProcessOptions
@@ -80,51 +82,28 @@ PASSWORDS = ("password", "key", "password_file")
 
 
 def _of_options() -> Iterator[Key]:
-    """Yield the keys of each class of options."""
+    """Yield the keys of all classes of options."""
+    found: dict[str, dict[Side, OptionKey]] = {}
+    of_process = {one.name: one for one in keys_of(ProcessOptions)}
     for side, kind in OPTIONS.items():
-        for name, option, said, read in keys_of(kind):
-            meanings = {other: said.means_to(other.value) for other in Side}
-            meanings[side] = Meaning(Use.OPTION, option)
-            yield Key(
-                name, said.peers, said.places, meanings, read, said.secret, options={side: said}
-            )
-    for name, option, said, read in keys_of(ProcessOptions):
-        sets = Meaning(Use.OPTION, option)
+        for one in (*keys_of(kind), *of_process.values()):
+            found.setdefault(one.name, {})[side] = one
+    for name, ones in found.items():
+        said = {side: one.option for side, one in ones.items()}
+        meanings = {side: Meaning(Use.OPTION, one.field) for side, one in ones.items()}
+        for side in set(Side) - ones.keys():
+            elsewhere = (option.means_to(side.value) for option in said.values())
+            meanings[side] = next((one for one in elsewhere if one.use is not Use.IGNORED), IGNORED)
         yield Key(
             name,
-            said.peers,
-            said.places,
-            dict.fromkeys(Side, sets),
-            read,
-            said.secret,
-            process=True,
-            options=dict.fromkeys(Side, said),
+            reduce(or_, (option.peers for option in said.values())),
+            reduce(or_, (option.places for option in said.values())),
+            meanings,
+            next(iter(ones.values())).read,
+            any(option.secret for option in said.values()),
+            name in of_process,
+            said,
         )
-
-
-def _united(keys: Iterable[Key]) -> dict[str, Key]:
-    """Bring together what each side says of a key."""
-    found: dict[str, Key] = {}
-    for key in keys:
-        known = found.setdefault(key.name, key)
-        if known is not key:
-            found[key.name] = replace(
-                known,
-                peers=known.peers | key.peers,
-                places=known.places | key.places,
-                meanings={
-                    side: _stronger(known.meanings[side], key.meanings[side]) for side in Side
-                },
-                options=known.options | key.options,
-            )
-    return found
-
-
-def _stronger(one: Meaning, other: Meaning) -> Meaning:
-    """Return the meaning on a side that has the option, or else what says more."""
-    if Use.OPTION in (one.use, other.use):
-        return one if one.use is Use.OPTION else other
-    return other if one.use is Use.IGNORED else one
 
 
 def _not_yet(text: str) -> Meaning:
@@ -225,7 +204,7 @@ def _shape(
 _SHAPES = (
     _shape(
         "servers",
-        "Several servers, each with keys of its own.",
+        "Several servers, each with keys of its own; local uses the best (see upstream.md).",
         {Side.PROXY: NO_SERVER},
     ),
     _shape("locals", "Several listeners, each with keys of its own.", {Side.SERVER: IGNORED}),
@@ -241,7 +220,7 @@ def _not_here() -> Iterator[Key]:
 
 def make_keys() -> dict[Place, dict[str, Key]]:
     """Return the keys of each place, by name, for the classes of OPTIONS."""
-    found = _united((*_SHAPES, *_of_options(), *_not_here()))
+    found = {key.name: key for key in (*_of_options(), *_SHAPES, *_not_here())}
     keys = {
         place: {name: key for name, key in found.items() if place in key.places} for place in Place
     }
