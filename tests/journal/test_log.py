@@ -31,7 +31,7 @@ from fastsocks.journal.access_log import AccessLog
 from fastsocks.journal.associations import Associations
 from fastsocks.journal.log import Log
 from fastsocks.journal.observer import Connection, Observers
-from fastsocks.policy import Cap, Meters
+from fastsocks.policy import Cap
 from fastsocks.request import CONNECT, Peer
 from fastsocks.service.local import LocalService
 from fastsocks.service.proxy import ProxyService
@@ -351,16 +351,14 @@ class _Association(NamedTuple):
 
 def test_the_access_log_of_associations(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    users, now = Meters(), 0.0
-    associations = Associations(Observers([AccessLog()]), users, clock=lambda: now)
+    now = 0.0
+    associations = Associations(Observers([AccessLog()]), clock=lambda: now)
     assert associations.watched
     for user in ("alice", None):
         association: Any = _Association(user)
         associations.began(association)
-        assert users[user].active == 1
         now += 1.5
         associations.over(association)
-        assert users[user] == (1, 0, 10, 2000)
     assert fields(caplog) == {
         "peer": "192.0.2.1",
         "bytes_up": 10,
@@ -378,8 +376,8 @@ def test_associations_leave_no_line_without_an_access_log(
     log: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     observer = Observers([log])
-    assert not Associations(observer).watched
-    associations = Associations(observer, Meters())
+    associations = Associations(observer)
+    assert not associations.watched
     association: Any = _Association("alice")
     associations.began(association)
     associations.over(association)

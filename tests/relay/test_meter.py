@@ -45,12 +45,14 @@ def test_without_limits_all_passes(meter: Any) -> None:
     assert meter.piece(123456, False) == 123456
     assert not meter.limited()
     assert meter.quota is None
+    assert not meter.exhausted(True)
 
 
 def test_a_quota_lets_the_last_read_pass_and_no_more(meter: Any) -> None:
     meter.set_quota(100)
     assert meter.spend(60, True)
     assert meter.quota == 40
+    assert not meter.exhausted(True)
     assert meter.spend(60, False)
     assert meter.quota == 0
     assert not meter.spend(1, True)
@@ -75,6 +77,7 @@ def test_a_quota_of_one_direction(meter: Any) -> None:
     meter.set_quota(0, up_is_free=True)
     assert meter.spend(1000, True)
     assert not meter.spend(1, False)
+    assert (meter.exhausted(True), meter.exhausted(False)) == (False, True)
     meter.set_quota(10, up_is_free=True)
     assert meter.spend(10, False)
     assert meter.spend(10, True)

@@ -47,9 +47,10 @@ class Events(Observer):
 def test_an_association_from_its_beginning_to_its_end(run: Any, twin: UdpTwin, end: str) -> None:
     async def scenario() -> None:
         events, users = Events(), Meters()
-        associations = Associations(Observers([events]), users)
+        associations = Associations(Observers([events]))
         async with Engine(
             twin,
+            meter_of=users.of,
             began=associations.began,
             over=associations.over,
             timeout=LIMIT if end == "idle" else 1000.0,

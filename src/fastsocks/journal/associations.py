@@ -1,4 +1,4 @@
-"""What observers, and the counts of users, learn of UDP associations."""
+"""What observers learn of UDP associations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from .observer import Connection, Observers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastsocks.policy import Meters
     from fastsocks.relay.udp import Association
 
 
@@ -18,32 +17,24 @@ class Associations:
     """Follows associations from their beginning to their end.
 
     :param observer: is told.
-    :param users: what users have used; None where they are not told apart.
     :param clock: seconds of a clock that never goes back.
     """
 
     def __init__(
         self,
         observer: Observers,
-        users: Meters | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._observer = observer
-        self._users = users
         self._clock = clock
-        self._tells = any((observer.opened, observer.identified, observer.closed))
         #: Whether there is anything to do.
-        self.watched = self._tells or users is not None
+        self.watched = any((observer.opened, observer.identified, observer.closed))
         # What observers are given, and when it began.
         self._open: dict[Association, tuple[Connection, float]] = {}
 
     def began(self, association: Association) -> None:
         """Follow an association from now on."""
         user, observer = association.user, self._observer
-        if self._users is not None:
-            self._users.of(user).begin()
-        if not self._tells:
-            return
         connection = Connection((association.client_host,), network="udp")
         self._open[association] = connection, self._clock()
         if observer.opened is not None:
@@ -53,12 +44,7 @@ class Associations:
             observer.identified(connection)
 
     def over(self, association: Association) -> None:
-        """Keep what an association has carried, and tell of its end."""
-        if self._users is not None:
-            meter = self._users.of(association.user)
-            meter.spend(association.bytes_up, up=True)
-            meter.spend(association.bytes_down, up=False)
-            meter.end()
+        """Tell of the end of an association."""
         connection, since = self._open.pop(association, (None, 0.0))
         if connection is not None and self._observer.closed is not None:
             # It may go on from another address than it began at.

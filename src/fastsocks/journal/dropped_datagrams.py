@@ -23,6 +23,8 @@ DROPS: Mapping[str, str] = {
     "waiting": "as many as may wait for look-ups",
     "oversize": "more than a datagram can hold",
     "not-sent": "the kernel did not take them",
+    "quota": "nothing is left of the user's quota",
+    "speed": "faster than the user may be",
 }
 
 #: What to do about them, where that is the same in every service.

@@ -139,6 +139,10 @@ cdef class Meter:
             return None
         return max(0, <int64_t>self._cell[LEFT])
 
+    def exhausted(self, bint up):
+        """Tell whether nothing is left for payload in that direction."""
+        return self._has_quota(up) and <int64_t>self._cell[LEFT] <= 0
+
     def set_quota(self, size, *, bint up_is_free=False):
         """Let the user have so many bytes from now on; see the twin."""
         set_quota(self.words, self.place, size, up_is_free=up_is_free)

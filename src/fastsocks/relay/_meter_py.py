@@ -161,6 +161,10 @@ class Meter:
             return None
         return max(0, self._signed[self.place + LEFT])
 
+    def exhausted(self, up: bool) -> bool:
+        """Tell whether nothing is left for payload in that direction."""
+        return self._has_quota(up) and self._signed[self.place + LEFT] <= 0
+
     def set_quota(self, size: int | None, *, up_is_free: bool = False) -> None:
         """Let the user have so many bytes from now on, in all processes.
 

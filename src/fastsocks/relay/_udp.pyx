@@ -98,6 +98,7 @@ from fastsocks.net._epoll cimport (
     watch,
 )
 from fastsocks.net._sockets cimport now
+from fastsocks.relay._meter cimport Meter
 from fastsocks.shadowsocks._packets cimport (
     SEAL_HEADROOM,
     Packet,
@@ -190,6 +191,7 @@ cdef class DatagramEngine:
     cdef bint canonical_names
     cdef object find_way
     cdef object client_of
+    cdef object meter_of
     cdef object began
     cdef object over
     cdef object limit_hit
@@ -265,9 +267,11 @@ cdef class DatagramEngine:
         double longest_wait=10.0,
         double patience=15.0,
         local_addresses=(),
+        meter_of=None,
         began=None,
         over=None,
     ):
+        self.meter_of = meter_of
         self.began = began
         self.over = over
         self.loop = loop
@@ -439,6 +443,8 @@ cdef class DatagramEngine:
             if self.limit_hit is not None:
                 self.limit_hit(cap, whose)
         self.table.add(association, association.client_id, association.user)
+        if self.meter_of is not None:
+            association.use(self.meter_of(association.user))
         self.counters.associations = len(self.table.entries)
         if self.began is not None:
             self.began(association)
@@ -452,6 +458,8 @@ cdef class DatagramEngine:
             self.counters.dropped["closed"] += association.waiting
         self.table.remove(association)
         self.counters.associations = len(self.table.entries)
+        if association.meter is not None:
+            association.meter.end()
         if self.over is not None:
             self.over(association)
         return 0

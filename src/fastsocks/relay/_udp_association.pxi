@@ -24,6 +24,8 @@ cdef class Association(Entry):
     #: Payload so far, in bytes.
     cdef readonly uint64_t bytes_up
     cdef readonly uint64_t bytes_down
+    # Of the user; None where users are not told apart.
+    cdef Meter meter
     cdef DatagramEngine engine
     cdef bint closed
     # What counts as one client, by the address that it began with.
@@ -195,11 +197,29 @@ cdef class Association(Entry):
         cdef DatagramEngine engine = self.engine
         if size > LARGEST_PAYLOAD:
             return self.drop("oversize")
+        if self.meter is not None and not self.passes_meter(payload_size, False):
+            return 0
         queue_datagram(engine.outbox, port.fd, &self.client, &self.arrival, datagram, <int>size)
         engine.counters.packets_down += 1
         engine.counters.bytes_down += payload_size
         self.bytes_down += payload_size
         return 0
+
+    cdef int use(self, Meter meter) except -1:
+        """Count what is carried by a meter, too."""
+        if meter.begin():
+            self.meter = meter
+        return 0
+
+    cdef bint passes_meter(self, Py_ssize_t size, bint up) except -1:
+        """Have a payload pass the user's meter; False if it is dropped."""
+        if not self.meter.passes(size, up, now()):
+            self.drop("speed")
+            return False
+        if not self.meter.spend(size, up):
+            self.drop("quota")
+            return False
+        return True
 
     cdef int sent(self, Py_ssize_t size) noexcept:
         """Count a payload of the client, of `size` bytes."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..address import Address
     from ..net.datagrams import Arrival
     from ..shadowsocks.packets import PacketSession
+    from ._meter_py import Meter
     from ._udp_packet_way_py import CurrentWay
     from ._udp_ports_py import ClientPort, SockAddr
     from ._udp_py import DatagramEngine
@@ -61,6 +62,8 @@ class Association:
         self.bytes_up = 0
         #: Payload to the client so far, in bytes.
         self.bytes_down = 0
+        #: Of the user; None where users are not told apart.
+        self.meter: Meter | None = None
         self.touched = monotonic()
         #: When a target last answered.
         self.answered = 0.0
@@ -133,16 +136,32 @@ class Association:
         """
         self.engine.table.touch(self)
         self.answered = self.touched
-        outcome: OSError | str | None
-        try:
-            outcome = self.facing.answer(self, address, payload)
-        except OSError as error:  # no random bytes
-            outcome = error
+        outcome: OSError | str | None = self.limited(len(payload), up=False)
+        if outcome is None:
+            try:
+                outcome = self.facing.answer(self, address, payload)
+            except OSError as error:  # no random bytes
+                outcome = error
         if self.count_down(outcome):
             counters = self.engine.counters
             counters.packets_down += 1
             counters.bytes_down += len(payload)
             self.bytes_down += len(payload)
+            if self.meter is not None:
+                self.meter.spend(len(payload), up=False)
+
+    def use(self, meter: Meter) -> None:
+        """Count what is carried by a meter, too."""
+        if meter.begin():
+            self.meter = meter
+
+    def limited(self, size: int, *, up: bool) -> str | None:
+        """Return why a payload does not pass the user's meter, None where it does."""
+        if self.meter is None:
+            return None
+        if not self.meter.passes(size, up, monotonic()):
+            return "speed"
+        return "quota" if self.meter.exhausted(up) else None
 
     def count_up(self, outcome: OSError | str | None, size: int) -> None:
         """Count a payload from the client.
@@ -155,6 +174,8 @@ class Association:
             counters.packets_up += 1
             counters.bytes_up += size
             self.bytes_up += size
+            if self.meter is not None:
+                self.meter.spend(size, up=True)
 
     def count_down(self, outcome: OSError | str | None) -> bool:
         """Count a datagram that was not sent, and tell whether it was."""

@@ -90,6 +90,10 @@ cdef class CurrentWay:
         engine.keep(out.start + sealed)
         if sealed > LARGEST_PAYLOAD:
             return self.association.drop("oversize")
+        if self.association.meter is not None and not self.association.passes_meter(
+            packet.payload_size, True
+        ):
+            return 0
         queue_datagram(engine.outbox, port.fd, NULL, NULL, out.start, <int>sealed)
         self.count_unanswered()
         return self.association.sent(packet.payload_size)

@@ -106,8 +106,10 @@ class CurrentWay:
     def send(self, address: Address, payload: bytes) -> None:
         """Send a payload to `address`, of which the last server is told, or let it wait."""
         if self._port is not None:
-            outcome = self._port.send(address, payload)
-            self._count_unanswered()
+            outcome: OSError | str | None = self.association.limited(len(payload), up=True)
+            if outcome is None:
+                outcome = self._port.send(address, payload)
+                self._count_unanswered()
             self.association.count_up(outcome, len(payload))
             return
         if self._finding is None:

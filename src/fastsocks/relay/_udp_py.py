@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..net import Resolver
     from ..net.dial import AddressFilter
     from ..shadowsocks.packets import PacketCodec
+    from ._meter_py import Meter
     from .packet_way import PacketWay
 
 # Seconds between two looks for idle associations, at most.
@@ -85,7 +86,8 @@ class DatagramEngine:
     decided on), ``not-allowed``, ``resolve``, ``waiting`` (too many wait for a name, or for a
     packet way), ``upstream`` (no packet way is to be had), ``oversize``, ``no-client`` (nobody to
     answer to yet), ``not-sent`` (the kernel took it not: full buffers, no route, no socket to be
-    had), ``closed`` (the association or the service has ended).
+    had), ``speed`` (faster than its user may be), ``quota`` (nothing is left of the user's),
+    ``closed`` (the association or the service has ended).
 
     :param loop: the running event loop.
     :param resolver: for names; IP addresses never reach it.
@@ -120,6 +122,8 @@ class DatagramEngine:
     :param patience: seconds for which a packet way that has answered may stay silent, while the
         client sends, before it is renewed; see :class:`._udp_packet_way_py.CurrentWay`.
     :param local_addresses: IP addresses to send to targets from, one of a family at most.
+    :param meter_of: returns the meter of a user, which the user's associations count by and keep
+        to; None where users are not told apart.
     :param began: called with each association as it begins.
     :param over: called with each one as it ends, its counts final.
     """
@@ -143,9 +147,11 @@ class DatagramEngine:
         longest_wait: float = 10.0,
         patience: float = 15.0,
         local_addresses: Iterable[str] = (),
+        meter_of: Callable[[str | None], Meter] | None = None,
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
     ) -> None:
+        self._meter_of = meter_of
         self._began = began
         self._over = over
         self.loop = loop
@@ -300,6 +306,8 @@ class DatagramEngine:
             if self._limit_hit is not None:
                 self._limit_hit(cap, whose)
         self.table.add(association, client, association.user)
+        if self._meter_of is not None:
+            association.use(self._meter_of(association.user))
         self.counters.associations += 1
         if self._began is not None:
             self._began(association)
@@ -312,6 +320,8 @@ class DatagramEngine:
             self.counters.dropped["closed"] += waiting
         if self.table.remove(association):
             self.counters.associations -= 1
+            if association.meter is not None:
+                association.meter.end()
             if self._over is not None:
                 self._over(association)
 

@@ -97,6 +97,8 @@ cdef class Targets:
             port = self.port_v6
         if port is None:
             return self.association.drop("not-sent")
+        if self.association.meter is not None and not self.association.passes_meter(size, True):
+            return 0
         queue_datagram(engine.outbox, port.fd, &self.latest_target, NULL, payload, <int>size)
         return self.association.sent(size)
 

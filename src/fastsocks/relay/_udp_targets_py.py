@@ -96,6 +96,8 @@ class Targets:
         """Send to an IP address, or return why not."""
         if not self._association.passes(address):
             return "not-allowed"
+        if (reason := self._association.limited(len(payload), up=True)) is not None:
+            return reason
         family = socket.AF_INET if len(address.wire) == 7 else socket.AF_INET6
         port = self._ports.get(family)
         if port is None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastsocks.net import Resolver
     from fastsocks.net.dial import AddressFilter
     from fastsocks.outbound.server_addresses import FindWay
+    from fastsocks.relay import Meter
     from fastsocks.relay._udp_py import VerdictOnTarget
     from fastsocks.relay.packet_way import PacketWay
     from fastsocks.relay.udp import Association
@@ -71,6 +72,7 @@ class Datagrams:
         verdict_on: VerdictOnTarget | None = None,
         find_way: FindWay | None = None,
         local_addresses: Iterable[str] = (),
+        meter_of: Callable[[str | None], Meter] | None = None,
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
         limit_hit: Callable[[str, str], None] | None = None,
@@ -92,6 +94,7 @@ class Datagrams:
             limit_hit=limit_hit,
             dropped=dropped,
             local_addresses=local_addresses,
+            meter_of=meter_of,
             began=began,
             over=over,
         )

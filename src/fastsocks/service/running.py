@@ -237,7 +237,7 @@ class Running:
         )
         self._addresses = listening.addresses or self._addresses
         if options.relays_udp:
-            associations = Associations(service.observer, service.users)
+            associations = Associations(service.observer)
             self._datagrams = Datagrams(
                 loop,
                 resolver,
@@ -246,6 +246,7 @@ class Running:
                 verdict_on=None if service.access_rules is None else service.verdict_on,
                 find_way=service.find_way,
                 local_addresses=self._local_addresses,
+                meter_of=None if service.users is None else service.users.of,
                 began=associations.began if associations.watched else None,
                 over=associations.over if associations.watched else None,
                 limit_hit=service.associations_capped,
