@@ -125,23 +125,22 @@ cdef class PlainPackets(PacketCodec):
     pass
 
 
-cdef class StreamPackets(PacketCodec):
+cdef class SaltedPackets(PacketCodec):
     cdef bytes _key
+    # None where nothing is remembered.
+    cdef SaltFilter _filter
+    cdef Fingerprints _fingerprints
+
+
+cdef class StreamPackets(SaltedPackets):
     # None for rc4-md5, where every IV makes another key.
     cdef StreamCipher _opener
     cdef StreamCipher _sealer
-    # None where nothing is remembered.
-    cdef SaltFilter _filter
-    cdef Fingerprints _fingerprints
 
 
-cdef class AeadPackets(PacketCodec):
-    cdef bytes _key
+cdef class AeadPackets(SaltedPackets):
     # Gets another key for every packet.
     cdef Aead _aead
-    # None where nothing is remembered.
-    cdef SaltFilter _filter
-    cdef Fingerprints _fingerprints
     cdef int _rekey(self, const uint8_t* salt) except -1
 
 

@@ -191,11 +191,8 @@ cdef class PlainPackets(PacketCodec):
         return packet.address_size + packet.payload_size
 
 
-cdef class StreamPackets(PacketCodec):
-    """The stream ciphers: an IV, then the encrypted address header and payload.
-
-    The parameters are those of the twin in ``_packets_py.py``.
-    """
+cdef class SaltedPackets(PacketCodec):
+    """Packets that begin with a salt or IV of their own; see the twin for the parameters."""
 
     def __cinit__(
         self,
@@ -209,6 +206,12 @@ cdef class StreamPackets(PacketCodec):
         self.overhead = self._salt_size + LARGEST_ADDRESS
         self._filter = salts
         self._fingerprints = fingerprints
+
+
+cdef class StreamPackets(SaltedPackets):
+    """The stream ciphers: an IV, then the encrypted address header and payload."""
+
+    def __cinit__(self, method, bytes key, *_):
         if method.cipher != "RC4":
             self._opener = StreamCipher(method.cipher, key, bytes(self._salt_size), False)
             self._sealer = StreamCipher(method.cipher, key, bytes(self._salt_size), True)
@@ -257,25 +260,12 @@ cdef class StreamPackets(PacketCodec):
         return self._salt_size + size
 
 
-cdef class AeadPackets(PacketCodec):
-    """SIP004: a salt, then address header and payload, sealed under that salt's subkey.
+cdef class AeadPackets(SaltedPackets):
+    """SIP004: a salt, then address header and payload, sealed under that salt's subkey."""
 
-    The parameters are those of the twin in ``_packets_py.py``.
-    """
-
-    def __cinit__(
-        self,
-        method not None,
-        bytes key not None,
-        SaltFilter salts=None,
-        Fingerprints fingerprints=None,
-    ):
-        self._key = key
-        self._salt_size = method.salt_size
-        self.overhead = self._salt_size + LARGEST_ADDRESS + TAG_SIZE
+    def __cinit__(self, method, bytes key, *_):
+        self.overhead += TAG_SIZE
         self._aead = Aead(method.cipher, key)
-        self._filter = salts
-        self._fingerprints = fingerprints
 
     cdef int _rekey(self, const uint8_t* salt) except -1:
         cdef uint8_t subkey[_LARGEST_SALT]

@@ -189,35 +189,20 @@ class PlainPackets(PacketCodec):
         return packet.contents
 
 
-class _Remembered:
-    """The salts or IVs that one codec has seen, or nothing."""
+class SaltedPackets(PacketCodec):
+    """Packets that begin with a salt or IV of their own.
 
-    __slots__ = ("_fingerprints", "_salts")
-
-    def __init__(self, salts: SaltFilter | None, fingerprints: Fingerprints | None) -> None:
-        self._salts = salts
-        self._fingerprints = fingerprints
-
-    def seen(self, salt: bytes) -> bool:
-        if self._salts is None or self._fingerprints is None:
-            return False
-        return self._salts.seen(self._fingerprints.of(salt))
-
-    def add(self, salt: bytes) -> None:
-        if self._salts is not None and self._fingerprints is not None:
-            self._salts.add(self._fingerprints.of(salt))
-
-
-class StreamPackets(PacketCodec):
-    """The stream ciphers: an IV, then the encrypted address header and payload.
-
-    :param method: one of the family STREAM.
+    :param method: one of the family of the codec.
     :param key: ``method.key_size`` bytes.
-    :param salts: remembers and refuses IVs, our own included; None where nothing does.
+    :param salts: remembers and refuses salts, our own included (a packet says nothing of its
+        direction); None where nothing does.
     :param fingerprints: of the key, for `salts`.
     """
 
-    __slots__ = ("_key", "_method", "_remembered")
+    __slots__ = ("_fingerprints", "_key", "_method", "_salts")
+
+    #: Bytes of a tag behind the ciphertext.
+    _TAG_SIZE = 0
 
     def __init__(
         self,
@@ -226,10 +211,34 @@ class StreamPackets(PacketCodec):
         salts: SaltFilter | None = None,
         fingerprints: Fingerprints | None = None,
     ) -> None:
-        super().__init__(method.salt_size, method.salt_size + LARGEST_ADDRESS)
+        super().__init__(method.salt_size, method.salt_size + LARGEST_ADDRESS + self._TAG_SIZE)
         self._method = method
         self._key = key
-        self._remembered = _Remembered(salts, fingerprints)
+        self._salts = salts
+        self._fingerprints = fingerprints
+
+    def _salt_of(self, packet: Buffer) -> bytes:
+        """Return the salt of a packet that may be opened.
+
+        :raises ProtocolError: it is too short, or a replay.
+        """
+        salt = bytes(packet[: self._salt_size])
+        if len(packet) < max(1, self._salt_size + self._TAG_SIZE):
+            raise packet_error(faults.TRUNCATED)
+        salts, fingerprints = self._salts, self._fingerprints
+        if salts is not None and fingerprints is not None and salts.seen(fingerprints.of(salt)):
+            raise packet_error(faults.REPLAYED)
+        return salt
+
+    def _remember(self, salt: bytes) -> None:
+        if self._salts is not None and self._fingerprints is not None:
+            self._salts.add(self._fingerprints.of(salt))
+
+
+class StreamPackets(SaltedPackets):
+    """The stream ciphers: an IV, then the encrypted address header and payload."""
+
+    __slots__ = ()
 
     def _cipher(self, iv: bytes, *, encrypt: bool) -> StreamCipher:
         if self._method.cipher == "RC4":
@@ -239,43 +248,22 @@ class StreamPackets(PacketCodec):
 
     def open(self, packet: Buffer, now: float) -> Opened:
         """Open a packet; see :meth:`PacketCodec.open`."""
-        iv = bytes(packet[: self._salt_size])
-        if len(iv) < self._salt_size or not len(packet):
-            raise packet_error(faults.TRUNCATED)
-        if self._remembered.seen(iv):
-            raise packet_error(faults.REPLAYED)
-        contents = read_contents(self._cipher(iv, encrypt=False).update(packet[self._salt_size :]))
-        self._remembered.add(iv)
+        iv = self._salt_of(packet)
+        contents = read_contents(self._cipher(iv, encrypt=False).update(packet[len(iv) :]))
+        self._remember(iv)
         return None, *contents
 
     def _seal(self, packet: Packet, salt: bytes) -> bytes:
-        self._remembered.add(salt)
+        self._remember(salt)
         return salt + self._cipher(salt, encrypt=True).update(packet.contents)
 
 
-class AeadPackets(PacketCodec):
-    """SIP004: a salt, then address header and payload, sealed under that salt's subkey.
+class AeadPackets(SaltedPackets):
+    """SIP004: a salt, then address header and payload, sealed under that salt's subkey."""
 
-    :param method: one of the family AEAD.
-    :param key: ``method.key_size`` bytes.
-    :param salts: remembers and refuses salts, our own included (a packet says nothing of its
-        direction); None where nothing does.
-    :param fingerprints: of the key, for `salts`.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_key", "_method", "_remembered")
-
-    def __init__(
-        self,
-        method: Method,
-        key: bytes,
-        salts: SaltFilter | None = None,
-        fingerprints: Fingerprints | None = None,
-    ) -> None:
-        super().__init__(method.salt_size, method.salt_size + LARGEST_ADDRESS + TAG_SIZE)
-        self._method = method
-        self._key = key
-        self._remembered = _Remembered(salts, fingerprints)
+    _TAG_SIZE = TAG_SIZE
 
     def _aead(self, salt: bytes) -> Aead:
         subkey = hkdf_sha1(self._key, salt, b"ss-subkey", self._salt_size)
@@ -283,15 +271,11 @@ class AeadPackets(PacketCodec):
 
     def open(self, packet: Buffer, now: float) -> Opened:
         """Open a packet; see :meth:`PacketCodec.open`."""
-        if len(packet) < self._salt_size + TAG_SIZE:
-            raise packet_error(faults.TRUNCATED)
-        salt = bytes(packet[: self._salt_size])
-        if self._remembered.seen(salt):
-            raise packet_error(faults.REPLAYED)
-        plaintext = self._aead(salt).open(bytes(self._method.nonce_size), packet[self._salt_size :])
-        self._remembered.add(salt)
+        salt = self._salt_of(packet)
+        plaintext = self._aead(salt).open(bytes(self._method.nonce_size), packet[len(salt) :])
+        self._remember(salt)
         return None, *read_contents(plaintext)
 
     def _seal(self, packet: Packet, salt: bytes) -> bytes:
-        self._remembered.add(salt)
+        self._remember(salt)
         return salt + self._aead(salt).seal(bytes(self._method.nonce_size), packet.contents)
