@@ -67,6 +67,7 @@ def test_functions_that_changed_most_come_first() -> None:
     [
         ("__pyx_f_9fastsocks_5setup_11_connection_10Connection_hand_over", "Connection.hand_over"),
         ("__pyx_pw_9fastsocks_5setup_6_setup_8Acceptor_14_accept'2", "Acceptor.accept"),
+        ("__pyx_pw_9fastsocks_5setup_11_connection_10Connection_3leave", "Connection.leave"),
         ("_PyEval_EvalFrameDefault'2", "_PyEval_EvalFrameDefault"),
     ],
 )

@@ -59,9 +59,9 @@ def readable(name: str, file: str) -> str:
         return name
     rest = name[matched.end() :]
     last = ""
-    while (part := _PART.match(rest)) and int(part[1]) <= len(part[2]):
+    while (part := _PART.match(rest)) and part[2][int(part[1]) :].startswith("_"):
         size = int(part[1])
-        last, rest = part[2][:size], part[2][size:].removeprefix("_")
+        last, rest = part[2][:size], part[2][size + 1 :]
     # Wrappers of methods have a number before their names, too.
     return f"{last}.{re.sub(r'^[0-9]+', '', rest).lstrip('_')}"
 
