@@ -24,8 +24,6 @@ LINUX_MODULES = (
     "fastsocks.relay._bare",
     "fastsocks.relay._splice",
     "fastsocks.relay._udp",
-    "fastsocks.setup._connection",
-    "fastsocks.setup._ending",
     "fastsocks.setup._setup",
 )
 

@@ -57,7 +57,7 @@ def test_a_refusal_does_not_wait_for_ever(
     run: Any, twin: SetupTwin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        ending = "_ending" if twin.implementation == "cython" else "_connection"
+        ending = "_setup" if twin.implementation == "cython" else "_connection"
         module = import_twin("fastsocks.setup", ending, twin.implementation)
         monkeypatch.setattr(module, "LINGER", LIMIT)
         async with Entrance(twin, LineService(), timeout=LIMIT) as entrance:

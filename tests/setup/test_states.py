@@ -222,7 +222,7 @@ class World:
     def __init__(self, implementation: str, *, silent: bool) -> None:
         loop = asyncio.get_running_loop()
         twin = import_setup(implementation)
-        ending = "_ending" if implementation == "cython" else "_connection"
+        ending = "_setup" if implementation == "cython" else "_connection"
         self._ending = cast("Any", import_twin("fastsocks.setup", ending, implementation))
         self._linger = self._ending.LINGER
         self._ending.LINGER = FOR_EVER

@@ -1,49 +1,160 @@
 # cython: boundscheck=False, wraparound=False
 """Connection set-up, from accept to relay: on bare descriptors (Linux).
 
-The twin of ``_setup_py.py``. A connection that needs no look-up is accepted, read,
-parsed, dialed and sent its first bytes by callbacks alone: no task, no future, and no
-transport. Who has to wait waits in a poller that the relays share.
+The twin of ``_setup_py.py``. A connection that needs no look-up is accepted, read, parsed, dialed and
+sent its first bytes by callbacks alone: no task, no future, and no transport. Who has to wait waits in
+a poller that the relays share. ``states.py`` has the picture of a connection's states, and the table.
+
+An :class:`Acceptor` takes connections, and tells each when to go on (:class:`Cause`); its parts are
+
+    _connection.pxi  a Connection from accept until its relay begins: the client's end, and the ends
+    _dialing.pxi     how it gets to its target
+    _commands.pxi    UDP ASSOCIATE and BIND
+    _observing.pxi   what others are told of it
 """
 
+import asyncio
 import logging
 import os
-from collections import Counter, deque
+import random
+import socket
+from collections import Counter
+from functools import partial
+from heapq import heappop, heappush
 
-from libc.errno cimport EAGAIN, ECONNABORTED, EIO
-from libc.stdint cimport uint32_t, uint64_t
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.errno cimport EAGAIN, ECONNABORTED, EINPROGRESS, EIO
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastsocks.net._epoll cimport HOST_SIZE, Peer, accept_peer, close, same_host, write_host
-from fastsocks.net._poller cimport Poller
-from fastsocks.net._sockets cimport now
-from fastsocks.relay._bare cimport BareEngine
-from fastsocks.setup._connection cimport (
-    ACCEPTED,
-    ASSOCIATION_MADE,
-    DEADLINE_PASSED,
-    NO_LONGER_PENDING,
-    NO_PAYLOAD_CAME,
-    PEER_CAME,
-    Connection,
-)
+from fastsocks.inbound._inbound cimport Inbound, Inbounds, adapted_inbound
 from fastsocks.inbound._inbound cimport adapted as adapted_inbounds
-from fastsocks.setup._ending cimport AcceptorBase, Ending, State
+from fastsocks.net._epoll cimport (
+    AF_INET,
+    AF_INET6,
+    ARRIVALS,
+    EPOLLERR,
+    EPOLLHUP,
+    EPOLLIN,
+    EPOLLOUT,
+    EPOLLRDHUP,
+    HOST_SIZE,
+    SHUT_WR,
+    Peer,
+    accept_peer,
+    close,
+    connect_to,
+    local_address,
+    open_socket,
+    pending_error,
+    same_host,
+    shutdown,
+    write_host,
+)
+from fastsocks.net._poller cimport Poller
+from fastsocks.net._sockets cimport now, receive, reset_on_close, send
+from fastsocks.relay._bare cimport BareEngine, BareRelay
+from fastsocks.relay._python_codec cimport adapted
+from fastsocks.relay._tcp cimport broken
+from fastsocks.setup._roles cimport Outbound, Route, route_opened
 from fastsocks.setup._roles cimport adapted as adapted_outbound
+from fastsocks.shadowsocks._framing cimport Codec
 
-from fastsocks.setup.answers import Answers
-from fastsocks.setup.limits import ACCEPT_PAUSE
+from fastsocks.address import Address
+from fastsocks.errors import (
+    DialError,
+    FastsocksError,
+    HandshakeTimeoutError,
+    HostNameError,
+    LimitError,
+    ProtocolError,
+    ResetError,
+    TruncatedError,
+    dial_error,
+)
+from fastsocks.journal import observer
 from fastsocks.journal.lines import connection_names
+from fastsocks.net.scopes import host_of
+from fastsocks.request import CONNECT, UDP_ASSOCIATE
+from fastsocks.setup.answers import Answers
+from fastsocks.setup.limits import ACCEPT_PAUSE, FAILOVER_WAIT, LINGER
+from fastsocks.setup.stages import Stages
+from fastsocks.setup.states import check
 
-# Connections taken before the loop's other work gets its turn.
+cdef extern from *:
+    """
+    #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    #define FASTSOCKS_CHECKS_STATES 1
+    #else
+    #define FASTSOCKS_CHECKS_STATES 0
+    #endif
+    """
+    const bint CHECKS_STATES "FASTSOCKS_CHECKS_STATES"
+
 cdef enum:
+    READ_SIZE = 64 * 1024
+    # Connections taken before the loop's other work gets its turn.
     ACCEPT_BATCH = 64
     # Full batches that have a larger one tried.
     PATIENCE = 8
+    # Reads that may empty the receive queue of a connection before it is closed.
+    LAST_READS = 16
+    # ATYP.
+    IPV4 = 1
 
-cdef object _log = logging.getLogger("fastsocks")
+# See states.py.
+cpdef enum State:
+    ACCEPTED
+    HANDSHAKE
+    PENDING
+    DIALING
+    CONNECTING
+    PAYLOAD
+    ASSOCIATED
+    BOUND
+    DRAINING
+    RELAYED
+    OVER
+
+# What a connection is to be moved on by; the ends of a connection that are ready count too.
+cdef enum Cause:
+    CLIENT_READY = 0
+    TARGET_READY = 1
+    TAKEN
+    DEADLINE_PASSED
+    NO_PAYLOAD_CAME
+    NO_LONGER_PENDING
+    # With what a task has brought.
+    TARGET_FOUND
+    WAY_OPENED
+    ASSOCIATION_MADE
+    PEER_CAME
+    TASK_FAILED
+
+cdef double _FAILOVER_WAIT = FAILOVER_WAIT
 
 # The slack of a coarse clock, in seconds.
 cdef double CLOCK_SLACK = 0.005
+
+cdef object _log = logging.getLogger("fastsocks")
+
+# Is told of each transition, if it is there.
+cdef object _watcher = check if CHECKS_STATES else None
+
+
+def watch_states(watcher):
+    """Have `watcher` called with the state before and after each transition; None ends that."""
+    global _watcher
+    _watcher = watcher
+
+
+cdef class Acceptor
+
+
+include "_connection.pxi"
+include "_dialing.pxi"
+include "_commands.pxi"
+include "_observing.pxi"
 
 
 cdef int _connection_ready(object owner, int end, uint32_t events) except -1:
@@ -51,12 +162,35 @@ cdef int _connection_ready(object owner, int end, uint32_t events) except -1:
     return connection.acceptor.run(connection, end, events)
 
 
-cdef class Acceptor(AcceptorBase):
+@cython.final
+cdef class Acceptor:
     """Accepts connections, has others decide on them, and relays.
 
     The parameters are those of the twin in ``_setup_py.py``.
     """
 
+    cdef object loop
+    cdef Inbounds inbounds
+    cdef Outbound outbound
+    cdef object observer
+    cdef BareEngine engine
+    # None where users are not told apart.
+    cdef object users
+    # Of its observers; None where none has a use for it.
+    cdef object opened
+    cdef object identified
+    cdef object closed
+    # By the errors' status.
+    cdef readonly object failures
+    # See answers.py; `answered` while the last connection through a server got one.
+    cdef object answers
+    cdef bint answered
+    cdef double timeout
+    # By token.
+    cdef dict connections
+    cdef Poller poller
+    # Filled and used up within one callback. Owner: this object.
+    cdef uint8_t buffer[READ_SIZE]
     cdef readonly uint64_t accepted
     cdef readonly object relayed
     cdef object _limits
@@ -74,9 +208,10 @@ cdef class Acceptor(AcceptorBase):
     cdef int _batch
     # In a row.
     cdef int _full_batches
-    # (due, connection) in the order in which they are due.
-    cdef object _payload_waits
+    # (due, number, connection), a heap.
+    cdef list _payload_waits
     cdef object _payload_timer
+    cdef double _payload_due
     cdef object _names
 
     def __cinit__(self):
@@ -127,7 +262,7 @@ cdef class Acceptor(AcceptorBase):
         )
         self._listening = {}
         self.connections = {}
-        self._payload_waits = deque()
+        self._payload_waits = []
         self._waiting_for_idle = []
 
     @property
@@ -189,7 +324,7 @@ cdef class Acceptor(AcceptorBase):
             if descriptor == -ECONNABORTED:
                 continue
             if descriptor < 0:
-                self._rest(listener, -descriptor)
+                self._pause(listener, -descriptor)
                 return
             self.accepted += 1
             self._take(descriptor, &peer)
@@ -227,7 +362,7 @@ cdef class Acceptor(AcceptorBase):
         connection.since = now()
         connection.number = self.accepted
         self.connections[connection.token] = connection
-        return self.run(connection, ACCEPTED)
+        return self.run(connection, Cause.TAKEN)
 
     cdef object _host_of(self, const Peer* peer):
         cdef char text[HOST_SIZE]
@@ -237,7 +372,7 @@ cdef class Acceptor(AcceptorBase):
             self._peer = peer[0]
         return self._host
 
-    cdef int _rest(self, int listener, int error) except -1:
+    cdef int _pause(self, int listener, int error) except -1:
         """Stop accepting for a moment: the listener stays readable, and would spin."""
         _log.error(
             "cannot accept: %s; accepting rests for %g s (see ulimit -n)",
@@ -254,26 +389,33 @@ cdef class Acceptor(AcceptorBase):
         try:
             self.loop.add_reader(listener, self._accept, listener)
         except OSError as error:
-            self._rest(listener, error.errno)
+            self._pause(listener, error.errno)
 
-    cdef int run(self, Ending ending, int cause, uint32_t events=0) except -1:
+    cdef int run(
+        self, Connection connection, int cause, uint32_t events=0, object result=None
+    ) except -1:
         """Move a connection on; a fault of ours must end this connection only."""
-        cdef Connection connection = <Connection>ending
         try:
-            if cause == ACCEPTED:
-                connection.begin()
-            elif cause == DEADLINE_PASSED:
-                connection.expire()
-            elif cause == NO_PAYLOAD_CAME:
-                connection.send_request(b"")
-            elif cause == ASSOCIATION_MADE:
-                connection.associated()
-            elif cause == PEER_CAME:
-                connection.peer_came()
-            elif cause == NO_LONGER_PENDING:
-                connection.resume()
-            else:
+            if cause <= Cause.TARGET_READY:
                 connection.ready(cause, events)
+            elif cause == Cause.TAKEN:
+                connection.begin()
+            elif cause == Cause.DEADLINE_PASSED:
+                connection.expire()
+            elif cause == Cause.NO_PAYLOAD_CAME:
+                connection.send_request(b"")
+            elif cause == Cause.NO_LONGER_PENDING:
+                connection.resume()
+            elif cause == Cause.TARGET_FOUND:
+                target_found(connection, result)
+            elif cause == Cause.WAY_OPENED:
+                way_opened(connection, result)
+            elif cause == Cause.ASSOCIATION_MADE:
+                association_made(connection, result)
+            elif cause == Cause.PEER_CAME:
+                peer_came(connection, result)
+            else:
+                task_failed(connection, result)
         except OSError as error:
             connection.client_lost(-(error.errno or EIO))
         except Exception as error:
@@ -282,7 +424,8 @@ cdef class Acceptor(AcceptorBase):
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
         return 0
 
-    cdef int fail(self, Ending connection, object error) except -1:
+    cdef int fail(self, Connection connection, object error) except -1:
+        """End a connection because of a fault of ours."""
         self.loop.call_exception_handler(
             {"message": "connection set-up failed", "exception": error}
         )
@@ -294,42 +437,40 @@ cdef class Acceptor(AcceptorBase):
         cdef double time = now()
         cdef Connection connection
         for connection in list(self.connections.values()):
-            if time > connection.deadline and connection.state != State.OVER:
-                self.run(connection, DEADLINE_PASSED)
+            if time > connection.deadline and connection.state < State.RELAYED:
+                self.run(connection, Cause.DEADLINE_PASSED)
         self._sweeping = None
         if self.connections:
             self._sweeping = self.loop.call_later(self._interval, self._sweep)
 
-    cdef int await_payload(self, Ending connection, double seconds) except -1:
-        self._payload_waits.append((now() + seconds, connection))
-        if self._payload_timer is None:
-            self._payload_timer = self.loop.call_later(seconds, self._payloads_due)
+    cdef int await_payload(self, Connection connection, double seconds) except -1:
+        """Send the request without payload if none comes within `seconds`."""
+        cdef double due = now() + seconds
+        heappush(self._payload_waits, (due, connection.number, connection))
+        if self._payload_timer is not None:
+            if due >= self._payload_due:
+                return 0
+            self._payload_timer.cancel()
+        self._await_due(due, seconds)
+        return 0
+
+    cdef int _await_due(self, double due, double seconds) except -1:
+        self._payload_due = due
+        self._payload_timer = self.loop.call_later(seconds, self._payloads_due)
         return 0
 
     def _payloads_due(self):
-        cdef double time = now() + CLOCK_SLACK
+        cdef double time = now() + CLOCK_SLACK, due
         cdef Connection connection
         waits = self._payload_waits
         self._payload_timer = None
         while waits:
-            due, connection = waits[0]
+            due, _, connection = waits[0]
             if connection.state == State.PAYLOAD:
                 if due > time:
-                    self._payload_timer = self.loop.call_later(
-                        max(due - time, 0.001), self._payloads_due
-                    )
+                    self._await_due(due, max(due - time, 0.001))
                     return
-                waits.popleft()
-                self.run(connection, NO_PAYLOAD_CAME)
+                heappop(waits)
+                self.run(connection, Cause.NO_PAYLOAD_CAME)
             else:
-                waits.popleft()
-
-    cdef str name_of(self, uint64_t number):
-        return self._names(number)
-
-    cdef int report(self, object error, Ending connection, bint relayed) except -1:
-        self.failures[error.status] += 1
-        event = self.observer.failed if relayed else self.observer.refused
-        if event is not None:
-            event(connection.observe())
-        return 0
+                heappop(waits)
