@@ -15,6 +15,7 @@ from fastsocks.net import Dialer, Resolver
 from fastsocks.policy import Meters
 from fastsocks.policy.limits import ClientLimits
 from fastsocks.request import BIND, CONNECT, Request
+from fastsocks.setup import states
 from fastsocks.setup.roles import Accepted, Route
 from relay_ends import End, import_relay
 from twins import import_twin
@@ -40,6 +41,8 @@ def import_setup(implementation: str) -> SetupTwin:
     if implementation == "python":
         # It binds the engine of the implementation that runs by default.
         setup.Engine = relay.engine
+    else:
+        setup.watch_states(states.check)
     return SetupTwin(implementation, setup, relay.shadowsocks)
 
 

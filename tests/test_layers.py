@@ -63,7 +63,6 @@ _TO_BE_MENDED = (
     ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_py"),
     ("fastsocks.relay._udp_table_py", "fastsocks.relay._udp_association_py"),
     ("fastsocks.relay._udp_targets_py", "fastsocks.relay._udp_association_py"),
-    ("fastsocks.setup._connection_py", "fastsocks.setup._setup_py"),
 )
 
 

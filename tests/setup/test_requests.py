@@ -155,6 +155,24 @@ def test_a_payload_within_the_wait_travels_with_the_request(run: Any, twin: Setu
     run(scenario())
 
 
+def test_a_long_wait_holds_up_no_short_one(run: Any, twin: SetupTwin) -> None:
+    async def scenario() -> None:
+        service = LineService()
+        service.new_codec = lambda: spying_codec(twin, [])
+        service.payload_wait = 1000.0
+        async with Entrance(twin, service) as entrance:
+            with Target() as target:
+                waiting = await entrance.connect(target.line)
+                await target.accept()
+                assert await waiting.read(10) == b"connected\n"
+                service.payload_wait = SOON
+                await entrance.connect(target.line)
+                with await target.accept() as accepted:
+                    assert await accepted.receive() == b"<%s >" % str(target.address).encode()
+
+    run(scenario())
+
+
 def test_no_payload_within_the_wait(run: Any, twin: SetupTwin) -> None:
     async def scenario() -> None:
         payloads: list[bytes] = []

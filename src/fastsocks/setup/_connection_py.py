@@ -1,6 +1,7 @@
 """One connection's steps from accept to relay: pure Python.
 
-Part of ``_setup_py.py``, which accepts connections; the twin of ``_connection.pyx``.
+Part of ``_setup_py.py``, which accepts connections; in Cython ``_connection.pxi`` has it, with the
+parts beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,37 +36,78 @@ from fastsocks.request import BIND, UDP_ASSOCIATE
 from ._roles_py import Route
 from .limits import FAILOVER_WAIT, LINGER
 from .stages import Stages
+from .states import State, check
 
 if TYPE_CHECKING:
-    from fastsocks.inbound import Inbound
+    from collections import Counter
+    from collections.abc import Callable
+
+    from fastsocks.inbound import Inbound, Inbounds
+    from fastsocks.journal.observer import Observers
+    from fastsocks.policy import Meters
     from fastsocks.policy.limits import Admission
-    from fastsocks.relay import Relay
+    from fastsocks.relay import Engine, Relay
     from fastsocks.request import Peer, Request
 
-    from ._setup_py import Acceptor
-    from .roles import PeerListener
+    from ._resets_py import Resets
+    from .answers import Answers
+    from .roles import Outbound, PeerListener
 
 _READ_SIZE = 64 * 1024
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+@dataclass(slots=True)
+class Shared:
+    """What the connections of one Acceptor have in common."""
+
+    loop: asyncio.AbstractEventLoop
+    inbounds: Inbounds
+    #: Of these.
+    needs_no_byte: bool
+    outbound: Outbound
+    observer: Observers
+    #: None where users are not told apart.
+    users: Meters | None
+    #: Seconds for a client's handshake.
+    timeout: float
+    engine: Engine
+    resets: Resets
+    answers: Answers
+    #: Whether the last connection through a server got an answer.
+    answered: bool
+    #: Connections that failed, by the error's status.
+    failures: Counter[str]
+    #: Makes a name of a connection's number.
+    name_of: Callable[[int], str]
+    #: Is called when a relay has ended.
+    relay_ended: Callable[[], None]
+
+
 class Connection:
     """One accepted connection, until its relay begins; and what is to be told when it ends.
 
-    :param acceptor: what it came from.
+    :param shared: what it has in common with others.
     :param client: its socket, non-blocking; this object's until a relay takes it over.
     :param peer: the client's address.
     :param admission: what it takes up of the caps on connections.
+    :param number: which one it is of those that were accepted.
     """
 
     def __init__(
-        self, acceptor: Acceptor, client: socket.socket, peer: Peer, admission: Admission
+        self,
+        shared: Shared,
+        client: socket.socket,
+        peer: Peer,
+        admission: Admission,
+        number: int,
     ) -> None:
-        self._acceptor = acceptor
-        self._loop = acceptor.loop
-        self._outbound = acceptor.outbound
-        self._observer = acceptor.observer
+        self._shared = shared
+        self._loop = shared.loop
+        self._outbound = shared.outbound
+        self._observer = shared.observer
+        self._state = State.ACCEPTED
         self._client = client
         #: See :class:`fastsocks.inbound.Accepted`.
         self.peer = peer
@@ -75,7 +118,7 @@ class Connection:
         self._request: Request | None = None
         self._error: FastsocksError | None = None
         self._since = self._loop.time()
-        self._number = acceptor.accepted
+        self._number = number
         # The first Shadowsocks server on its way, once it is relayed.
         self._server: Address | None = None
         # When it got how far; None where no observer asks.
@@ -90,12 +133,19 @@ class Connection:
         # Of the handshake, while that lasts.
         self._time_limit: asyncio.Timeout | None = None
         self._begun = False
-        self._handed_over = False
+
+    def enter(self, state: State) -> None:
+        """Take another state; the only place that does.
+
+        :raises RuntimeError: no transition leads there.
+        """
+        check(self._state, state)
+        self._state = state
 
     @property
     def client(self) -> int:
         """The client's descriptor; see :class:`fastsocks.inbound.Accepted`."""
-        return -1 if self._handed_over else self._client.fileno()
+        return -1 if self._state is State.RELAYED else self._client.fileno()
 
     def local(self) -> Peer:
         """Return the socket address of our end; see :class:`fastsocks.inbound.Accepted`."""
@@ -116,7 +166,7 @@ class Connection:
         self._short_replies = getattr(inbound, "short_replies", False)
         if inbound.silent:
             # Chance, not secrecy, is what is wanted of it.
-            self._deadline += self._acceptor.timeout * random.random()  # noqa: S311
+            self._deadline += self._shared.timeout * random.random()  # noqa: S311
             if self._time_limit is not None:
                 self._time_limit.reschedule(self._deadline)
 
@@ -128,23 +178,30 @@ class Connection:
                 self._observer.opened(self._observe())
             if not await self._set_up():
                 self._client.close()
-                self._gone(0, 0)
+                self._end()
         except BaseException:
             # A fault of ours, or abort: nobody must take it for a clean end.
             _reset(self._client)
-            self._gone(0, 0)
+            self._end()
             raise
+
+    def _end(self) -> None:
+        if self._state is not State.OVER:
+            self.enter(State.OVER)
+            self._release(0, 0)
 
     def close_unbegun(self) -> None:
         """Close a connection that was aborted before :meth:`run` had its first turn."""
         if not self._begun:
             _reset(self._client)
+            self.enter(State.OVER)
             self._admission.leave()
 
     async def _set_up(self) -> bool:
         """Bring the connection to its relay; tell whether it got there."""
-        self._deadline = self._since + self._acceptor.timeout
-        self.hand_to(self._acceptor.inbounds.inbound(self))
+        self._deadline = self._since + self._shared.timeout
+        self.hand_to(self._shared.inbounds.inbound(self))
+        self.enter(State.HANDSHAKE)
         try:
             request = self._request = await self._handshake()
             if request is None:
@@ -162,6 +219,7 @@ class Connection:
                 route = self._outbound.route(request, self)
                 with self._client_attended():
                     route, target = await self._dial(request, route)
+                self.enter(State.CONNECTING)
             try:
                 await self._hand_over(request, route, target)
             except BaseException:
@@ -169,15 +227,15 @@ class Connection:
                 raise
         except LimitError as error:
             # Of which the limits have told.
-            self._acceptor.failures[error.status] += 1
+            self._shared.failures[error.status] += 1
             return False
         except FastsocksError as error:
-            self._tell(error)
+            self._report(error)
             await self._refuse(error)
             return False
         except OSError as cause:
             _reset(self._client)
-            self._tell(ResetError(cause.strerror or str(cause)))
+            self._report(ResetError(cause.strerror or str(cause)))
             return False
         return True
 
@@ -210,7 +268,7 @@ class Connection:
                 task.cancel()
 
         before = task.cancelling()
-        self._acceptor.resets.watch(self._client, broken)
+        self._shared.resets.watch(self._client, broken)
         try:
             yield
         except asyncio.CancelledError:
@@ -218,12 +276,13 @@ class Connection:
                 raise lost[0] from None
             raise
         finally:
-            self._acceptor.resets.unwatch(self._client)
+            self._shared.resets.unwatch(self._client)
 
     async def _dial(self, request: Request, route: Route) -> tuple[Route, socket.socket]:
         """Connect, and return what the way has come to."""
         dialer, client = self._outbound.dialer, self._admission.client
         way = route.open
+        self.enter(State.DIALING)
         if way is None:
             try:
                 wait = None if route.retry is None else FAILOVER_WAIT
@@ -238,6 +297,7 @@ class Connection:
                 if following is None or following.open is None:
                     raise error from error.__cause__
                 route, way = following, following.open
+                self.enter(State.DIALING)
         opened = await way(dialer, client)
         self._from_target = opened.early_data
         opened_route = Route(route.address, opened.codec, opened.payload_wait, open=way)
@@ -247,7 +307,7 @@ class Connection:
         """Return what observers are given, with all that is known by now."""
         connection, request = self._observed, self._request
         if connection is None:
-            name = self._acceptor.name_of(self._number)
+            name = self._shared.name_of(self._number)
             connection = self._observed = observer.Connection(self.peer, name)
         connection.peer = self.peer
         if request is not None:
@@ -266,15 +326,15 @@ class Connection:
         connection.seconds = self._loop.time() - self._since
         return connection
 
-    def _tell(self, error: FastsocksError, *, relayed: bool = False) -> None:
+    def _report(self, error: FastsocksError, *, relayed: bool = False) -> None:
         """Report why this connection ends."""
         self._error = error
-        self._acceptor.failures[error.status] += 1
+        self._shared.failures[error.status] += 1
         event = self._observer.failed if relayed else self._observer.refused
         if event is not None:
             event(self._observe())
 
-    def _gone(self, bytes_up: int, bytes_down: int, first_byte: float = 0.0) -> None:
+    def _release(self, bytes_up: int, bytes_down: int, first_byte: float = 0.0) -> None:
         """Give back what the connection took up, and tell observers.
 
         :param first_byte: when the first payload came from the target.
@@ -290,7 +350,7 @@ class Connection:
         begun = False
         try:
             async with asyncio.timeout_at(self._deadline) as self._time_limit:
-                if self._acceptor.needs_no_byte:
+                if self._shared.needs_no_byte:
                     request = await self._received(self._inbound.begin(self))
                     if request is not None:
                         return request
@@ -311,8 +371,10 @@ class Connection:
         """Go on with what the inbound made of the client's bytes."""
         self._send(self._inbound.take_outgoing())
         while request is None and (pending := self._inbound.pending) is not None:
+            self.enter(State.PENDING)
             with self._client_attended():
                 request = await pending
+            self.enter(State.HANDSHAKE)
             self._send(self._inbound.take_outgoing())
         return request
 
@@ -328,8 +390,10 @@ class Connection:
     async def _associate(self, request: Request) -> None:
         """Keep a UDP association for as long as the client keeps this connection."""
         self.local_host = host_of(self._client.getsockname())
+        self.enter(State.DIALING)
         with self._client_attended():
             association = await self._outbound.associate(request, self)
+        self.enter(State.ASSOCIATED)
         association.ended = partial(_hang_up, self._client)
         try:
             self._send(self._inbound.connected(association.bound))
@@ -343,8 +407,10 @@ class Connection:
     async def _bind(self, request: Request) -> tuple[Request, Route, socket.socket] | None:
         """Have a peer of the client connect to us; None if the client has left."""
         self.local_host = host_of(self._client.getsockname())
+        self.enter(State.DIALING)
         with self._client_attended():
             listener = await self._outbound.bind(request, self)
+        self.enter(State.BOUND)
         try:
             self._send(self._inbound.connected(listener.bound))
             ahead = bytearray(request.early_data)
@@ -388,7 +454,7 @@ class Connection:
             if lost:
                 accepting.cancel()
             else:
-                self._acceptor.resets.watch(self._client, left, ends=True)
+                self._shared.resets.watch(self._client, left, ends=True)
 
         with contextlib.suppress(NotImplementedError):  # the proactor loop of Windows
             self._loop.add_reader(self._client, read_ahead)
@@ -403,7 +469,7 @@ class Connection:
         finally:
             with contextlib.suppress(NotImplementedError):
                 self._loop.remove_reader(self._client)
-            self._acceptor.resets.unwatch(self._client)
+            self._shared.resets.unwatch(self._client)
 
     async def _hand_over(self, request: Request, route: Route, target: socket.socket) -> None:
         if self._stages is not None:
@@ -419,19 +485,20 @@ class Connection:
         self._send(self._inbound.connected(bound))
         payload = request.early_data
         if route.codec is not None and not payload and route.payload_wait:
+            self.enter(State.PAYLOAD)
             payload = await self._first_payload(route.payload_wait)
         self._early = len(payload)
         if route.codec is not None:
             payload = route.codec.request(request.address, payload)
             self._server = server = route.address or request.address
-            if not self._acceptor.answered:
-                self._acceptor.answers.awaited(server, self._early)
-        users = self._acceptor.users
+            if not self._shared.answered:
+                self._shared.answers.awaited(server, self._early)
+        users = self._shared.users
         meter = None if users is None else users.of(request.user)
         if meter is not None and self._early:
             meter.spend(self._early, up=True)
-        self._handed_over = True
-        self._acceptor.engine.start(
+        self.enter(State.RELAYED)
+        self._shared.engine.start(
             self._client,
             self._inbound.codec,
             target,
@@ -449,26 +516,27 @@ class Connection:
         return bytes(codec.seal(self._from_target))
 
     def _relay_ended(self, relay: Relay) -> None:
+        self.enter(State.OVER)
         try:
             if relay.error is not None:
-                self._tell(relay.error, relayed=True)
+                self._report(relay.error, relayed=True)
             if self._server is not None:
-                self._heard(relay)
-            self._gone(self._early + relay.bytes_up, relay.bytes_down, relay.first_down)
+                self._note_answer(relay)
+            self._release(self._early + relay.bytes_up, relay.bytes_down, relay.first_down)
         finally:
-            self._acceptor.check_idle()
+            self._shared.relay_ended()
 
-    def _heard(self, relay: Relay) -> None:
+    def _note_answer(self, relay: Relay) -> None:
         """Take note of whether the server has answered."""
-        acceptor = self._acceptor
+        shared = self._shared
         bytes_up = self._early + relay.bytes_up
         if relay.bytes_down:
-            if not acceptor.answered:
-                acceptor.answered = True
-                acceptor.answers.came()
+            if not shared.answered:
+                shared.answered = True
+                shared.answers.came()
         elif bytes_up:
-            acceptor.answered = False
-            acceptor.answers.missing(self._sum_up(bytes_up, relay.bytes_down))
+            shared.answered = False
+            shared.answers.missing(self._sum_up(bytes_up, relay.bytes_down))
 
     async def _first_payload(self, seconds: float) -> bytes:
         """Wait for the client's first payload; return none after `seconds`.
@@ -513,6 +581,7 @@ class Connection:
         Closing with bytes unread would send a reset: that would take the reply with it, and
         tell a prober that bytes were left.
         """
+        self.enter(State.DRAINING)
         try:
             async with asyncio.timeout_at(self._deadline):
                 if reply:

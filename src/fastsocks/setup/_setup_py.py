@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastsocks.journal.lines import connection_names
 from fastsocks.relay import Engine
 
-from ._connection_py import Connection
+from ._connection_py import Connection, Shared
 from ._resets_py import Resets
 from .answers import Answers
 from .limits import ACCEPT_PAUSE
@@ -68,47 +68,51 @@ class Acceptor:
         self.accepted = 0
         #: Connections that failed before or during their relay, by the error's status.
         self.failures: Counter[str] = Counter()
-        # For the connections.
-        self.loop = loop
-        self.inbounds = inbounds
-        self.needs_no_byte = getattr(inbounds, "needs_no_byte", False)
-        self.outbound = outbound
-        self.observer = observer
-        self.users = users
-        self.timeout = timeout
-        self.resets = Resets(loop)
-        self.engine = Engine(loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout)
+        engine = Engine(loop, half_open_timeout=half_open_timeout, idle_timeout=idle_timeout)
         #: What went through the relays.
-        self.relayed = self.engine.counters
-        self.name_of = connection_names()
-        self.answers = Answers(
-            loop,
-            self.relayed,
+        self.relayed = engine.counters
+        self._loop = loop
+        self._shared = Shared(
+            loop=loop,
+            inbounds=inbounds,
+            needs_no_byte=getattr(inbounds, "needs_no_byte", False),
+            outbound=outbound,
+            observer=observer,
+            users=users,
             timeout=timeout,
-            unanswered=observer.unanswered,
-            silent=observer.server_silent,
+            engine=engine,
+            resets=Resets(loop),
+            answers=Answers(
+                loop,
+                self.relayed,
+                timeout=timeout,
+                unanswered=observer.unanswered,
+                silent=observer.server_silent,
+            ),
+            answered=False,
+            failures=self.failures,
+            name_of=connection_names(),
+            relay_ended=self._check_idle,
         )
-        #: Whether the last connection through a server got an answer.
-        self.answered = False
         self._limits = limits
         self._is_front = getattr(inbounds, "is_front", None)
         self._listening: dict[asyncio.Task[None], socket.socket] = {}
-        self._settling: set[asyncio.Task[None]] = set()
+        self._in_set_up: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def active(self) -> int:
         """Connections in set-up, draining or relayed now."""
-        return len(self._settling) + self.relayed.active
+        return len(self._in_set_up) + self.relayed.active
 
     def listen(self, sock: socket.socket) -> None:
         """Accept from now on.
 
         :param sock: a bound, listening, non-blocking socket; this object's from now on.
         """
-        self.resets.open()
-        self._listening[self.loop.create_task(self._accept(sock))] = sock
+        self._shared.resets.open()
+        self._listening[self._loop.create_task(self._accept(sock))] = sock
 
     def stop_listening(self) -> None:
         """Close the listening sockets; connections go on."""
@@ -116,10 +120,10 @@ class Acceptor:
             task.cancel()
             # The task would do it in the loop's next turn, when the descriptor may be another's.
             with contextlib.suppress(NotImplementedError):  # the proactor loop of Windows
-                self.loop.remove_reader(sock)
+                self._loop.remove_reader(sock)
             sock.close()
         self._listening.clear()
-        self.check_idle()
+        self._check_idle()
 
     async def wait_idle(self) -> None:
         """Return when no connection is left, in set-up or relayed."""
@@ -127,15 +131,15 @@ class Acceptor:
 
     def abort(self) -> None:
         """End every connection at once."""
-        for task in self._settling:
+        for task in self._in_set_up:
             task.cancel()
-        self.engine.abort()
-        self.answers.close()
+        self._shared.engine.abort()
+        self._shared.answers.close()
 
     async def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                sock, peer = await self.loop.sock_accept(listener)
+                sock, peer = await self._loop.sock_accept(listener)
             except OSError as error:
                 if error.errno != errno.ECONNABORTED:
                     _log.error(
@@ -155,23 +159,23 @@ class Acceptor:
                 self.failures["limit"] += 1
                 continue
             self._idle.clear()
-            connection = Connection(self, sock, peer, admission)
-            task = self.loop.create_task(connection.run())
-            self._settling.add(task)
-            task.add_done_callback(partial(self._settled, connection))
+            connection = Connection(self._shared, sock, peer, admission, self.accepted)
+            task = self._loop.create_task(connection.run())
+            self._in_set_up.add(task)
+            task.add_done_callback(partial(self._set_up_ended, connection))
 
-    def _settled(self, connection: Connection, task: asyncio.Task[None]) -> None:
+    def _set_up_ended(self, connection: Connection, task: asyncio.Task[None]) -> None:
         connection.close_unbegun()
-        self._settling.discard(task)
-        self.check_idle()
+        self._in_set_up.discard(task)
+        self._check_idle()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.loop.call_exception_handler(
+            self._loop.call_exception_handler(
                 {"message": "connection set-up failed", "exception": error, "task": task}
             )
 
-    def check_idle(self) -> None:
+    def _check_idle(self) -> None:
         """Wake those who wait for the end of the last connection, if this was it."""
         if not self.active:
             if not self._listening:
-                self.resets.close()
+                self._shared.resets.close()
             self._idle.set()

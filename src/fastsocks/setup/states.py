@@ -1,14 +1,15 @@
 """The states of a connection in set-up, and where each leads: the one table of them.
 
-    ACCEPTED ──► HANDSHAKE ◄─► PENDING
-                  │    │
-                  │    └──► DIALING ──► ASSOCIATED
-                  │          │  ▲  └──► BOUND ─────────┐
-                  ▼          ▼  │                      ▼
-                 CONNECTING ◄┴──┘ ──► PAYLOAD ──► RELAYED ──► OVER
+    ACCEPTED ──► HANDSHAKE ◄──► PENDING
+                  │     │
+                  │     └─────► DIALING ───► ASSOCIATED
+                  │              │   ▲  └──► BOUND ────────┐
+                  │              ▼   │                     ▼
+                  └──────────► CONNECTING ──────────────► RELAYED ──► OVER
+                                     └─────► PAYLOAD ──────┘
 
-Each may end in OVER, and up to the relay most in DRAINING before: a refusal is being read then, or a
-prober left alone. ``Connection.enter`` of either twin is the only place that changes a state.
+Each may end in OVER, and up to the relay most in DRAINING before: a refusal is being read then, or
+a prober left alone. ``Connection.enter`` of either twin is the only place that changes a state.
 """
 
 from __future__ import annotations
