@@ -333,7 +333,7 @@ class _Docstring:
         return "\n".join((self._text, "", *described))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Checked:
     """Options that are checked when they are made; :func:`option` makes its fields."""
 

@@ -61,7 +61,7 @@ def _dials_from(family: str) -> Option:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class UpstreamOptions(Checked):
     """What services have that can connect through other servers."""
 
@@ -83,7 +83,7 @@ class UpstreamOptions(Checked):
     # fmt: on
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Dialing(UpstreamOptions):
     """What services have that connect to targets of their clients by themselves."""
 

@@ -36,7 +36,7 @@ SERVER = about("Address of the Shadowsocks server.",
 # fmt: on
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Encryption(Checked):
     """What the two ends of Shadowsocks have in common."""
 
@@ -86,7 +86,7 @@ class ServerEntry(Encryption):
         check_port("server port", self.server_port, lowest=1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ServerChoice(ServerEntry):
     """What services have that lead to Shadowsocks servers."""
 

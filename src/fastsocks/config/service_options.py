@@ -49,7 +49,7 @@ def _cap(most: int, text: str, /, section: str | None = LIMITS, **said: Any) -> 
 
 
 @documented
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Options(Checked):
     """What every service has."""
 

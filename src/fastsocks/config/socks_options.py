@@ -29,7 +29,7 @@ _NOT_A_USER = {
 _NO_GSSAPI = refused("GSSAPI is for the SOCKS5 clients of `fastsocks local` and `fastsocks proxy`")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ListenerOptions(Options):
     """What services have that listen for programs of this host."""
 
@@ -49,7 +49,7 @@ class ListenerOptions(Options):
 
 
 @documented
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class SocksOptions(ListenerOptions):
     """What services have whose clients speak SOCKS or HTTP."""
 
