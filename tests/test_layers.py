@@ -51,20 +51,6 @@ def _contract_layers() -> list[Layer]:
 
 LAYERS = _contract_layers()
 
-#: Imports that are there for their types alone, in modules that are made anew right now.
-_TO_BE_MENDED = (
-    ("fastsocks.relay._endpoint_py", "fastsocks.relay._tcp_py"),
-    ("fastsocks.relay._udp_association_py", "fastsocks.relay._udp_packet_way_py"),
-    ("fastsocks.relay._udp_association_py", "fastsocks.relay._udp_py"),
-    ("fastsocks.relay._udp_clients_py", "fastsocks.relay._udp_py"),
-    ("fastsocks.relay._udp_packet_way_py", "fastsocks.relay._udp_py"),
-    ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_association_py"),
-    ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_packet_way_py"),
-    ("fastsocks.relay._udp_ports_py", "fastsocks.relay._udp_py"),
-    ("fastsocks.relay._udp_table_py", "fastsocks.relay._udp_association_py"),
-    ("fastsocks.relay._udp_targets_py", "fastsocks.relay._udp_association_py"),
-)
-
 
 def _imported_modules(source: str, package: str) -> Iterator[str]:
     """Yield the absolute name of everything `source`, a module in `package`, imports."""
@@ -158,8 +144,6 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 def test_no_import_goes_in_a_circle() -> None:
     graph = import_graph(ROOT / "src")
     assert graph["fastsocks.service.proxy"], "no import was found"
-    for importer, imported in _TO_BE_MENDED:
-        graph[importer].discard(imported)
     assert circle(graph) == []
 
 

@@ -12,7 +12,7 @@ import struct
 import sys
 from collections.abc import Coroutine
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..buffer import Buffer
 from ..errors import FastsocksError, QuotaError, ResetError, TruncatedError
@@ -27,7 +27,6 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from ..shadowsocks import ServerCodec
     from ._meter_py import Meter
-    from ._tcp_py import Relay
 
 READ_SIZE = 256 * 1024
 
@@ -42,6 +41,33 @@ _MOST_AT_ONE_GO = 1024 * 1024
 _DRAINS_FAST = 0.05
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class _Engine(Protocol):
+    loop: asyncio.AbstractEventLoop
+    #: Filled and used up within one callback of the loop.
+    read_view: memoryview
+
+
+class _Relay(Protocol):
+    """What an end needs of its relay; see :class:`._tcp_py.Relay`."""
+
+    client: Endpoint
+    target: Endpoint
+    meter: Meter | None
+    over: bool
+    touched: float
+
+    @property
+    def engine(self) -> _Engine: ...
+
+    def count(self, endpoint: Endpoint, size: int) -> None: ...
+
+    def fail(self, error: FastsocksError, *, cut: bool = True) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def lost(self) -> None: ...
 
 
 class Endpoint(asyncio.BufferedProtocol):
@@ -71,7 +97,7 @@ class Endpoint(asyncio.BufferedProtocol):
     peer: Endpoint
 
     def __init__(
-        self, relay: Relay, sock: socket.socket, codec: RelayCodec | None, first: bytes
+        self, relay: _Relay, sock: socket.socket, codec: RelayCodec | None, first: bytes
     ) -> None:
         self.transport: asyncio.Transport | None = None
         self.ended = False

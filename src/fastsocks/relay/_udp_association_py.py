@@ -6,27 +6,33 @@ Part of ``_udp_py.py``; the twin of ``_udp_association.pxi``: pure Python.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections import Counter
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from ..address import canonical
 from ..errors import HostNameError, PolicyError
-from ._udp_ports_py import host_of
-from ._udp_targets_py import Targets
 
 if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
+
     from ..address import Address
+    from ..net import Resolver
     from ..net.datagrams import Arrival
+    from ..net.dial import AddressFilter
     from ..shadowsocks.packets import PacketSession
     from ._meter_py import Meter
-    from ._udp_packet_way_py import CurrentWay
-    from ._udp_ports_py import ClientPort, SockAddr
-    from ._udp_py import DatagramEngine
+    from .packet_way import VerdictOnTarget
 
 # Targets of which one association remembers what its rules say.
 _WAYS = 256
+
+
+# A socket address as sendto() takes it.
+SockAddr: TypeAlias = tuple[Any, ...]
 
 
 class Way(Enum):
@@ -44,9 +50,10 @@ class Association:
     :param source: where it sends from, as far as that is known.
     """
 
-    def __init__(
-        self, engine: DatagramEngine, facing: ClientPort, source: SockAddr, user: str | None
-    ) -> None:
+    #: Whoever makes it sets it next.
+    targets: TargetsSide
+
+    def __init__(self, engine: Engine, facing: Facing, source: SockAddr, user: str | None) -> None:
         #: Called once if it ends by itself, and not by :meth:`close`.
         self.ended: Callable[[], None] | None = None
         #: Whether it still relays.
@@ -69,9 +76,8 @@ class Association:
         self.answered = 0.0
         #: What counts as one client, by the address that it began with.
         self.client_id = ""
-        self.targets = Targets(self)
         #: None where all goes directly.
-        self.packet_way: CurrentWay | None = None
+        self.packet_way: Side | None = None
         self._ways: dict[tuple[bytes, str | None], Way] = {}
 
     @property
@@ -210,3 +216,116 @@ class Association:
         ended, self.ended = self.ended, None
         if ended is not None:
             ended()
+
+
+class DatagramCounters:
+    """What went through a datagram engine; sizes are of payload, in bytes."""
+
+    __slots__ = (
+        "_table",
+        "associations",
+        "bytes_down",
+        "bytes_up",
+        "dropped",
+        "packets_down",
+        "packets_up",
+    )
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        #: Associations that are active now.
+        self.associations = 0
+        self.packets_up = 0
+        self.packets_down = 0
+        self.bytes_up = 0
+        self.bytes_down = 0
+        #: Datagrams dropped, by reason.
+        self.dropped: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """Datagrams that wait now for a look-up."""
+        return self._table.waiting
+
+
+class Facing(Protocol):
+    """The port that faces the client of an association."""
+
+    def answer(
+        self, association: Association, address: Address, payload: bytes
+    ) -> OSError | str | None:
+        """Send what `address` says as clients expect it, or return why not."""
+
+    def release(self, association: Association) -> None:
+        """Forget an association, which has ended."""
+
+
+class Side(Protocol):
+    """What leads away from the client: to targets, or to servers."""
+
+    def send(self, address: Address, payload: bytes) -> None:
+        """Send a payload to `address`, or let it wait."""
+
+    def close(self) -> None:
+        """Close the sockets, and let nothing wait any more."""
+
+
+class TargetsSide(Side, Protocol):
+    """What leads to targets."""
+
+    #: The IP address that was sent to last.
+    latest: Address | None
+
+    def forget_verdicts(self) -> None:
+        """Forget which addresses names lead to."""
+
+
+class Table(Protocol):
+    """The associations of an engine; see :class:`._udp_table_py.AssociationTable`."""
+
+    waiting: int
+
+    def touch(self, association: Association) -> None:
+        """Note that an association is used."""
+
+    def let_wait(self, association: Association, size: int) -> bool:
+        """Take in a datagram that has to wait, unless that is one too many."""
+
+    def release(self, association: Association, size: int) -> None:
+        """Let go of a datagram that has waited."""
+
+
+class Engine(Protocol):
+    """What associations and their parts need of a :class:`._udp_py.DatagramEngine`."""
+
+    loop: asyncio.AbstractEventLoop
+    resolver: Resolver
+    address_filter: AddressFilter | None
+    verdict_on: VerdictOnTarget | None
+    canonical_names: bool
+    tasks: set[asyncio.Task[Any]]
+    names_kept: float
+    longest_wait: float
+    patience: float
+    counters: DatagramCounters
+
+    @property
+    def table(self) -> Table:
+        """Its associations."""
+
+    def drop(self, reason: str, client: str | None, *, told: bool = True) -> None:
+        """Count a datagram that is not carried."""
+
+    def admit(self, association: Association) -> None:
+        """Take in a new association."""
+
+    def forget(self, association: Association) -> None:
+        """Take an ended association off the books."""
+
+    def open_outgoing(self, family: int) -> socket.socket:
+        """Open a socket towards targets."""
+
+
+def host_of(source: SockAddr) -> str:
+    """Return the IP address of a socket's address, without its scope."""
+    return cast("str", source[0]).partition("%")[0]

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from ..errors import ProtocolError
 from ..net import receive_with_arrival, watch_arrivals
 from ..socks.datagrams import Reassembler, build_datagram
-from ._udp_association_py import Association
+from ._udp_association_py import Association, host_of
 from ._udp_packet_way_py import CurrentWay
-from ._udp_ports_py import ClientPort, host_of
+from ._udp_ports_py import ClientPort
+from ._udp_targets_py import Targets
 
 if TYPE_CHECKING:
     from ..address import Address
     from ..net.datagrams import Arrival
     from ..shadowsocks.packets import PacketCodec, PacketSession
-    from ._udp_ports_py import SockAddr
-    from ._udp_py import DatagramEngine, FindWay
+    from ._udp_association_py import Engine, SockAddr
+    from .packet_way import FindWay
 
 # Datagrams that one socket takes in before the others have their turn.
 _ROUNDS = 32
@@ -34,9 +35,7 @@ class SharedPort(ClientPort):
         directly.
     """
 
-    def __init__(
-        self, engine: DatagramEngine, sock: socket.socket, find_way: FindWay | None
-    ) -> None:
+    def __init__(self, engine: Engine, sock: socket.socket, find_way: FindWay | None) -> None:
         self._everywhere = watch_arrivals(sock)
         # Where the datagram that is being handled came to; empty where there is one address.
         self._arrival: Arrival = ()
@@ -70,6 +69,7 @@ class SharedPort(ClientPort):
             found.facing, found.source, found.arrival = self, source, self._arrival
             return found
         found = Association(self.engine, self, source, None if session is None else session.user)
+        found.targets = Targets(found)
         found.arrival = self._arrival
         found.session = session
         if self._find_way is not None:
@@ -108,7 +108,7 @@ class ShadowsocksPort(SharedPort):
 
     def __init__(
         self,
-        engine: DatagramEngine,
+        engine: Engine,
         sock: socket.socket,
         packets: PacketCodec,
         find_way: FindWay | None,
@@ -151,7 +151,7 @@ class ForwardPort(SharedPort):
 
     def __init__(
         self,
-        engine: DatagramEngine,
+        engine: Engine,
         sock: socket.socket,
         target: Address,
         find_way: FindWay | None,
@@ -191,7 +191,7 @@ class SocksPort(ClientPort):
 
     association: Association
 
-    def __init__(self, engine: DatagramEngine, sock: socket.socket, client: str, port: int) -> None:
+    def __init__(self, engine: Engine, sock: socket.socket, client: str, port: int) -> None:
         super().__init__(engine, sock)
         self._client = client
         self._port = port

@@ -6,21 +6,22 @@ Part of ``_udp_py.py``; the twin of ``_udp_packet_way.pxi``.
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
+import errno
+import socket
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FastsocksError
+from ..errors import FastsocksError, ProtocolError
 from ..net import open_datagram_socket
-from ._udp_ports_py import ServerPort
-from .packet_way import SILENT
+from ._udp_ports_py import Port
+from .packet_way import REFUSED, SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from ..address import Address
-    from ._udp_association_py import Association
-    from ._udp_py import FindWay
-    from .packet_way import Control, PacketWay, Renew
+    from ._udp_association_py import Association, SockAddr
+    from .packet_way import Control, FindWay, PacketWay, Renew
 
 # Seconds for which an association whose packet way cannot be had looks for none.
 _REST = 1.0
@@ -36,6 +37,57 @@ _LONGEST_PATIENCE = 180.0
 # Seconds between two renewals without an answer, at first and at last.
 _FIRST_REST = 1.0
 _LONGEST_REST = 60.0
+
+# What ICMP says of a server, and what else a connected socket reports of earlier datagrams.
+_REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
+_FROM_ICMP = _REFUSALS | {errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+class ServerPort(Port):
+    """Faces a Shadowsocks or SOCKS5 server."""
+
+    def __init__(self, way: CurrentWay, sock: socket.socket, packet_way: PacketWay) -> None:
+        super().__init__(way.association.engine, sock)
+        self.packet_way = packet_way
+        #: Whether anything that opens has come by it.
+        self.answered = False
+        self._way = way
+        self._association = way.association
+
+    def send(self, address: Address, payload: bytes) -> OSError | None:
+        """Send a payload, or return why not."""
+        try:
+            packet = self.packet_way.packets.seal(address, payload, time())
+        except OSError as error:  # no random bytes
+            return error
+        outcome = self._send(packet)
+        if outcome is not None and outcome.errno in _FROM_ICMP:
+            # That was about an earlier datagram; this one was not tried yet.
+            self.error_received(outcome)
+            outcome = self._send(packet)
+        return outcome
+
+    def _send(self, packet: bytes) -> OSError | None:
+        try:
+            self.socket.send(packet)
+        except OSError as error:
+            return error
+        return None
+
+    def error_received(self, exc: Exception) -> None:
+        if isinstance(exc, OSError) and exc.errno in _REFUSALS and self._way.is_current(self):
+            self._way.lose(REFUSED)
+
+    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
+        if self.closed:
+            return
+        try:
+            _, address, payload = self.packet_way.packets.open(data, time())
+        except ProtocolError as error:
+            self._association.drop(error.status)
+            return
+        self._way.heard(self)
+        self._association.backward(address, payload)
 
 
 class CurrentWay:

@@ -6,28 +6,14 @@ Part of ``_udp_py.py``; the twin of ``_udp_ports.pxi``.
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from functools import lru_cache
-from time import time
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
 from ..address import Address
-from ..errors import ProtocolError
-from .packet_way import REFUSED
 
 if TYPE_CHECKING:
-    from ._udp_association_py import Association
-    from ._udp_packet_way_py import CurrentWay
-    from ._udp_py import DatagramEngine
-    from .packet_way import PacketWay
-
-# A socket address as sendto() takes it.
-SockAddr: TypeAlias = tuple[Any, ...]
-
-# What ICMP says of a server, and what else a connected socket reports of earlier datagrams.
-_REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
-_FROM_ICMP = _REFUSALS | {errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+    from ._udp_association_py import Association, Engine, SockAddr
 
 
 class Port(asyncio.DatagramProtocol):
@@ -37,7 +23,7 @@ class Port(asyncio.DatagramProtocol):
     before sends no empty datagrams.
     """
 
-    def __init__(self, engine: DatagramEngine, sock: socket.socket) -> None:
+    def __init__(self, engine: Engine, sock: socket.socket) -> None:
         self.engine = engine
         self.closed = False
         self.socket = sock
@@ -117,59 +103,7 @@ class TargetPort(Port):
             self._association.backward(address_of(addr[0], addr[1]), data)
 
 
-class ServerPort(Port):
-    """Faces a Shadowsocks or SOCKS5 server."""
-
-    def __init__(self, way: CurrentWay, sock: socket.socket, packet_way: PacketWay) -> None:
-        super().__init__(way.association.engine, sock)
-        self.packet_way = packet_way
-        #: Whether anything that opens has come by it.
-        self.answered = False
-        self._way = way
-        self._association = way.association
-
-    def send(self, address: Address, payload: bytes) -> OSError | None:
-        """Send a payload, or return why not."""
-        try:
-            packet = self.packet_way.packets.seal(address, payload, time())
-        except OSError as error:  # no random bytes
-            return error
-        outcome = self._send(packet)
-        if outcome is not None and outcome.errno in _FROM_ICMP:
-            # That was about an earlier datagram; this one was not tried yet.
-            self.error_received(outcome)
-            outcome = self._send(packet)
-        return outcome
-
-    def _send(self, packet: bytes) -> OSError | None:
-        try:
-            self.socket.send(packet)
-        except OSError as error:
-            return error
-        return None
-
-    def error_received(self, exc: Exception) -> None:
-        if isinstance(exc, OSError) and exc.errno in _REFUSALS and self._way.is_current(self):
-            self._way.lose(REFUSED)
-
-    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
-        if self.closed:
-            return
-        try:
-            _, address, payload = self.packet_way.packets.open(data, time())
-        except ProtocolError as error:
-            self._association.drop(error.status)
-            return
-        self._way.heard(self)
-        self._association.backward(address, payload)
-
-
 @lru_cache(4096)
 def address_of(host: str, port: int) -> Address:
     """Return the address of a socket: without its scope, which no header can hold."""
     return Address.of(host.partition("%")[0], port)
-
-
-def host_of(source: SockAddr) -> str:
-    """Return the IP address of a socket's address, without its scope."""
-    return cast("str", source[0]).partition("%")[0]

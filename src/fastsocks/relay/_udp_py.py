@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..net import open_datagram_socket
-from ._udp_association_py import Association
+from ._udp_association_py import Association, DatagramCounters
 from ._udp_clients_py import ForwardPort, ShadowsocksPort, SharedPort, SocksPort
 from ._udp_packet_way_py import CurrentWay
 from ._udp_table_py import AssociationTable
+from ._udp_targets_py import Targets
 
 if TYPE_CHECKING:
     from ..address import Address
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..net.dial import AddressFilter
     from ..shadowsocks.packets import PacketCodec
     from ._meter_py import Meter
-    from .packet_way import PacketWay
+    from .packet_way import FindWay, PacketWay, VerdictOnTarget
 
 # Seconds between two looks for idle associations, at most.
 _SWEEP_INTERVAL = 15.0
@@ -39,41 +39,6 @@ _TELLING_INTERVAL = 1.0
 _UNTOLD = 256
 
 _EVERYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
-
-#: See :class:`DatagramEngine`.
-VerdictOnTarget: TypeAlias = "Callable[[str, str | None, Address, str | None], bool]"
-#: Likewise.
-FindWay: TypeAlias = "Callable[[str], Awaitable[PacketWay]]"
-
-
-class DatagramCounters:
-    """What went through a datagram engine; sizes are of payload, in bytes."""
-
-    __slots__ = (
-        "_table",
-        "associations",
-        "bytes_down",
-        "bytes_up",
-        "dropped",
-        "packets_down",
-        "packets_up",
-    )
-
-    def __init__(self, table: AssociationTable) -> None:
-        self._table = table
-        #: Associations that are active now.
-        self.associations = 0
-        self.packets_up = 0
-        self.packets_down = 0
-        self.bytes_up = 0
-        self.bytes_down = 0
-        #: Datagrams dropped, by reason.
-        self.dropped: Counter[str] = Counter()
-
-    @property
-    def waiting(self) -> int:
-        """Datagrams that wait now for a look-up."""
-        return self._table.waiting
 
 
 class DatagramEngine:
@@ -231,10 +196,11 @@ class DatagramEngine:
         host = client.partition("%")[0]
         facing = SocksPort(self, sock, host, port)
         association = facing.association = Association(self, facing, (host, port), user)
+        association.targets = Targets(association)
         if packet_way is not None:
-            association.packet_way = CurrentWay(association, None)
+            association.packet_way = way = CurrentWay(association, None)
             try:
-                association.packet_way.lead(packet_way)
+                way.lead(packet_way)
             except BaseException:
                 facing.close()
                 raise

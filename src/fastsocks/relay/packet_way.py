@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ..address import Address
     from ..shadowsocks.packets import PacketCodec
 
 #: Why a packet way is renewed: its server answered, and does so no more; refused by ICMP; has
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 SILENT: Final = "silent"
 REFUSED: Final = "refused"
 MOVED: Final = "moved"
+
+#: Finds the packet way of an association, for a client's IP address; see
+#: :class:`fastsocks.relay.udp.DatagramEngine`, as for the next.
+FindWay: TypeAlias = "Callable[[str], Awaitable[PacketWay]]"
+#: Gives the verdict of rules on a target: is given the client's IP address, its user, the target,
+#: and what its name was resolved to. Whether it is reached directly; raises PolicyError.
+VerdictOnTarget: TypeAlias = "Callable[[str, str | None, Address, str | None], bool]"
 
 #: See :attr:`PacketWay.renew`.
 Renew: TypeAlias = "Callable[[str | None], Awaitable[PacketWay | None]]"

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from fastsocks.net.dial import AddressFilter
     from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.relay import Meter
-    from fastsocks.relay._udp_py import VerdictOnTarget
-    from fastsocks.relay.packet_way import PacketWay
+    from fastsocks.relay.packet_way import PacketWay, VerdictOnTarget
     from fastsocks.relay.udp import Association
     from fastsocks.request import Peer, Request
 
