@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .journal.stats import CapStats, DatagramStats, Stats
     from .policy import Usage
     from .service import Local, Proxy, Server, SharedState
+    from .service.reload import Reloaded
 
     #: Which implementation runs: ``cython`` or ``python``.
     __impl__: str
@@ -88,6 +89,7 @@ __all__ = [
     "ProxyOptions",
     "QuotaError",
     "RefusedError",
+    "Reloaded",
     "ReplayError",
     "ReplyError",
     "ResetError",
@@ -128,6 +130,7 @@ _HOMES = {
     "Proxy": "service",
     "ProxyOptions": "config",
     "Server": "service",
+    "Reloaded": "service.reload",
     "ServerEntry": "config",
     "ServerOptions": "config",
     "SharedState": "service",

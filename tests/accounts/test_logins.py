@@ -261,9 +261,9 @@ def test_logins_that_cannot_be_checked_in_time(
     async def scenario() -> None:
         options = ProxyOptions(port=0, accounts_file=str(path), timeout=1.5)
         async with Proxy(options) as proxy:
-            assert proxy._proxy.logins is not None
+            service: Any = proxy._service
             # All threads are taken, for ever.
-            monkeypatch.setattr(proxy._proxy.logins._authenticator._queue, "_places", 0)
+            monkeypatch.setattr(service.logins._authenticator._queue, "_places", 0)
             login = b"\5\1\2\1\5alice\3one\5\1\0\1\x7f\0\0\1\0\x50"
             assert (await say(proxy, login, 6)).hex() == "050201000501"
             pair = base64.b64encode(b"alice:one")

@@ -135,6 +135,8 @@ class Option:
     limits: tuple[float, float | None] | None = None
     #: Raises ConfigError for what it must not be.
     check: Callable[[Any], None] | None = None
+    #: Whether it can change while a service runs; else it takes a restart.
+    live: bool = False
     #: The option that has taken its place, where it has no effect any more.
     replaced_by: str = ""
 

@@ -74,7 +74,7 @@ class UpstreamOptions(Checked):
         section=WAYS,
         elsewhere=refused(
             "local leads to its Shadowsocks server; `fastsocks proxy` leads through others, ss:// "
-            "among them"))
+            "among them"), live=True)
     send_proxy_protocol: bool = option(False,
         "Begin connections by a PROXY header (v2), which tells the other end who the client is.",
         more="A tunnel tells its target, others their first upstream.",
@@ -97,12 +97,12 @@ class Dialing(UpstreamOptions):
         elsewhere={
             "local": warning("the server looks names up"),
             "tunnel": warning("the target is complete"),
-        })
+        }, live=True)
     allow_private: bool = option(False,
         "Let clients reach this host, its network and all else that is not public.",
         more="A proxy that listens on loopback alone lets them anyway.",
         places=_EVERYWHERE, elsewhere={"local": warning("the server decides that")},
-        section=ACCESS)
+        section=ACCESS, live=True)
     public_address: str = option("",
         "Address or name under which clients reach this host, with or without a port.",
         more="What is not public has that address, too, if its own interfaces do not.",
@@ -141,7 +141,7 @@ class ServerOptions(Encryption, Dialing, Options):
         more="The key is a PSK in base64 (SIP023).",
         peers=Peer.RUST, places=_SERVERS,
         elsewhere=refused("who may use it is `accounts`, names and passwords"), secret=True,
-        flags="--user", metavar="NAME:KEY", repeated=True, section=ACCESS)
+        flags="--user", metavar="NAME:KEY", repeated=True, section=ACCESS, live=True)
     outbound_addresses: Sequence[str] = option((),
         "IP addresses to connect to targets from, one IPv4 and one IPv6 at most.",
         default="the system chooses", key="local_address", peers=_ALL, places=_LOCALS,
@@ -152,7 +152,7 @@ class ServerOptions(Encryption, Dialing, Options):
         })
     allow_unencrypted: bool = option(False,
         "Let the method none listen beyond loopback: an open proxy for whoever finds it.",
-        places=_SERVERS, section=ACCESS)
+        places=_SERVERS, section=ACCESS, live=True)
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -190,9 +190,9 @@ class ProxyOptions(Dialing, SocksOptions):
     bind_ports: tuple[int, int] | None = option(None,
         "First and last of the ports for that, as 50000-50100.",
         default="any", places=_LOCALS, metavar="FIRST-LAST", section=BINDING,
-        check=check_bind_ports)
+        check=check_bind_ports, live=True)
     bind_timeout: float = option(120.0, "Seconds to wait for such a peer.",
-        places=_LOCALS, section=BINDING, check=check_seconds)
+        places=_LOCALS, section=BINDING, check=check_seconds, live=True)
     # fmt: on
 
     def __post_init__(self) -> None:

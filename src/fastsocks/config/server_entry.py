@@ -22,7 +22,7 @@ NO_SERVER = refused(
 METHOD = about("Encryption method, the same at both ends; take 2022-blake3-aes-128-gcm.",
     more="``fastsocks genkey METHOD`` makes a key for it.",
     peers=_ALL, places=_SERVERS, read=values.read_lowercase, elsewhere=NO_SERVER,
-    flags="-m --method", metavar="METHOD", check=check_method)
+    flags="-m --method", metavar="METHOD", check=check_method, live=True)
 SERVER = about("Address of the Shadowsocks server.",
     peers=_ALL, places=_SERVERS, read=values.read_hosts, elsewhere=NO_SERVER,
     flags="-s --server", metavar="ADDRESS", check=check_server,
@@ -32,7 +32,7 @@ SERVER = about("Address of the Shadowsocks server.",
             elsewhere=refused(
                 "ss:// URLs are for `fastsocks local`; a server has server, server_port, method "
                 "and password, and a proxy none of them")),
-    })
+    }, live=True)
 # fmt: on
 
 
@@ -53,13 +53,13 @@ class Encryption(Checked):
             "password_file": Option("File that has the password in its only line.",
                 more="Its name in a file starts from the folder of that.",
                 places=_SERVERS, elsewhere=NO_SERVER, secret=True, metavar="FILE"),
-        })
+        }, live=True)
     key: str = option("",
         "The key itself in the place of a password, as shadowsocks-libev takes it.",
         more="URL-safe base64 of at least as many bytes as the method's key has, of which that "
         "many count. Not for 2022 methods.",
         peers=Peer.LIBEV, places=_SERVERS, read=values.read_password, elsewhere=NO_SERVER,
-        secret=True, metavar="BASE64")
+        secret=True, metavar="BASE64", live=True)
     method: str = field(metadata=METHOD)
     # fmt: on
 
@@ -78,7 +78,7 @@ class ServerEntry(Encryption):
     server: str = field(metadata=SERVER)
     server_port: int = option(8388, "Port of the Shadowsocks server.",
         peers=_ALL, places=_SERVERS, read=values.read_listening_port, elsewhere=NO_SERVER,
-        flags="-p --server-port", metavar="PORT")
+        flags="-p --server-port", metavar="PORT", live=True)
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -94,5 +94,5 @@ class ServerChoice(ServerEntry):
     servers: Sequence[ServerEntry] = option((),
         "Further servers: the one that takes least is used, and another one when it is not there.",
         more="Each has a server, a server_port, a method and a password or key. See upstream.md.",
-        elsewhere=NO_SERVER, peers=Peer.RUST, flags="")
+        elsewhere=NO_SERVER, peers=Peer.RUST, flags="", live=True)
     # fmt: on

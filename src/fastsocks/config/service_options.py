@@ -72,7 +72,7 @@ class Options(Checked):
             "acl_leave_out": Option(
                 "Start without those lines of the ACL file that cannot be had, and name them.",
                 places=_EVERYWHERE, read=values.read_flag, metavar="", section=ACCESS),
-        })
+        }, live=True)
     accept_proxy_protocol: Sequence[str] = option((),
         "Network or address of proxies whose connections begin by a PROXY header (v1 or v2), which "
         "names the client.",
@@ -105,7 +105,7 @@ class Options(Checked):
         "Seconds that a client may take to say what it wants, and again for connecting to its "
         "target.",
         peers=Peer.LIBEV | Peer.RUST | Peer.PYTHON, places=Place.TOP | Place.SERVERS,
-        flags="-t --timeout", section=WAYS, check=check_seconds)
+        flags="-t --timeout", section=WAYS, check=check_seconds, live=True)
     tcp_idle_timeout: float = option(86400.0,
         "Seconds without a byte after which an established connection ends.",
         section=WAYS, check=check_seconds)
@@ -146,21 +146,22 @@ class Options(Checked):
         })
     max_connections: int = _cap(0,
         "Most connections at a time; 0 is as many as the limit of open files allows.",
-        default="as many as the limit of open files allows")
+        default="as many as the limit of open files allows", live=True)
     max_connections_per_client: int = _cap(4096,
         "The same of one client: an IPv4 address or an IPv6 network (/64); 0 is no limit of its "
-        "own.")
+        "own.", live=True)
     max_handshakes: int = _cap(4096,
         "Most connections at a time that have not said yet what they want, or were wrong and are "
-        "kept open in silence, so that probers learn nothing; 0 is no limit of its own.")
-    max_handshakes_per_client: int = _cap(1024, "The same of one client; 0 is no limit of its own.")
+        "kept open in silence, so that probers learn nothing; 0 is no limit of its own.", live=True)
+    max_handshakes_per_client: int = _cap(1024, "The same of one client; 0 is no limit of its own.",
+        live=True)
     max_drains: int = _cap(0,
         "Without effect any more: a failed handshake counts for `max_handshakes` until it is "
         "closed.",
-        section=None, replaced_by="max_handshakes")
+        section=None, replaced_by="max_handshakes", live=True)
     max_drains_per_client: int = _cap(0,
         "Without effect any more, like it; see `max_handshakes_per_client`.",
-        section=None, replaced_by="max_handshakes_per_client")
+        section=None, replaced_by="max_handshakes_per_client", live=True)
     max_lookups_per_client: int = _cap(1024,
         "Most names looked up at a time for one client, a quarter of all at most.",
         more="Further ones wait for their turn.")
@@ -170,9 +171,9 @@ class Options(Checked):
     grace: float = option(10.0,
         "Seconds for which connections may go on after the first Ctrl-C (SIGINT) or SIGTERM; a "
         "second one ends them at once.",
-        read=values.read_grace, section=PROCESS, check=check_grace)
+        read=values.read_grace, section=PROCESS, check=check_grace, live=True)
     access_log: bool = option(False, "Log a line for every connection and UDP association.",
-        flags="", section=LOG)
+        flags="", section=LOG, live=True)
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -252,7 +253,7 @@ class ProcessOptions(Checked):
     log_format: str = option("text", "Form of log lines.", section=LOG, choices=("text", "json"))
     log_level: str = option("info", "The least that is logged.",
         shorthands={"-v --verbose": "debug"}, section=LOG,
-        choices=("debug", "info", "warning", "error"))
+        choices=("debug", "info", "warning", "error"), live=True)
     public_address: str = option("", "Where clients reach this server, for its URL.",
         default="the address by which this host reaches the Internet", commands=("server", "url"),
         metavar="HOST[:PORT]")

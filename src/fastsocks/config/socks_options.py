@@ -64,16 +64,16 @@ class SocksOptions(ListenerOptions):
                 "``socks``, which is socks5 and socks4 of `protocols`, or ``http``; the others of "
                 "shadowsocks-rust are refused.",
                 peers=Peer.RUST, places=_LOCALS, read=values.read_lowercase, flags=""),
-        })
+        }, live=True)
     accounts: Accounts = option(dict,
         "A user who may use it, and their password.",
         more="Without accounts, a file of them and `gssapi` everybody may.",
         default="everybody may", places=_LOCALS, elsewhere=_NOT_A_USER, secret=True, flags="--user",
-        metavar="NAME:PASSWORD", repeated=True, section=ACCESS, check=check_accounts)
+        metavar="NAME:PASSWORD", repeated=True, section=ACCESS, check=check_accounts, live=True)
     accounts_file: str = option("",
         "File of users with hashes of their passwords, made by `fastsocks passwd`.",
         more="It is read again when it has changed.",
-        places=_LOCALS, elsewhere=_NOT_A_USER, metavar="FILE", section=ACCESS)
+        places=_LOCALS, elsewhere=_NOT_A_USER, metavar="FILE", section=ACCESS, live=True)
     authenticate: Hook | None = field(
         default=None,
         repr=False,
@@ -86,17 +86,18 @@ class SocksOptions(ListenerOptions):
     )
     gssapi: bool = option(False,
         "Let SOCKS5 clients log in by a Kerberos ticket (RFC 1961); needs fastsocks[gssapi].",
-        places=_LOCALS, elsewhere=_NO_GSSAPI, section=ACCESS)
+        places=_LOCALS, elsewhere=_NO_GSSAPI, section=ACCESS, live=True)
     gssapi_keytab: str = option("",
         "File of the service's Kerberos keys.",
         more="Clients may ask for each of its principals.",
         default="the system's keytab", places=_LOCALS, elsewhere=_NO_GSSAPI, metavar="FILE",
-        section=ACCESS)
+        section=ACCESS, live=True)
     gssapi_protection: Sequence[str] = option(("integrity", "confidentiality"),
         "What Kerberos clients may choose as protection of their messages.",
         more="``none`` is all that curl can do. A client that wants another gets the strongest of "
         "them.",
-        places=_LOCALS, elsewhere=_NO_GSSAPI, repeated=True, section=ACCESS, choices=PROTECTIONS)
+        places=_LOCALS, elsewhere=_NO_GSSAPI, repeated=True, section=ACCESS, choices=PROTECTIONS,
+        live=True)
     udp_address: str = option("",
         "IP address that UDP clients are told to send to, where this host does not know it "
         "itself, as behind NAT.",
@@ -106,12 +107,12 @@ class SocksOptions(ListenerOptions):
         "Do not tell SOCKS5 clients IPv6 addresses that targets are reached from: old ones read "
         "10 bytes of a reply and no more.",
         more="They are told 0.0.0.0:0.",
-        places=_LOCALS)
+        places=_LOCALS, live=True)
     max_request_head: int = option(64 * 1024,
         "Most bytes of the head of an HTTP request, with its cookies, 1024..1048576.",
         more="An unfinished handshake may keep as many, and `max_handshakes` says how many there "
         "are.",
-        places=_LOCALS, metavar="BYTES", limits=(1024, 1 << 20))
+        places=_LOCALS, metavar="BYTES", limits=(1024, 1 << 20), live=True)
     # fmt: on
 
     def __post_init__(self) -> None:

@@ -27,10 +27,18 @@ class Associations:
     ) -> None:
         self._observer = observer
         self._clock = clock
-        #: Whether there is anything to do.
-        self.watched = any((observer.opened, observer.identified, observer.closed))
         # What observers are given, and when it began.
         self._open: dict[Association, tuple[Connection, float]] = {}
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is anything to tell of those that begin, or have begun."""
+        observer = self._observer
+        return bool(observer.opened or observer.identified or observer.closed or self._open)
+
+    def use(self, observer: Observers) -> None:
+        """Tell this one from now on."""
+        self._observer = observer
 
     def began(self, association: Association) -> None:
         """Follow an association from now on."""

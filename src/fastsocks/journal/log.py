@@ -95,6 +95,10 @@ class Log(Observer):
                 MORE_FILES,
             )
 
+    def use(self, look: Callable[[Connection], str | None], caps: Caps) -> None:
+        """Let these hold from now on; see :class:`Log`."""
+        self._look, self._caps = look, caps
+
     def refused(self, connection: Connection) -> None:
         """Write why it has failed."""
         error, target = connection.error, connection.target

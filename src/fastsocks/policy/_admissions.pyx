@@ -41,6 +41,10 @@ cdef class Admissions:
     def __init__(self, caps=(0, 0, 0, 0), counts=None):
         self.known = {}
         self.counts = counts
+        self.set_caps(caps)
+
+    def set_caps(self, caps):
+        """Let these hold from now on; see the twin."""
         (
             self._cap,
             self._cap_of_client,

@@ -51,6 +51,10 @@ class Admissions:
         #: By name, those that have a connection.
         self.known: dict[str, Client] = {}
         self.counts = counts
+        self.set_caps(caps)
+
+    def set_caps(self, caps: tuple[int, int, int, int]) -> None:
+        """Let these hold from now on; what is there stays."""
         self._caps = caps
 
     def admit(self, host: str) -> Admission | None:

@@ -67,13 +67,20 @@ class Caps:
         possible, wanted = possible_associations(), self.counts[cap]
         return possible is not None and not 0 < wanted <= possible
 
+    def apply(self, limits: ClientLimits) -> None:
+        """Let those on connections hold from now on."""
+        limits.change(**self._of_connections())
+
     def limits(
         self, hit: Callable[[Cap, str], None], counts: ClientCounts | None = None
     ) -> ClientLimits:
         """Make what keeps those on connections; the parameters are those of ClientLimits."""
         return ClientLimits(
-            **{cap.value: self.counts.get(cap, 0) for cap in _OF_CONNECTIONS},
+            **self._of_connections(),
             hit=hit,
             counts=counts,
             max_connections_here=self._possible or 0,
         )
+
+    def _of_connections(self) -> dict[str, int]:
+        return {cap.value: self.counts.get(cap, 0) for cap in _OF_CONNECTIONS}

@@ -103,8 +103,28 @@ class ClientLimits(Admissions):
         counts: ClientCounts | None = None,
         max_connections_here: int = 0,
     ) -> None:
+        super().__init__(counts=counts)
+        self._max_connections_here = max_connections_here or sys.maxsize
+        self.change(
+            max_connections=max_connections,
+            max_connections_per_client=max_connections_per_client,
+            max_handshakes=max_handshakes,
+            max_handshakes_per_client=max_handshakes_per_client,
+        )
+        #: How often each cap was hit.
+        self.hits: Counter[Cap] = Counter()
+        self._hit = hit
+
+    def change(
+        self,
+        *,
+        max_connections: int = 0,
+        max_connections_per_client: int = 0,
+        max_handshakes: int = 0,
+        max_handshakes_per_client: int = 0,
+    ) -> None:
+        """Let these caps hold from now on; what is beyond one of them stays."""
         most = sys.maxsize
-        self._max_connections_here = max_connections_here or most
         self._max_connections = max_connections or most
         self._max_connections_per_client = max_connections_per_client or most
         self._max_handshakes = max_handshakes or most
@@ -115,11 +135,8 @@ class ClientLimits(Admissions):
             self._max_handshakes,
             self._max_handshakes_per_client,
         )
-        super().__init__(caps, counts)
+        self.set_caps(caps)
         self._lowest_cap = min(self._max_connections, *caps[1:])
-        #: How often each cap was hit.
-        self.hits: Counter[Cap] = Counter()
-        self._hit = hit
 
     @property
     def clients(self) -> int:

@@ -271,15 +271,9 @@ cdef class DatagramEngine:
         began=None,
         over=None,
     ):
-        self.meter_of = meter_of
-        self.began = began
-        self.over = over
         self.loop = loop
         self.resolver = resolver
-        self.address_filter = address_filter
-        self.verdict_on = verdict_on
-        self.canonical_names = address_filter is not None or verdict_on is not None
-        self.find_way = find_way
+        self.set(address_filter, verdict_on, find_way, meter_of, began, over)
         self.timeout = timeout
         self.interval = min(SWEEP_INTERVAL, timeout / 4)
         self.limit_hit = limit_hit
@@ -395,6 +389,26 @@ cdef class DatagramEngine:
             self.loop.remove_reader(self.epoll)
             close(self.epoll)
             self.epoll = -1
+
+    def change(self, *, address_filter, verdict_on, find_way, meter_of, began, over):
+        """Have others decide from now on; see the twin."""
+        self.set(address_filter, verdict_on, find_way, meter_of, began, over)
+        for port in self.serving:
+            if isinstance(port, ShadowsocksPort):
+                (<ShadowsocksPort>port).find_way = find_way
+        self.forget_verdicts()
+
+    cdef int set(
+        self, address_filter, verdict_on, find_way, meter_of, began, over
+    ) except -1:
+        self.address_filter = address_filter
+        self.verdict_on = verdict_on
+        self.canonical_names = address_filter is not None or verdict_on is not None
+        self.find_way = find_way
+        self.meter_of = meter_of
+        self.began = began
+        self.over = over
+        return 0
 
     def forget_verdicts(self):
         """Ask about all targets again; see the twin."""

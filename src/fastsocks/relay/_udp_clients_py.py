@@ -39,7 +39,7 @@ class SharedPort(ClientPort):
         self._everywhere = watch_arrivals(sock)
         # Where the datagram that is being handled came to; empty where there is one address.
         self._arrival: Arrival = ()
-        self._find_way = find_way
+        self.find_way = find_way
         # Those that are told apart by where they send from.
         self._by_source: dict[SockAddr, Association] = {}
         super().__init__(engine, sock)
@@ -72,8 +72,8 @@ class SharedPort(ClientPort):
         found.targets = Targets(found)
         found.arrival = self._arrival
         found.session = session
-        if self._find_way is not None:
-            found.packet_way = CurrentWay(found, self._find_way)
+        if self.find_way is not None:
+            found.packet_way = CurrentWay(found, self.find_way)
         if session is None:
             self._by_source[source] = found
         else:

@@ -116,16 +116,9 @@ class DatagramEngine:
         began: Callable[[Association], None] | None = None,
         over: Callable[[Association], None] | None = None,
     ) -> None:
-        self._meter_of = meter_of
-        self._began = began
-        self._over = over
         self.loop = loop
         self.resolver = resolver
-        self.address_filter = address_filter
-        self.verdict_on = verdict_on
-        #: Whether anybody decides on targets, so that their names need to have one form.
-        self.canonical_names = address_filter is not None or verdict_on is not None
-        self.find_way = find_way
+        self._set(address_filter, verdict_on, find_way, meter_of, began, over)
         self.timeout = timeout
         self.tasks: set[asyncio.Task[Any]] = set()
         self.names_kept = names_kept
@@ -229,6 +222,44 @@ class DatagramEngine:
         if self._telling is not None:
             self._telling.cancel()
             self._tell()
+
+    def change(
+        self,
+        *,
+        address_filter: AddressFilter | None,
+        verdict_on: VerdictOnTarget | None,
+        find_way: FindWay | None,
+        meter_of: Callable[[str | None], Meter] | None,
+        began: Callable[[Association], None] | None,
+        over: Callable[[Association], None] | None,
+    ) -> None:
+        """Have others decide from now on; the parameters are those of the class.
+
+        Targets of associations that run are asked about again; the ways that they have go on.
+        """
+        self._set(address_filter, verdict_on, find_way, meter_of, began, over)
+        for port in self._serving:
+            if isinstance(port, ShadowsocksPort):
+                port.find_way = find_way
+        self.forget_verdicts()
+
+    def _set(
+        self,
+        address_filter: AddressFilter | None,
+        verdict_on: VerdictOnTarget | None,
+        find_way: FindWay | None,
+        meter_of: Callable[[str | None], Meter] | None,
+        began: Callable[[Association], None] | None,
+        over: Callable[[Association], None] | None,
+    ) -> None:
+        self.address_filter = address_filter
+        self.verdict_on = verdict_on
+        #: Whether anybody decides on targets, so that their names need to have one form.
+        self.canonical_names = address_filter is not None or verdict_on is not None
+        self.find_way = find_way
+        self._meter_of = meter_of
+        self._began = began
+        self._over = over
 
     def forget_verdicts(self) -> None:
         """Ask about all targets again: what may be reached has changed."""

@@ -98,6 +98,26 @@ class Datagrams:
             over=over,
         )
 
+    def change(
+        self,
+        *,
+        address_filter: AddressFilter | None,
+        verdict_on: VerdictOnTarget | None,
+        find_way: FindWay | None,
+        meter_of: Callable[[str | None], Meter] | None,
+        began: Callable[[Association], None] | None,
+        over: Callable[[Association], None] | None,
+    ) -> None:
+        """Have others decide from now on; the parameters are those of the class."""
+        self.engine.change(
+            address_filter=address_filter,
+            verdict_on=verdict_on,
+            find_way=None if find_way is None else partial(find_way, self.server_addresses),
+            meter_of=meter_of,
+            began=began,
+            over=over,
+        )
+
     def associate(
         self,
         request: Request,

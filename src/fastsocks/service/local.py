@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastsocks.errors import AddressError, ConfigError, DialError, HostNameError
@@ -15,7 +16,7 @@ from fastsocks.setup.roles import Destination, Route, ServerOutbound
 from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
-from .running import SocksRunning
+from .running import Running
 from .socks import SocksService
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ class LocalService(SocksService):
         options: LocalOptions,
         shared: SharedState | None = None,
         observers: Iterable[Observer] = (),
+        before: LocalService | None = None,
     ) -> None:
-        super().__init__(_log, options, shared, observers)
+        super().__init__(_log, options, shared, observers, before)
+        self.use_rules(options.read_rules, by_name=True)
         self._mtu = options.mtu
         destinations = [_destination(one) for one in (options, *options.servers)]
         self._destinations = tuple(destinations)
@@ -62,6 +65,16 @@ class LocalService(SocksService):
             from fastsocks.outbound.probes import Servers
 
             self.servers = Servers(destinations)
+
+    def prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
+        """Look from now on which of several servers are there."""
+        if self.servers is not None:
+            self.servers.begin_probes(loop, resolver)
+
+    def retire(self) -> None:
+        """Look no more."""
+        if self.servers is not None:
+            self.servers.end_probes()
 
     def leading(self, dialer: Dialer) -> Outbound:
         """Return what leads to servers; see :class:`.reporting.ReportingService`."""
@@ -127,7 +140,7 @@ def _destination(entry: ServerEntry) -> Destination:
     return Destination(address, key, packets)
 
 
-class Local(SocksRunning):
+class Local(Running):
     """A SOCKS and HTTP proxy that leads to a Shadowsocks server.
 
     :param observers: are told of its connections, in this order.
@@ -142,20 +155,22 @@ class Local(SocksRunning):
         *,
         observers: Iterable[Observer] = (),
     ) -> None:
-        # A Shadowsocks request follows each connect, so that there is always a first byte.
-        service = LocalService(options, shared, observers)
-        service.use_rules(options.read_rules, by_name=True)
-        self._servers = service.servers
-        super().__init__(service, options, dial_fast_open=options.fast_open, shared=shared)
+        super().__init__(
+            partial(_make, shared, tuple(observers)),
+            options,
+            # A Shadowsocks request follows each connect, so that there is always a first byte.
+            dial_fast_open=options.fast_open,
+            shared=shared,
+        )
         methods = (options.method, *(server.method for server in options.servers))
         for weakness in dict.fromkeys(filter(None, map(weakness_of, methods))):
             _log.warning("%s", weakness)
 
-    def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
-        if self._servers is not None:
-            self._servers.begin_probes(loop, resolver)
 
-    async def _end(self) -> None:
-        if self._servers is not None:
-            self._servers.end_probes()
-        await super()._end()
+def _make(
+    shared: SharedState | None,
+    observers: tuple[Observer, ...],
+    options: LocalOptions,
+    before: LocalService | None = None,
+) -> tuple[LocalService, LocalOptions]:
+    return LocalService(options, shared, observers, before), options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastsocks.errors import CommandError
@@ -15,7 +16,7 @@ from fastsocks.request import BIND, UDP_ASSOCIATE
 from fastsocks.setup.roles import DirectOutbound, Route
 
 from .bind import Binder
-from .running import SocksRunning
+from .running import Running
 from .socks import SocksService
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ class ProxyService(SocksService):
         options: ProxyOptions,
         shared: SharedState | None = None,
         observers: Iterable[Observer] = (),
+        before: ProxyService | None = None,
     ) -> None:
-        super().__init__(_log, options, shared, observers)
+        super().__init__(_log, options, shared, observers, before)
+        self._options = options
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
         self.address_filter = self.targets.address_filter if guarded else None
@@ -69,6 +72,10 @@ class ProxyService(SocksService):
                 self._find_at_once = find
         #: There once the service runs.
         self.binder: Binder | None = None
+
+    def prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
+        """Make what listens for BIND."""
+        self.binder = Binder(loop, resolver, self._options, self.address_filter, possible_binds())
 
     def leading(self, dialer: Dialer) -> Outbound:
         """Return what leads to targets; see :class:`.reporting.ReportingService`."""
@@ -110,7 +117,7 @@ class ProxyService(SocksService):
         return await self.binder.bind(request, peer, local_host, address_filter)
 
 
-class Proxy(SocksRunning):
+class Proxy(Running):
     """A plain SOCKS and HTTP proxy.
 
     :param observers: are told of its connections, in this order.
@@ -123,9 +130,8 @@ class Proxy(SocksRunning):
         *,
         observers: Iterable[Observer] = (),
     ) -> None:
-        self._proxy = ProxyService(options, shared, observers)
+        super().__init__(partial(_make, shared, tuple(observers)), options, shared=shared)
         self._proxy_options = options
-        super().__init__(self._proxy, options, shared=shared)
 
     async def start(self, listening: Listening | None = None) -> None:
         """Listen, and serve from now on; see :meth:`.running.Running.start`.
@@ -135,7 +141,11 @@ class Proxy(SocksRunning):
         check_local_addresses(self._proxy_options.bind_addresses, "bind_address", "listen on")
         await super().start(listening)
 
-    def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
-        self._proxy.binder = Binder(
-            loop, resolver, self._proxy_options, self._proxy.address_filter, possible_binds()
-        )
+
+def _make(
+    shared: SharedState | None,
+    observers: tuple[Observer, ...],
+    options: ProxyOptions,
+    before: ProxyService | None = None,
+) -> tuple[ProxyService, ProxyOptions]:
+    return ProxyService(options, shared, observers, before), options

@@ -14,19 +14,22 @@ from fastsocks.policy import Cap, Meters, PublicTargets
 from fastsocks.policy.caps import Caps
 
 if TYPE_CHECKING:
+    import asyncio
     import logging
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    import socket
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from fastsocks.address import Address
     from fastsocks.config import Options, ProxyOptions, ServerOptions
     from fastsocks.config.rules import Rule
     from fastsocks.journal.observer import Connection, Observer
-    from fastsocks.net import Dialer
+    from fastsocks.net import Dialer, Resolver
     from fastsocks.net.dial import AddressFilter
     from fastsocks.outbound.ruled import RuledOutbound
     from fastsocks.outbound.rules import AccessRules
     from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.outbound.upstream import Upstream
+    from fastsocks.policy import ClientLimits
     from fastsocks.request import Request
     from fastsocks.setup.roles import (
         Accepted,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
         UdpAssociation,
     )
 
+    from .datagrams import Datagrams
     from .shared_state import SharedState
 
 
@@ -47,7 +51,9 @@ class ReportingService(ABC):
     :param options: limits, and whether there is an access log; None: no limits, no access log.
     :param shared: what several processes that run this service have in common.
     :param observers: are told of its connections, beside the log.
-    :raises ConfigError: one of these is no Observer.
+    :param before: the service whose place it takes while connections come: what it counts and
+        remembers is this one's, too. Nothing changes there before :meth:`take_over`.
+    :raises ConfigError: one of the observers is no Observer.
     """
 
     #: What to do about an error, by its status.
@@ -59,15 +65,21 @@ class ReportingService(ABC):
         options: Options | None = None,
         shared: SharedState | None = None,
         observers: Iterable[Observer] = (),
+        before: ReportingService | None = None,
     ) -> None:
         self.caps = Caps(options, 1 if shared is None else shared.workers)
-        self.log = Log(log, self.ADVICE, self.advice, self.caps)
+        if before is None:
+            self.log = Log(log, self.ADVICE, self.advice, self.caps)
+        else:
+            self.log = before.log
         access_log = [AccessLog()] if options is not None and options.access_log else []
         #: Who is told of its connections.
         self.observer = Observers((self.log, *access_log, *observers))
         #: How many connections there may be.
-        self.limits = self.caps.limits(
-            self.observer.cap_reached, None if shared is None else shared.clients
+        self.limits: ClientLimits = (
+            self.caps.limits(self.observer.cap_reached, None if shared is None else shared.clients)
+            if before is None
+            else before.limits
         )
         #: Meters of users; None where no users are told apart.
         self.users: Meters | None = None
@@ -76,7 +88,7 @@ class ReportingService(ABC):
         #: Opens outgoing connections; there once the service runs.
         self.dialer: Dialer
         #: Which addresses are public; see :attr:`needs_own_addresses`.
-        self.targets = PublicTargets()
+        self.targets: PublicTargets = PublicTargets() if before is None else before.targets
         #: Which targets it reaches; None for all.
         self.address_filter: AddressFilter | None = None
         #: Whether that decides anything, so that it has to be told of this host's addresses.
@@ -190,6 +202,31 @@ class ReportingService(ABC):
         :param option: the name of the option.
         """
         self.limits.refuse(Cap(option), whose)
+
+    def fixed(self, options: Options) -> Collection[str]:
+        """Return the names of options that this service cannot change while it runs."""
+        return ()
+
+    def take_over(self) -> None:
+        """Take the place of the service before; cannot fail."""
+        self.caps.apply(self.limits)
+        self.log.use(self.advice, self.caps)
+
+    def use_datagrams(  # noqa: B027 - some have no use for them
+        self, datagrams: Datagrams, sockets: Sequence[socket.socket] = ()
+    ) -> None:
+        """Relay datagrams by these.
+
+        :param sockets: bound ones, for services that serve UDP at the addresses of TCP.
+        """
+
+    def prepare(  # noqa: B027 - most need nothing
+        self, loop: asyncio.AbstractEventLoop, resolver: Resolver
+    ) -> None:
+        """Make what else is needed before the first connection."""
+
+    def retire(self) -> None:  # noqa: B027 - most begin nothing by themselves
+        """Begin nothing new: it ends, or another one has taken its place."""
 
     def close(self) -> None:
         """Give back what the service holds, and write the numbers that are still owed."""

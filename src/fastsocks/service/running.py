@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import socket
 import warnings
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fastsocks.errors import ConfigError, StoppedError
 from fastsocks.journal.associations import Associations
@@ -25,20 +25,20 @@ from fastsocks.setup.acceptor import Acceptor
 
 from .datagrams import Datagrams
 from .listening import Listening, bind, bind_for_workers, take_over
+from .reload import Reload, Reloaded, changes
 from .stopping import StopSignals, drain_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from fastsocks.config import LocalOptions, Options, ProxyOptions
+    from fastsocks.config import Options
     from fastsocks.outbound.own_addresses import OwnAddresses
     from fastsocks.policy import ClientLimits, Meters
     from fastsocks.relay.udp import DatagramCounters
 
     from .reporting import ReportingService
     from .shared_state import SharedState
-    from .socks import SocksService
 
 #: Seconds between two times at which processes tell each other what they have counted.
 _PUBLISHING_INTERVAL = 2.0
@@ -52,7 +52,8 @@ class Running:
     It never touches what belongs to the process, such as limits and how logs are written, nor
     signals unless :meth:`serve_forever` is told to.
 
-    :param service: what connections are for.
+    :param make: makes what connections are for, of options and of the service before, whose place
+        it is to take; returns the options that it can serve, too.
     :param options: where to listen, and time limits.
     :param local_addresses: see :class:`fastsocks.net.Dialer`.
     :param dial_fast_open: likewise, its `fast_open`.
@@ -64,7 +65,7 @@ class Running:
 
     def __init__(
         self,
-        service: ReportingService,
+        make: Callable[..., tuple[ReportingService, Options]],
         options: Options,
         *,
         local_addresses: Sequence[str] = (),
@@ -75,8 +76,10 @@ class Running:
         self.sources: Mapping[str, str] = {}
         #: See :class:`.shared_state.SharedState`.
         self.shared = shared
-        self._service = service
-        self._options = options
+        self._make = make
+        #: As they were given.
+        self._given = options
+        self._service, self._options = make(options)
         self._local_addresses = local_addresses
         self._dial_fast_open = dial_fast_open
         self._closed = asyncio.Event()
@@ -84,6 +87,7 @@ class Running:
         self._acceptor: Acceptor | None = None
         self._resolver: Resolver | None = None
         self._datagrams: Datagrams | None = None
+        self._associations: Associations | None = None
         self._publishing: asyncio.TimerHandle | None = None
         self._own_addresses: OwnAddresses | None = None
         self._addresses: list[tuple[str, int]] = []
@@ -128,6 +132,81 @@ class Running:
         if self.shared is not None:
             self.shared.counters.write(counts)
         return counts
+
+    async def reload(self, options: Options) -> Reloaded:
+        """Have other options hold from now on, for whom they can; nobody is dropped for it.
+
+        Users and accounts, rules, upstreams, the servers of `local`, caps on connections, time
+        limits of handshakes, the access log and the protocols of clients change: for connections
+        that begin, and rules and users for the next datagram of associations that run, too. Of
+        what cannot the result has the names. Where anything is wrong, nothing changes.
+
+        :param options: all of them, of the same class.
+        :raises ConfigError: one is wrong, or does not go with one that cannot change.
+        """
+        plan = self.plan_reload(options)
+        await plan.check()
+        plan.apply()
+        return plan.reloaded
+
+    def plan_reload(self, options: Options) -> Reload:
+        """Make what other options take, and change nothing; see :meth:`reload`.
+
+        :raises ConfigError: as there.
+        """
+        given, reloaded = changes(self._given, options, self._service.fixed(options))
+        service, served = self._make(given, self._service)
+        if served.mode != self._options.mode:
+            raise ConfigError("upstream: with it UDP is relayed no more, or again: restart")
+
+        async def check() -> None:
+            if self._acceptor is not None:
+                loop = asyncio.get_running_loop()
+                await self._check_upstream(loop, service, self._addresses)
+
+        return Reload(reloaded, check, lambda: self._replace(given, service, served))
+
+    def _replace(self, given: Options, service: ReportingService, served: Options) -> None:
+        """Have a service take the place of the one there is."""
+        before, self._service = self._service, service
+        self._given, self._options = given, served
+        service.take_over()
+        resolver = self._resolver
+        if self._acceptor is None or resolver is None or self._closed.is_set():
+            return
+        loop = asyncio.get_running_loop()
+        for host in service.configured_hosts:
+            resolver.keep(host)
+        before.retire()
+        service.prepare(loop, resolver)
+        self._acceptor.change(
+            inbounds=service.inbounds(),
+            outbound=service.leading(self._make_dialer(loop, resolver)),
+            observer=service.observer,
+            users=service.users,
+            timeout=served.timeout,
+        )
+        if self._datagrams is not None:
+            self._datagrams.change(**self._deciding(service))
+            service.use_datagrams(self._datagrams)
+        if service.needs_own_addresses and self._own_addresses is None:
+            self._follow_own_addresses(loop, resolver)
+
+    def _deciding(self, service: ReportingService) -> dict[str, Any]:
+        """Return who decides on datagrams; see :class:`.datagrams.Datagrams`."""
+        associations = self._associations
+        if associations is None:
+            associations = self._associations = Associations(service.observer)
+        else:
+            associations.use(service.observer)
+        return {
+            "address_filter": service.address_filter,
+            "verdict_on": None if service.access_rules is None else service.verdict_on,
+            "find_way": service.find_way,
+            "meter_of": None if service.users is None else service.users.of,
+            "began": associations.began if associations.watched else None,
+            "over": associations.over if associations.watched else None,
+        }
 
     @property
     def acceptor(self) -> Acceptor:
@@ -205,7 +284,7 @@ class Running:
         if listening is None:
             listening = await self._listen()
         try:
-            await self._check_upstream(loop, listening)
+            await self._check_upstream(loop, self._service, listening.addresses)
             self._begin(loop, listening)
         except BaseException:
             await self._end()
@@ -217,18 +296,10 @@ class Running:
         resolver = self._resolver = self._make_resolver(loop)
         service = self._service
         inbounds = service.inbounds()
-        dialer = Dialer(
-            loop,
-            resolver,
-            timeout=options.timeout,
-            address_filter=self._service.address_filter,
-            local_addresses=self._local_addresses,
-            fast_open=self._dial_fast_open,
-        )
         self._acceptor = Acceptor(
             loop,
             inbounds=inbounds,
-            outbound=service.leading(dialer),
+            outbound=service.leading(self._make_dialer(loop, resolver)),
             observer=service.observer,
             limits=service.limits,
             users=service.users,
@@ -237,34 +308,36 @@ class Running:
         )
         self._addresses = listening.addresses or self._addresses
         if options.relays_udp:
-            associations = Associations(service.observer)
             self._datagrams = Datagrams(
                 loop,
                 resolver,
                 self._options_of_datagrams(),
-                address_filter=self._service.address_filter,
-                verdict_on=None if service.access_rules is None else service.verdict_on,
-                find_way=service.find_way,
                 local_addresses=self._local_addresses,
-                meter_of=None if service.users is None else service.users.of,
-                began=associations.began if associations.watched else None,
-                over=associations.over if associations.watched else None,
                 limit_hit=service.associations_capped,
                 dropped=service.observer.datagrams_dropped,
+                **self._deciding(service),
             )
-            self._relay_datagrams(self._datagrams, listening.datagrams)
-        self._prepare(loop, resolver)
-        if self._service.needs_own_addresses:
-            self._follow_own_addresses(loop, resolver, listening)
+            service.use_datagrams(self._datagrams, listening.datagrams)
+        service.prepare(loop, resolver)
+        if service.needs_own_addresses:
+            self._follow_own_addresses(loop, resolver)
         for sock in listening.streams:
             defer_accept(sock, wanted=not inbounds.needs_no_byte)
             self._acceptor.listen(sock)
         if self.shared is not None:
             self._publish()
 
-    def _follow_own_addresses(
-        self, loop: asyncio.AbstractEventLoop, resolver: Resolver, listening: Listening
-    ) -> None:
+    def _make_dialer(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> Dialer:
+        return Dialer(
+            loop,
+            resolver,
+            timeout=self._options.timeout,
+            address_filter=self._service.address_filter,
+            local_addresses=self._local_addresses,
+            fast_open=self._dial_fast_open,
+        )
+
+    def _follow_own_addresses(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
         from fastsocks.outbound.own_addresses import OwnAddresses
 
         targets = self._service.targets
@@ -273,13 +346,18 @@ class Running:
         self._own_addresses = OwnAddresses(
             loop,
             targets,
-            (host for host, _ in listening.addresses),
+            (host for host, _ in self._addresses),
             self._options.announced_addresses,
             resolver,
         )
 
-    async def _check_upstream(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
-        upstream = self._service.upstream
+    async def _check_upstream(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        service: ReportingService,
+        addresses: Sequence[tuple[str, int]],
+    ) -> None:
+        upstream = service.upstream
         if upstream is None:
             return
         from fastsocks.config import at_its_source
@@ -287,7 +365,7 @@ class Running:
 
         resolver = self._make_resolver(loop)
         try:
-            await check_not_own_upstream(upstream, listening.addresses, resolver)
+            await check_not_own_upstream(upstream, addresses, resolver)
         except ConfigError as error:
             raise at_its_source(error, self.sources) from None
         finally:
@@ -333,15 +411,6 @@ class Running:
         except asyncio.CancelledError:
             opening.add_done_callback(_close_opened)
             raise
-
-    def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:
-        """Begin to relay datagrams.
-
-        :param sockets: bound ones, for those services that bind any.
-        """
-
-    def _prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
-        """Make what else a service needs before its first connection."""
 
     async def serve_forever(self, *, handle_signals: bool = False) -> None:
         """Serve until :meth:`close` is called or this call is cancelled; starts if need be.
@@ -402,6 +471,7 @@ class Running:
     async def _end(self) -> None:
         if self._acceptor is None or self._resolver is None:
             return
+        self._service.retire()
         self._acceptor.stop_listening()
         self._acceptor.abort()
         if self._own_addresses is not None:
@@ -432,24 +502,3 @@ class Running:
 def _close_opened(opening: asyncio.Future[Listening]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
-
-
-class SocksRunning(Running):
-    """A service whose clients speak SOCKS or HTTP.
-
-    The parameters are those of :class:`Running`.
-    """
-
-    def __init__(
-        self,
-        service: SocksService,
-        options: LocalOptions | ProxyOptions,
-        *,
-        dial_fast_open: bool = False,
-        shared: SharedState | None = None,
-    ) -> None:
-        super().__init__(service, options, dial_fast_open=dial_fast_open, shared=shared)
-        self._socks = service
-
-    def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:
-        self._socks.datagrams = datagrams

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastsocks.journal.advice import SHADOWSOCKS_ADVICE
@@ -25,16 +26,20 @@ from .running import Running
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
-    from fastsocks.config import ServerOptions
+    from fastsocks.config import Options, ServerOptions
     from fastsocks.journal.observer import Observer
     from fastsocks.net import Dialer
     from fastsocks.request import Request
     from fastsocks.setup.roles import Accepted, Inbounds, Outbound
+    from fastsocks.shadowsocks import PacketCodec, ServerKey
 
     from .datagrams import Datagrams
     from .shared_state import SharedState
+
+#: Options that its key is made of, beside users.
+_OF_THE_KEY = ("method", "password", "key")
 
 #: SIP022 3.2.4, in seconds.
 _SHORTEST_SESSION = 60
@@ -59,11 +64,14 @@ class ServerService(ReportingService):
         options: ServerOptions,
         shared: SharedState | None = None,
         observers: Iterable[Observer] = (),
+        before: ServerService | None = None,
     ) -> None:
-        super().__init__(_log, options, shared, observers)
-        if options.users:
+        super().__init__(_log, options, shared, observers, before)
+        if before is not None:
+            self.users = before.users
+        elif options.users:
             users = options.users
-            self.users = Meters(users) if shared is None else shared.users_of(users)
+            self.users = Meters(users) if shared is None else shared.meters(users)
         self.address_filter = None if options.allow_private else self.targets.address_filter
         self.outbound = self.use_outbound(options)
         #: Whether datagrams can go where its connections do.
@@ -73,7 +81,14 @@ class ServerService(ReportingService):
                 options, self.outbound.chain, self.observer.refuse_datagrams, self.log.notice
             )
             self.relays_udp = self.find_way is not None
-        self._key = server_key(options.method, options.password, options.users, options.key)
+        key = server_key(options.method, options.password, options.users, options.key)
+        self._users = options.users
+        self._key: ServerKey = key if before is None else before._key
+        if before is not None:
+            # The users of its key change with take_over(), and all else of it cannot.
+            self._guard: ReplayGuard = before._guard
+            self.packets: PacketCodec = before.packets
+            return
         # One for all: what was recorded at one port must not pass at another.
         replays = replay_memory(1 if shared is None else shared.workers)
         self._guard = ReplayGuard(self._key, replays)
@@ -87,6 +102,23 @@ class ServerService(ReportingService):
             max_sessions=min(capacity + 1, _MOST_SESSIONS) if capacity else _MOST_SESSIONS,
             **({} if options.mtu is None else {"mtu": options.mtu}),
         )
+
+    def fixed(self, options: Options) -> Collection[str]:
+        """Return what is of its key, which UDP sessions are sealed by."""
+        # With the first user the key of before is that of no user any more.
+        from_or_to_nobody = bool(getattr(options, "users", {})) is not (self._key.users is not None)
+        return (*_OF_THE_KEY, *(("users",) if from_or_to_nobody else ()))
+
+    def take_over(self) -> None:
+        """Take the place of the service before; cannot fail."""
+        super().take_over()
+        if self._key.users is not None:
+            self._key.users.replace(self._users)
+
+    def use_datagrams(self, datagrams: Datagrams, sockets: Sequence[socket.socket] = ()) -> None:
+        """Serve clients at these."""
+        for sock in sockets:
+            datagrams.engine.serve(sock, self.packets)
 
     def inbounds(self) -> Inbounds:
         """Return what makes the codec of each connection, which is its Inbound too."""
@@ -125,12 +157,8 @@ class Server(Running):
         *,
         observers: Iterable[Observer] = (),
     ) -> None:
-        service = ServerService(options, shared, observers)
-        self._packets = service.packets
-        if options.relays_udp and not service.relays_udp:
-            options = replace(options, mode="tcp_only")
         super().__init__(
-            service,
+            partial(_make, shared, tuple(observers)),
             options,
             local_addresses=options.outbound_addresses,
             shared=shared,
@@ -138,6 +166,14 @@ class Server(Running):
         if weakness := weakness_of(options.method):
             _log.warning("%s", weakness)
 
-    def _relay_datagrams(self, datagrams: Datagrams, sockets: list[socket.socket]) -> None:
-        for sock in sockets:
-            datagrams.engine.serve(sock, self._packets)
+
+def _make(
+    shared: SharedState | None,
+    observers: tuple[Observer, ...],
+    options: ServerOptions,
+    before: ServerService | None = None,
+) -> tuple[ServerService, ServerOptions]:
+    service = ServerService(options, shared, observers, before)
+    if options.relays_udp and not service.relays_udp:
+        options = replace(options, mode="tcp_only")
+    return service, options

@@ -31,9 +31,10 @@ class SharedState:
         #: Usage by user; there once a service that tells users apart is made with it.
         self.users: Meters | None = None
 
-    def users_of(self, names: Iterable[str]) -> Meters:
-        """Make and return the meters of these users."""
-        self.users = Meters(names, self.workers)
+    def meters(self, names: Iterable[str]) -> Meters:
+        """Return the meters of these users, made if there are none."""
+        if self.users is None:
+            self.users = Meters(names, self.workers)
         return self.users
 
     def enter(self, worker: int) -> None:

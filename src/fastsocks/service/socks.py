@@ -13,7 +13,8 @@ from .reporting import ReportingService
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable
+    import socket
+    from collections.abc import Callable, Iterable, Sequence
 
     from fastsocks.accounts.logins import Logins
     from fastsocks.config import LocalOptions, ProxyOptions
@@ -31,7 +32,7 @@ class SocksService(ReportingService):
     """A service whose clients speak SOCKS or HTTP.
 
     :param log: see :class:`.reporting.ReportingService`.
-    :param shared: likewise; so `observers`.
+    :param shared: likewise; so `observers` and `before`.
     :raises ConfigError: GSSAPI is asked for, and its package or keytab is missing.
     """
 
@@ -41,8 +42,9 @@ class SocksService(ReportingService):
         options: LocalOptions | ProxyOptions,
         shared: SharedState | None = None,
         observers: Iterable[Observer] = (),
+        before: SocksService | None = None,
     ) -> None:
-        super().__init__(log, options, shared, observers)
+        super().__init__(log, options, shared, observers, before)
         #: Who may log in; None lets everybody in.
         self.logins: Logins | None = None
         if options.has_accounts:
@@ -54,9 +56,13 @@ class SocksService(ReportingService):
             from fastsocks.accounts.kerberos import kerberos_server
 
             self._gssapi = kerberos_server(options.gssapi_keytab, options.gssapi_protection)
-        if self.logins or self._gssapi:
-            names = () if self.logins is None else self.logins.names
-            self.users = Meters(names) if shared is None else shared.users_of(names)
+        names = () if self.logins is None else self.logins.names
+        # Made before a fork, too, for accounts that come only later.
+        meters = None if shared is None else shared.meters(names)
+        if before is not None and before.users is not None:
+            self.users = before.users
+        elif self.logins or self._gssapi:
+            self.users = Meters(names) if meters is None else meters
         self._protocols = options.protocols
         self._longest_head = options.max_request_head
         self._udp_address = options.udp_address
@@ -71,6 +77,10 @@ class SocksService(ReportingService):
         )
         #: There once the service runs, if it relays UDP.
         self.datagrams: Datagrams | None = None
+
+    def use_datagrams(self, datagrams: Datagrams, sockets: Sequence[socket.socket] = ()) -> None:
+        """Relay datagrams by these."""
+        self.datagrams = datagrams
 
     def inbounds(self) -> Inbounds:
         """Return what makes the server's side of each handshake."""

@@ -231,18 +231,11 @@ cdef class Acceptor:
         double idle_timeout=86400.0,
     ):
         self.loop = loop
-        self.inbounds = adapted_inbounds(inbounds)
-        self.outbound = adapted_outbound(outbound)
-        self.observer = observer
-        self.opened = observer.opened
-        self.identified = observer.identified
-        self.closed = observer.closed
-        self.users = users
         self._limits = limits
         self._admit = limits.admit
-        self._is_front = self.inbounds.is_front
-        self.timeout = timeout
-        self._interval = min(1.0, timeout / 4)
+        self.change(
+            inbounds=inbounds, outbound=outbound, observer=observer, users=users, timeout=timeout
+        )
         self.poller = Poller(loop)
         self.engine = BareEngine(
             loop,
@@ -264,6 +257,19 @@ cdef class Acceptor:
         self.connections = {}
         self._payload_waits = []
         self._waiting_for_idle = []
+
+    def change(self, *, inbounds, outbound, observer, users, double timeout):
+        """Have others decide from now on; see the twin."""
+        self.inbounds = adapted_inbounds(inbounds)
+        self.outbound = adapted_outbound(outbound)
+        self.observer = observer
+        self.opened = observer.opened
+        self.identified = observer.identified
+        self.closed = observer.closed
+        self.users = users
+        self._is_front = self.inbounds.is_front
+        self.timeout = timeout
+        self._interval = min(1.0, timeout / 4)
 
     @property
     def active(self):

@@ -101,6 +101,28 @@ class Acceptor:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    def change(
+        self,
+        *,
+        inbounds: Inbounds,
+        outbound: Outbound,
+        observer: Observers,
+        users: Meters | None,
+        timeout: float,
+    ) -> None:
+        """Have others decide from now on; the parameters are those of the class.
+
+        A connection whose request is known by then goes on as it was led.
+        """
+        shared = self._shared
+        shared.inbounds = inbounds
+        shared.needs_no_byte = getattr(inbounds, "needs_no_byte", False)
+        shared.outbound = outbound
+        shared.observer = observer
+        shared.users = users
+        shared.timeout = timeout
+        self._is_front = getattr(inbounds, "is_front", None)
+
     @property
     def active(self) -> int:
         """Connections in set-up, draining or relayed now."""
