@@ -7,13 +7,10 @@ parts beside it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import random
 import socket
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,6 +31,7 @@ from fastsocks.net.scopes import host_of
 from fastsocks.request import BIND, UDP_ASSOCIATE
 
 from ._roles_py import Route
+from ._waits_py import READ_SIZE, attended, close_with_reset, hang_up, peer_of, receive_within
 from .limits import FAILOVER_WAIT, LINGER
 from .stages import Stages
 from .states import State, check
@@ -51,11 +49,7 @@ if TYPE_CHECKING:
 
     from ._resets_py import Resets
     from .answers import Answers
-    from .roles import Outbound, PeerListener
-
-_READ_SIZE = 64 * 1024
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+    from .roles import Outbound
 
 
 @dataclass(slots=True)
@@ -181,7 +175,7 @@ class Connection:
                 self._end()
         except BaseException:
             # A fault of ours, or abort: nobody must take it for a clean end.
-            _reset(self._client)
+            close_with_reset(self._client)
             self._end()
             raise
 
@@ -193,7 +187,7 @@ class Connection:
     def close_unbegun(self) -> None:
         """Close a connection that was aborted before :meth:`run` had its first turn."""
         if not self._begun:
-            _reset(self._client)
+            close_with_reset(self._client)
             self.enter(State.OVER)
             self._admission.leave()
 
@@ -217,13 +211,13 @@ class Connection:
                 request, route, target = found
             else:
                 route = self._outbound.route(request, self)
-                with self._client_attended():
+                with attended(self._shared.resets, self._client):
                     route, target = await self._dial(request, route)
                 self.enter(State.CONNECTING)
             try:
                 await self._hand_over(request, route, target)
             except BaseException:
-                _reset(target)
+                close_with_reset(target)
                 raise
         except LimitError as error:
             # Of which the limits have told.
@@ -234,7 +228,7 @@ class Connection:
             await self._refuse(error)
             return False
         except OSError as cause:
-            _reset(self._client)
+            close_with_reset(self._client)
             self._report(ResetError(cause.strerror or str(cause)))
             return False
         return True
@@ -250,33 +244,6 @@ class Connection:
         if self._observer.identified is not None:
             self._observer.identified(self._observe())
         return request
-
-    @contextlib.contextmanager
-    def _client_attended(self) -> Iterator[None]:
-        """Break off what is awaited in the block if the client, which is not read, does so.
-
-        :raises OSError: it did. The end of its stream is not that: it may go on reading.
-        """
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("set-up runs in a task")
-        lost: list[OSError] = []
-
-        def broken(error: OSError | None) -> None:
-            if error is not None:
-                lost.append(error)
-                task.cancel()
-
-        before = task.cancelling()
-        self._shared.resets.watch(self._client, broken)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lost and task.uncancel() <= before:
-                raise lost[0] from None
-            raise
-        finally:
-            self._shared.resets.unwatch(self._client)
 
     async def _dial(self, request: Request, route: Route) -> tuple[Route, socket.socket]:
         """Connect, and return what the way has come to."""
@@ -355,7 +322,7 @@ class Connection:
                     if request is not None:
                         return request
                 while True:
-                    data = await self._loop.sock_recv(self._client, _READ_SIZE)
+                    data = await self._loop.sock_recv(self._client, READ_SIZE)
                     if not data:
                         if begun:
                             raise TruncatedError("the client left during its handshake")
@@ -372,7 +339,7 @@ class Connection:
         self._send(self._inbound.take_outgoing())
         while request is None and (pending := self._inbound.pending) is not None:
             self.enter(State.PENDING)
-            with self._client_attended():
+            with attended(self._shared.resets, self._client):
                 request = await pending
             self.enter(State.HANDSHAKE)
             self._send(self._inbound.take_outgoing())
@@ -391,10 +358,10 @@ class Connection:
         """Keep a UDP association for as long as the client keeps this connection."""
         self.local_host = host_of(self._client.getsockname())
         self.enter(State.DIALING)
-        with self._client_attended():
+        with attended(self._shared.resets, self._client):
             association = await self._outbound.associate(request, self)
         self.enter(State.ASSOCIATED)
-        association.ended = partial(_hang_up, self._client)
+        association.ended = partial(hang_up, self._client)
         try:
             self._send(self._inbound.connected(association.bound))
             await self._discard()
@@ -408,13 +375,15 @@ class Connection:
         """Have a peer of the client connect to us; None if the client has left."""
         self.local_host = host_of(self._client.getsockname())
         self.enter(State.DIALING)
-        with self._client_attended():
+        with attended(self._shared.resets, self._client):
             listener = await self._outbound.bind(request, self)
         self.enter(State.BOUND)
         try:
             self._send(self._inbound.connected(listener.bound))
             ahead = bytearray(request.early_data)
-            came = await self._peer_of(listener, ahead)
+            came = await peer_of(
+                self._shared.resets, self._client, listener, ahead, self._payload_of
+            )
         finally:
             listener.close()
         if came is None:
@@ -422,54 +391,6 @@ class Connection:
         target, address = came
         request = self._request = request._replace(address=address, early_data=bytes(ahead))
         return request, Route(address), target
-
-    async def _peer_of(
-        self, listener: PeerListener, ahead: bytearray
-    ) -> tuple[socket.socket, Address] | None:
-        """Wait for the peer while the client is there; None if it left.
-
-        :param ahead: takes what the client has for its peer.
-        """
-        accepting = self._loop.create_task(listener.accept())
-        lost: list[OSError | ProtocolError | None] = []
-
-        def left(error: OSError | None) -> None:
-            lost.append(error)
-            accepting.cancel()
-
-        def read_ahead() -> None:
-            try:
-                data = self._client.recv(_READ_SIZE - len(ahead))
-                ahead.extend(self._payload_of(data))
-            except BlockingIOError:
-                return
-            except (OSError, ProtocolError) as error:
-                lost.append(error)
-            else:
-                if data and len(ahead) < _READ_SIZE:
-                    return
-                if not data:
-                    lost.append(None)
-            self._loop.remove_reader(self._client)
-            if lost:
-                accepting.cancel()
-            else:
-                self._shared.resets.watch(self._client, left, ends=True)
-
-        with contextlib.suppress(NotImplementedError):  # the proactor loop of Windows
-            self._loop.add_reader(self._client, read_ahead)
-        try:
-            return await accepting
-        except asyncio.CancelledError:
-            if not lost:
-                raise
-            if lost[0] is not None:
-                raise lost[0] from None
-            return None
-        finally:
-            with contextlib.suppress(NotImplementedError):
-                self._loop.remove_reader(self._client)
-            self._shared.resets.unwatch(self._client)
 
     async def _hand_over(self, request: Request, route: Route, target: socket.socket) -> None:
         if self._stages is not None:
@@ -486,7 +407,8 @@ class Connection:
         payload = request.early_data
         if route.codec is not None and not payload and route.payload_wait:
             self.enter(State.PAYLOAD)
-            payload = await self._first_payload(route.payload_wait)
+            data = await receive_within(self._client, route.payload_wait)
+            payload = b"" if data is None else self._payload_of(data)
         self._early = len(payload)
         if route.codec is not None:
             payload = route.codec.request(request.address, payload)
@@ -538,26 +460,6 @@ class Connection:
             shared.answered = False
             shared.answers.missing(self._sum_up(bytes_up, relay.bytes_down))
 
-    async def _first_payload(self, seconds: float) -> bytes:
-        """Wait for the client's first payload; return none after `seconds`.
-
-        Only readability is waited for: a cancelled ``sock_recv`` may have taken data along.
-        """
-        readable = self._loop.create_future()
-        try:
-            self._loop.add_reader(self._client, _resolve, readable)
-        except NotImplementedError:  # the proactor loop of Windows
-            await asyncio.sleep(seconds)
-        else:
-            try:
-                await asyncio.wait((readable,), timeout=seconds)
-            finally:
-                self._loop.remove_reader(self._client)
-        try:
-            return self._payload_of(self._client.recv(_READ_SIZE))
-        except BlockingIOError:
-            return b""
-
     def _payload_of(self, data: bytes) -> bytes:
         """Return the payload in what the client sent."""
         codec = self._inbound.codec
@@ -567,7 +469,7 @@ class Connection:
         if self._inbound.silent and isinstance(error, ProtocolError):
             await self._drain()
         elif self._inbound.silent and not self._cuts_answers:
-            _reset(self._client)
+            close_with_reset(self._client)
         else:
             self._deadline = self._loop.time() + LINGER
             await self._drain(self._inbound.failed(error))
@@ -593,23 +495,5 @@ class Connection:
             return
 
     async def _discard(self) -> None:
-        while await self._loop.sock_recv(self._client, _READ_SIZE):
+        while await self._loop.sock_recv(self._client, READ_SIZE):
             pass
-
-
-def _reset(sock: socket.socket) -> None:
-    """Close a socket with a reset."""
-    if sock.fileno() >= 0:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    sock.close()
-
-
-def _hang_up(sock: socket.socket) -> None:
-    """Let who reads from a socket find its end."""
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
