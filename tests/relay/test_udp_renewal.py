@@ -47,7 +47,8 @@ class Way:
     async def _renew(self, why: str | None) -> PacketWay | None:
         self.reasons.append(why)
         try:
-            await self.open.wait()
+            if why is not None:
+                await self.open.wait()
         except asyncio.CancelledError:
             self.given_up = True
             raise
