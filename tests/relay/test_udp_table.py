@@ -18,19 +18,14 @@ from twins import IMPLEMENTATIONS, import_twin
 OF_ONE, OF_CLIENT, IN_ALL, OVERHEAD = 80 << 10, 4 << 20, 16 << 20, 256
 
 
-class Entry:
-    """An association, as far as the pure-Python table looks at it."""
-
-    touched = 0.0
-
-
 class Table:
     """A table of either twin, and the entries in it."""
 
     def __init__(self, implementation: str, *caps: int) -> None:
-        module = import_twin("fastsocks.relay", "_udp", implementation)
+        name = "_udp" if implementation == "cython" else "_udp_table"
+        module = import_twin("fastsocks.relay", name, implementation)
         self.table = module.AssociationTable(*caps)
-        self._entry: Callable[[], Any] = getattr(module, "Entry", Entry)
+        self._entry: Callable[[], Any] = module.Entry
         #: In the order of their use; of whom each is.
         self.used: dict[Any, tuple[str, str | None]] = {}
 

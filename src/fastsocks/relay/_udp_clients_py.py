@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from ..errors import ProtocolError
 from ..net import receive_with_arrival, watch_arrivals
 from ..socks.datagrams import Reassembler, build_datagram
-from ._udp_association_py import Association, host_of
+from ._udp_association_py import Association, ClientPort
 from ._udp_packet_way_py import CurrentWay
-from ._udp_ports_py import ClientPort
+from ._udp_ports_py import host_of
 from ._udp_targets_py import Targets
 
 if TYPE_CHECKING:
     from ..address import Address
     from ..net.datagrams import Arrival
     from ..shadowsocks.packets import PacketCodec, PacketSession
-    from ._udp_association_py import Engine, SockAddr
+    from ._udp_association_py import Engine
+    from ._udp_ports_py import SockAddr
     from .packet_way import FindWay
 
 # Datagrams that one socket takes in before the others have their turn.
@@ -68,12 +69,10 @@ class SharedPort(ClientPort):
             # Answers go to where the client's last datagram came from, from where it came to.
             found.facing, found.source, found.arrival = self, source, self._arrival
             return found
-        found = Association(self.engine, self, source, None if session is None else session.user)
-        found.targets = Targets(found)
+        user = None if session is None else session.user
+        found = new_association(self.engine, self, source, user, self.find_way)
         found.arrival = self._arrival
         found.session = session
-        if self.find_way is not None:
-            found.packet_way = CurrentWay(found, self.find_way)
         if session is None:
             self._by_source[source] = found
         else:
@@ -172,7 +171,7 @@ class ForwardPort(SharedPort):
 
     def _is_target(self, association: Association, address: Address) -> bool:
         """Tell whether an answer is the target's: a client cannot see from whom it is."""
-        if address == association.targets.latest:
+        if address == association.sent_to:
             return True
         if association.packet_way is None:
             return False
@@ -226,3 +225,17 @@ class SocksPort(ClientPort):
     def release(self, association: Association) -> None:
         """Close with the association, which has ended."""
         self.close()
+
+
+def new_association(
+    engine: Engine, facing: ClientPort, source: SockAddr, user: str | None, find: FindWay | None
+) -> Association:
+    """Make an association; see its parameters, and those of :class:`CurrentWay`.
+
+    :param find: None where all goes directly.
+    """
+    made = Association(engine, facing, source, user)
+    made.targets = Targets(made)
+    if find is not None:
+        made.packet_way = CurrentWay(made, find)
+    return made

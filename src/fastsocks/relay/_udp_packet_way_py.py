@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FastsocksError, ProtocolError
 from ..net import open_datagram_socket
+from ._udp_association_py import Side
 from ._udp_ports_py import Port
 from .packet_way import REFUSED, SILENT
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Coroutine
 
     from ..address import Address
-    from ._udp_association_py import Association, SockAddr
+    from ._udp_association_py import Association
+    from ._udp_ports_py import SockAddr
     from .packet_way import Control, FindWay, PacketWay, Renew
 
 # Seconds for which an association whose packet way cannot be had looks for none.
@@ -37,6 +39,7 @@ _LONGEST_PATIENCE = 180.0
 # Seconds between two renewals without an answer, at first and at last.
 _FIRST_REST = 1.0
 _LONGEST_REST = 60.0
+
 
 # What ICMP says of a server, and what else a connected socket reports of earlier datagrams.
 _REFUSALS = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
@@ -90,7 +93,7 @@ class ServerPort(Port):
         self._association.backward(address, payload)
 
 
-class CurrentWay:
+class CurrentWay(Side):
     """Faces the servers that an association's datagrams go through, once they are known.
 
     A way that can be renewed (:attr:`fastsocks.relay.packet_way.PacketWay.renew`) is renewed where
@@ -105,7 +108,7 @@ class CurrentWay:
     still taken; if the new one has not answered by then, the old one is gone on by.
 
     :param find: looks for one when it is needed, and again when that is lost, see
-        :class:`._udp_py.DatagramEngine`; None: it is given to :meth:`lead`, and the association
+        :class:`._udp_association_py.Engine`; None: it is given to :meth:`lead`, and the association
         ends with it.
     """
 

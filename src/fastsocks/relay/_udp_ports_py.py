@@ -8,12 +8,20 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from ..address import Address
 
-if TYPE_CHECKING:
-    from ._udp_association_py import Association, Engine, SockAddr
+# A socket address as sendto() takes it.
+SockAddr: TypeAlias = tuple[Any, ...]
+
+
+class PortOwner(Protocol):
+    """What a port needs of its engine."""
+
+    loop: asyncio.AbstractEventLoop
+    #: Those under way, kept from being collected.
+    tasks: set[asyncio.Task[Any]]
 
 
 class Port(asyncio.DatagramProtocol):
@@ -23,8 +31,8 @@ class Port(asyncio.DatagramProtocol):
     before sends no empty datagrams.
     """
 
-    def __init__(self, engine: Engine, sock: socket.socket) -> None:
-        self.engine = engine
+    def __init__(self, engine: PortOwner, sock: socket.socket) -> None:
+        self._loop = engine.loop
         self.closed = False
         self.socket = sock
         self._attaching = False
@@ -38,7 +46,7 @@ class Port(asyncio.DatagramProtocol):
             return
         self._attaching = True
         try:
-            await self.engine.loop.create_datagram_endpoint(lambda: self, sock=self.socket)
+            await self._loop.create_datagram_endpoint(lambda: self, sock=self.socket)
         finally:
             if self._transport is None:
                 self.socket.close()
@@ -74,36 +82,12 @@ class Port(asyncio.DatagramProtocol):
             self.socket.close()
 
 
-class ClientPort(Port):
-    """Faces clients."""
-
-    def answer(
-        self, association: Association, address: Address, payload: bytes
-    ) -> OSError | str | None:
-        """Send what a target says as clients expect it, or return why not.
-
-        :param address: who says it.
-        """
-        raise NotImplementedError
-
-    def release(self, association: Association) -> None:
-        """Forget an association, which has ended."""
-        raise NotImplementedError
-
-
-class TargetPort(Port):
-    """Faces targets: unconnected, so that whoever learns its port can answer (full cone)."""
-
-    def __init__(self, association: Association, sock: socket.socket) -> None:
-        super().__init__(association.engine, sock)
-        self._association = association
-
-    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
-        if not self.closed:
-            self._association.backward(address_of(addr[0], addr[1]), data)
-
-
 @lru_cache(4096)
 def address_of(host: str, port: int) -> Address:
     """Return the address of a socket: without its scope, which no header can hold."""
     return Address.of(host.partition("%")[0], port)
+
+
+def host_of(source: SockAddr) -> str:
+    """Return the IP address of a socket's address, without its scope."""
+    return cast("str", source[0]).partition("%")[0]

@@ -13,18 +13,32 @@ from typing import TYPE_CHECKING
 
 from ..errors import FastsocksError
 from ..net import has_route
-from ._udp_ports_py import TargetPort, address_of
+from ._udp_association_py import Side
+from ._udp_ports_py import Port, address_of
 
 if TYPE_CHECKING:
     from ..address import Address
     from ..net.resolver import AddrInfo
     from ._udp_association_py import Association
+    from ._udp_ports_py import SockAddr
 
 # Names of which one association remembers the address that it sends to.
 _NAMES = 64
 
 # What says nothing of another address of the same name.
 _NOT_ABOUT_THE_WAY = (errno.EAGAIN, errno.ENOBUFS, errno.EMSGSIZE)
+
+
+class TargetPort(Port):
+    """Faces targets: unconnected, so that whoever learns its port can answer (full cone)."""
+
+    def __init__(self, association: Association, sock: socket.socket) -> None:
+        super().__init__(association.engine, sock)
+        self._association = association
+
+    def datagram_received(self, data: bytes, addr: SockAddr) -> None:
+        if not self.closed:
+            self._association.backward(address_of(addr[0], addr[1]), data)
 
 
 class _Chosen:
@@ -38,15 +52,13 @@ class _Chosen:
         self.good_until = good_until
 
 
-class Targets:
+class Targets(Side):
     """The way of one association to targets: a socket for each family, opened when needed."""
 
     def __init__(self, association: Association) -> None:
         self._association = association
         self._engine = association.engine
         self._ports: dict[int, TargetPort] = {}
-        #: The IP address that was sent to last.
-        self.latest: Address | None = None
         # By a name's address header; those used least recently come first.
         self._chosen: dict[bytes, _Chosen] = {}
         # What waits for names, by host.
@@ -106,7 +118,7 @@ class Targets:
             except OSError as error:
                 return error
             port = self._ports[family] = TargetPort(self._association, sock)
-        self.latest = address
+        self._association.sent_to = address
         return port.send_to(payload, (address.host, address.port))
 
     def _send_to_one(self, infos: Iterable[AddrInfo], name: Address, payload: bytes) -> None:

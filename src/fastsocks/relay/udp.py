@@ -10,8 +10,7 @@ from ..implementation import IMPLEMENTATION
 # The Cython twin receives with recvmmsg and waits with epoll, which only Linux has.
 if TYPE_CHECKING or IMPLEMENTATION == "python" or sys.platform != "linux":
     from ._socks_packets_py import SocksPackets
-    from ._udp_association_py import Association, DatagramCounters
-    from ._udp_py import DatagramEngine
+    from ._udp_py import Association, DatagramCounters, DatagramEngine
 else:
     from ._socks_packets import SocksPackets
     from ._udp import Association, DatagramCounters, DatagramEngine
