@@ -338,7 +338,7 @@ class Dialer:
         found = await self._resolver.resolve(address.host, address.port, client)
         if self.address_filter is None and verdict_on is None:
             return found
-        allowed: list[AddrInfo] = []
+        passed: list[AddrInfo] = []
         refusal: PolicyError | None = None
         for info in found:
             try:
@@ -346,10 +346,10 @@ class Dialer:
             except PolicyError as error:
                 refusal = refusal or error
             else:
-                allowed.append(info)
-        if refusal is not None and not allowed:
+                passed.append(info)
+        if refusal is not None and not passed:
             raise refusal
-        return allowed
+        return passed
 
 
 def not_public(found: str = "") -> PolicyError:

@@ -73,7 +73,7 @@ class Chain:
         """Lead to a target through all servers."""
         first = self.upstreams[0]
         if len(self.upstreams) == 1 and isinstance(first, ShadowsocksUpstream):
-            return Route(first.address, first.codec(), PAYLOAD_WAIT, permit=_anything)
+            return Route(first.address, first.codec(), PAYLOAD_WAIT, verdict_on=_anything)
         return Route(first.address, open=partial(self._open, request.address))
 
     async def _open(self, target: Address, dialer: Dialer, client: str) -> Opened:
@@ -213,4 +213,4 @@ def upstream_error(upstream: Upstream, cause: Exception) -> UpstreamError:
 
 
 def _anything(_: str) -> None:
-    """Permit every address: whoever runs this service chose the upstream."""
+    """Let every address be reached: whoever runs this service chose the upstream."""

@@ -44,7 +44,7 @@ class RuledOutbound:
         if self._access_rules is not None:
             direct, verdict_on = self._access_rules.route(request, peer)
         if self.chain is None or direct:
-            return Route(request.address, permit=verdict_on)
+            return Route(request.address, verdict_on=verdict_on)
         if self._address_filter is not None and not self._address_filter(request.address.host):
             raise not_public()
         return self.chain.route(request)

@@ -103,7 +103,7 @@ class SearchingOutbound(RuledOutbound):
         """
         missing: ResolveError | None = None
         for name in names:
-            verdict_on = super().route(request._replace(address=name), peer).permit
+            verdict_on = super().route(request._replace(address=name), peer).verdict_on
             try:
                 sock = await dialer.dial(name, client, verdict_on)
             except ResolveError as error:

@@ -41,7 +41,7 @@ cdef class Association(Entry):
     cdef Targets targets
     # When a target last answered, by the clock of now().
     cdef double answered
-    # What rules and guard say of targets, by their wire forms; of names only that is asked
+    # What rules and address filter say of targets, by their wire forms; of names only that is asked
     # where there is no packet way.
     cdef dict ways
 

@@ -109,7 +109,7 @@ class LocalService(SocksService):
         if self.access_rules is not None:
             direct, verdict_on = self.access_rules.route(request, accepted.peer)
             if direct:
-                return Route(request.address, permit=verdict_on)
+                return Route(request.address, verdict_on=verdict_on)
         if self.servers is not None:
             return self.servers.route()
         return Route(self._first.address, ClientCodec(self._first.key), PAYLOAD_WAIT)

@@ -256,7 +256,7 @@ class Connection:
                 async with asyncio.timeout(wait):
                     resolved = None if self._stages is None else self._stages.resolved
                     address = route.address or request.address
-                    dialing = dialer.dial(address, client, route.permit, resolved)
+                    dialing = dialer.dial(address, client, route.verdict_on, resolved)
                     return route, await dialing
             except (DialError, TimeoutError) as cause:
                 error = cause if isinstance(cause, DialError) else dial_error(cause)

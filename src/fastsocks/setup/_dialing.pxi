@@ -13,9 +13,9 @@ cdef int dial(Connection connection) except -1:
         address = connection.address if route.address is None else route.address
         wire = address.wire
         connection.begin_payload()
-        if outbound.dials_at_once(address, wire, route.permit):
+        if outbound.dials_at_once(address, wire, route.verdict_on):
             return connect(connection, wire)
-        ready = outbound.dialer.literal(address, route.permit)
+        ready = outbound.dialer.literal(address, route.verdict_on)
     except FastsocksError as error:
         return connection.refuse(error)
     if ready is not None and address.is_name:
@@ -39,7 +39,7 @@ cdef int dial(Connection connection) except -1:
             outbound.dialer.approach,
             address,
             connection.admission.client,
-            route.permit,
+            route.verdict_on,
             resolved,
         ),
         Cause.TARGET_FOUND,

@@ -5,7 +5,7 @@ cdef class Route:
     cdef readonly object address
     cdef readonly object codec
     cdef readonly double payload_wait
-    cdef readonly object permit
+    cdef readonly object verdict_on
     cdef readonly object open
     cdef readonly object retry
 
@@ -21,7 +21,7 @@ cdef class Outbound:
     cpdef object canonical(self, object request)
     cpdef Route route(self, object request, object accepted)
     # Whether the dialer would say of an address that it is to be dialed as it is.
-    cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1
+    cdef bint dials_at_once(self, object address, bytes wire, object verdict_on) except -1
 
 
 # What leads to targets, as set-up wants it: `role` itself, if it is compiled.

@@ -25,12 +25,12 @@ cdef class Route:
     """An outbound's answer to a request; see the twin."""
 
     def __init__(
-        self, address, codec=None, double payload_wait=0.0, permit=None, open=None, retry=None
+        self, address, codec=None, double payload_wait=0.0, verdict_on=None, open=None, retry=None
     ):
         self.address = address
         self.codec = codec
         self.payload_wait = payload_wait
-        self.permit = permit
+        self.verdict_on = verdict_on
         self.open = open
         self.retry = retry
 
@@ -40,7 +40,7 @@ cdef Route _STRAIGHT = Route(None)
 
 cdef Route route_opened(Route route, object opened):
     return Route(
-        route.address, opened.codec, opened.payload_wait, route.permit, route.open, route.retry
+        route.address, opened.codec, opened.payload_wait, route.verdict_on, route.open, route.retry
     )
 
 
@@ -74,8 +74,8 @@ cdef class Outbound:
             raise CommandError("BIND is not offered here")
         return await self._bind(request, accepted)
 
-    cdef bint dials_at_once(self, object address, bytes wire, object permit) except -1:
-        if not self._plain or permit is not None or wire[0] == NAME or not _has_port(wire):
+    cdef bint dials_at_once(self, object address, bytes wire, object verdict_on) except -1:
+        if not self._plain or verdict_on is not None or wire[0] == NAME or not _has_port(wire):
             return False
         return self._address_filter is None or self._address_filter(address.host)
 
@@ -150,7 +150,7 @@ cdef class _PythonOutbound(Outbound):
         if isinstance(found, Route):
             return found
         return Route(
-            found.address, found.codec, found.payload_wait, found.permit, found.open, found.retry
+            found.address, found.codec, found.payload_wait, found.verdict_on, found.open, found.retry
         )
 
 

@@ -43,7 +43,7 @@ class Route:
     payload_wait: float = 0.0
     #: What is asked for each IP address about to be dialed, in the place of what the dialer has;
     #: None leaves it to the dialer.
-    permit: VerdictOn | None = None
+    verdict_on: VerdictOn | None = None
     #: For ways that take more than a connect: a coroutine function that is given the dialer and
     #: what counts as the client, and in whose place `address` and `codec` say nothing.
     open: Callable[[Dialer, str], Awaitable[Opened]] | None = None
