@@ -61,6 +61,14 @@ def everywhere(value: Any, outcome: str) -> Row:
     return value, outcome, outcome, outcome
 
 
+FRONTS = same("192.0.2.0/24", "accept_proxy_protocol", ("192.0.2.0/24",))
+TELLS_CLIENT: Row = (
+    True,
+    Sets("send_proxy_protocol", True),
+    REFUSED,
+    Sets("send_proxy_protocol", True),
+)
+
 EVERYWHERE: dict[str, Row] = {
     "server": ("::1", Sets("addresses", ("::1",)), Sets("server", "::1"), REFUSED),
     "server_port": (9000, Sets("port", 9000), Sets("server_port", 9000), REFUSED),
@@ -221,8 +229,8 @@ ROWS: dict[Place, dict[str, Row]] = {
         "forward_address": everywhere("192.0.2.2", REFUSED),
         "forward_port": everywhere(54, REFUSED),
         "payload_wait": everywhere(20, IGNORED),
-        "accept_proxy_protocol": everywhere("192.0.2.0/24", REFUSED),
-        "send_proxy_protocol": everywhere(True, REFUSED),
+        "accept_proxy_protocol": FRONTS,
+        "send_proxy_protocol": TELLS_CLIENT,
         "tcp_tproxy": everywhere(True, REFUSED),
     },
     Place.SERVERS: {
@@ -241,8 +249,8 @@ ROWS: dict[Place, dict[str, Row]] = {
         "udp_weight": everywhere(0.5, WARNING),
         "upstream": (["socks5://h"], Sets("upstream", ("socks5://h",)), REFUSED,
                      Sets("upstream", ("socks5://h",))),
-        "accept_proxy_protocol": everywhere("192.0.2.0/24", REFUSED),
-        "send_proxy_protocol": everywhere(True, REFUSED),
+        "accept_proxy_protocol": FRONTS,
+        "send_proxy_protocol": TELLS_CLIENT,
         "rules": same(["deny"], "rules", RULES),
         "acl": everywhere("/nowhere.acl", REFUSED),
         "acl_leave_out": everywhere(True, IGNORED),
@@ -283,6 +291,8 @@ ROWS: dict[Place, dict[str, Row]] = {
         "launchd_tcp_socket_name": everywhere("TCPListener", WARNING),
         "launchd_udp_socket_name": everywhere("UDPListener", WARNING),
         "payload_wait": everywhere(20, IGNORED),
+        "accept_proxy_protocol": FRONTS,
+        "send_proxy_protocol": TELLS_CLIENT,
         "acl_leave_out": everywhere(True, IGNORED),
         **{
             name: everywhere(value, REFUSED)
@@ -293,8 +303,6 @@ ROWS: dict[Place, dict[str, Row]] = {
                 "target": "192.0.2.1:54",
                 "forward_address": "192.0.2.2",
                 "forward_port": 54,
-                "accept_proxy_protocol": "192.0.2.0/24",
-                "send_proxy_protocol": True,
                 "tcp_redir": "tproxy",
                 "udp_redir": "tproxy",
                 "local_dns_address": "114.114.114.114",
@@ -326,6 +334,7 @@ _OF_TUNNEL: dict[str, Outcome] = {
     "upstream": REFUSED,
     "target": Sets("target", "192.0.2.1:54"),
     "payload_wait": Sets("payload_wait", 20),
+    "send_proxy_protocol": Sets("send_proxy_protocol", True),
 }
 
 #: What comes of a key on a tunnel, where that is not what comes of it on local.
@@ -337,6 +346,9 @@ TUNNEL: dict[Place, dict[str, Outcome]] = {
         "locals": Sets("port", 1081),
         "tunnel_address": Sets("target", "192.0.2.1:54"),
     },
-    Place.SERVERS: {"allow_private": IGNORED},
+    Place.SERVERS: {
+        "allow_private": IGNORED,
+        "send_proxy_protocol": Sets("send_proxy_protocol", True),
+    },
     Place.LOCALS: {**_OF_TUNNEL, "protocol": REFUSED},
 }

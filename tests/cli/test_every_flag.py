@@ -13,7 +13,6 @@ from fastsocks.cli.commands import fastsocks as cli
 from fastsocks.cli.invocation import Invocation, configured
 from fastsocks.cli.peers_flags import FLAGS, PeersFlag
 from fastsocks.config.rules import Action, Rule, read_network, read_rules
-from fastsocks.errors import ConfigError
 
 SERVICES = ("server", "local", "proxy", "tunnel")
 BASE = {
@@ -119,6 +118,8 @@ ROWS = (
     Row("local proxy tunnel", "--local-address", "::1", "addresses", ("::1",)),
     Row("local proxy tunnel", "-l", "9000", "port", 9000),
     Row("local proxy tunnel", "--local-port", "9000", "port", 9000),
+    Row(ALL, "--accept-proxy-protocol", "192.0.2.1", "accept_proxy_protocol", ("192.0.2.1",)),
+    Row("server proxy tunnel", "--send-proxy-protocol", "", "send_proxy_protocol", True),
     Row("local proxy", "--user", "a:b", "accounts", {"a": "b"}),
     Row("local proxy", "--protocols", "http,socks5", "protocols", ("http", "socks5")),
     Row("local proxy", "--udp-address", "192.0.2.9", "udp_address", "192.0.2.9"),
@@ -161,8 +162,6 @@ ELSEWHERE = {
     "-l": "test_the_server_ignores_the_port_of_local",
     "--local-port": "test_the_server_ignores_the_port_of_local",
     "url": "test_a_url",
-    "--accept-proxy-protocol": "test_the_proxy_protocol_is_not_there_yet",
-    "--send-proxy-protocol": "test_the_proxy_protocol_is_not_there_yet",
     "--max-drains": "test_a_flag_without_effect_says_what_to_set",
     "--max-drains-per-client": "test_a_flag_without_effect_says_what_to_set",
 }
@@ -273,12 +272,6 @@ def test_a_file(service: str, flag: str) -> None:
     given = read(service, f"{BASE[service]} {flag} config.toml")
     assert options_of(given)["timeout"] == 7
     assert sources_of(given)["timeout"] == "config.toml: timeout"
-
-
-@pytest.mark.parametrize("flag", ["--accept-proxy-protocol 192.0.2.1", "--send-proxy-protocol"])
-def test_the_proxy_protocol_is_not_there_yet(flag: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{flag.split(maxsplit=1)[0]}: not supported yet"):
-        read("proxy", flag)
 
 
 def test_a_url() -> None:

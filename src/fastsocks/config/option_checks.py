@@ -10,6 +10,7 @@ from fastsocks.address import host_name
 from fastsocks.errors import ConfigError, HostNameError
 from fastsocks.request import SOCKS4
 
+from .rules import read_network
 from .values import split_host
 
 #: What GSSAPI does for the messages of a connection; the weakest first.
@@ -150,9 +151,10 @@ def check_public_address(address: str) -> None:
     split_host(address)
 
 
-def check_proxy_protocol(_: object) -> None:
-    """Refuse what no service does yet."""
-    raise ConfigError("not supported yet; remove it")
+def check_fronts(networks: Sequence[str]) -> None:
+    """Check the networks of proxies that name clients by PROXY headers."""
+    for network in networks:
+        read_network(network)
 
 
 def check_callable(hook: object) -> None:

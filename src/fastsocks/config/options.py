@@ -33,7 +33,6 @@ from .option_checks import (
     check_bind_addresses,
     check_bind_ports,
     check_outbound,
-    check_proxy_protocol,
     check_public_address,
     check_search,
     check_seconds,
@@ -78,8 +77,8 @@ class UpstreamOptions(Checked):
     send_proxy_protocol: bool = option(False,
         "Begin connections by a PROXY header (v2), which tells the other end who the client is.",
         more="A tunnel tells its target, others their first upstream.",
-        places=_EVERYWHERE, section=WAYS, check=check_proxy_protocol,
-        elsewhere=refused("a Shadowsocks server is told no client"))
+        places=_EVERYWHERE, section=WAYS,
+        elsewhere=refused("a Shadowsocks server is told no client"), live=True)
     # fmt: on
 
 

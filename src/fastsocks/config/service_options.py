@@ -25,8 +25,8 @@ from .option import (
 )
 from .option_checks import (
     check_families,
+    check_fronts,
     check_grace,
-    check_proxy_protocol,
     check_resolver,
     check_seconds,
     is_loopback,
@@ -78,7 +78,7 @@ class Options(Checked):
         "names the client.",
         more="Each of their connections has to; nobody else is believed.",
         default="none", places=_EVERYWHERE, metavar="NETWORK", repeated=True, section=ACCESS,
-        check=check_proxy_protocol)
+        check=check_fronts, live=True)
     ipv6_first: bool = option(False,
         "Try the IPv6 addresses of a name before its IPv4 addresses.",
         more="Those that were not there of late come last. Of this one and the next three one can "

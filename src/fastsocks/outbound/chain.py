@@ -15,6 +15,7 @@ from fastsocks.errors import (
     ProtocolError,
     UpstreamError,
 )
+from fastsocks.proxy_protocol import LOCAL_HEADER, header_for
 from fastsocks.request import UDP_ASSOCIATE
 from fastsocks.setup.limits import PAYLOAD_WAIT
 from fastsocks.setup.roles import Opened, Route
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from fastsocks.inbound import Accepted
     from fastsocks.net import Dialer
     from fastsocks.request import Request
     from fastsocks.socks import SocksClient
@@ -46,15 +48,19 @@ class Chain:
 
     :param urls: see :func:`.upstream.read_upstream`.
     :param timeout: seconds for reaching the target through all of them.
+    :param send_proxy_protocol: begin every connection by a PROXY header, for the first server.
     :raises ConfigError: one of the URLs is none, or too many are of Shadowsocks.
     """
 
-    def __init__(self, urls: Sequence[str], timeout: float) -> None:
+    def __init__(
+        self, urls: Sequence[str], timeout: float, *, send_proxy_protocol: bool = False
+    ) -> None:
         try:
             self.upstreams: tuple[Upstream, ...] = tuple(map(read_upstream, urls))
         except ConfigError as error:
             raise ConfigError(f"upstream: {error}") from None
         self._timeout = timeout
+        self._send_proxy_protocol = send_proxy_protocol
         layers = sum(isinstance(one, ShadowsocksUpstream) for one in self.upstreams)
         if layers > MOST_LAYERS:
             raise ConfigError(
@@ -69,29 +75,34 @@ class Chain:
         """Whether datagrams can go through it: no HTTP proxy is part of it."""
         return not any(isinstance(one, HttpUpstream) for one in self.upstreams)
 
-    def route(self, request: Request) -> Route:
+    def route(self, request: Request, accepted: Accepted) -> Route:
         """Lead to a target through all servers."""
         first = self.upstreams[0]
-        if len(self.upstreams) == 1 and isinstance(first, ShadowsocksUpstream):
+        header = b""
+        if self._send_proxy_protocol:
+            header = header_for(request, accepted)
+        elif len(self.upstreams) == 1 and isinstance(first, ShadowsocksUpstream):
             return Route(first.address, first.codec(), PAYLOAD_WAIT, verdict_on=_anything)
-        return Route(first.address, open=partial(self._open, request.address))
+        return Route(first.address, open=partial(self._open, request.address, header))
 
-    async def _open(self, target: Address, dialer: Dialer, client: str) -> Opened:
+    async def _open(self, target: Address, header: bytes, dialer: Dialer, client: str) -> Opened:
         """Connect to the first server, and go through all of them.
 
         :raises UpstreamError: one of them is not there, or refuses; ``reply`` says why.
         """
-        link, early = await self.link(len(self.upstreams), target, dialer, client)
+        link, early = await self.link(len(self.upstreams), target, dialer, client, header)
         return link.opened(early)
 
     async def link(
-        self, passed: int, target: Address, dialer: Dialer, client: str
+        self, passed: int, target: Address, dialer: Dialer, client: str, header: bytes = b""
     ) -> tuple[Link, bytes]:
         """Connect to the first server, and go through some of them.
 
         :param passed: how many; the first one is connected to in any case.
         :param target: where the last of these is to lead.
         :param client: for whom; see :meth:`fastsocks.net.Dialer.dial`.
+        :param header: the PROXY header; where one is due, by default that of a connection which is
+            no client's.
         :return: the connection, and what came behind the answer of the last.
         :raises UpstreamError: one of them is not there, or refuses; ``reply`` says why.
         """
@@ -101,6 +112,8 @@ class Chain:
         try:
             async with asyncio.timeout(self._timeout):
                 sock = await dialer.dial(upstream.address, client, _anything)
+                if self._send_proxy_protocol:
+                    await loop.sock_sendall(sock, header or LOCAL_HEADER)
                 link = Link(loop, sock)
                 early = b""
                 for position, upstream in enumerate(self.upstreams[:passed]):

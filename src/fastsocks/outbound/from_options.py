@@ -34,8 +34,14 @@ def make_outbound(
 
     :param access_rules: its rules.
     :param address_filter: see :class:`.ruled.RuledOutbound`.
-    :raises ConfigError: an upstream is none, or a domain to search.
+    :raises ConfigError: an upstream is none, or a domain to search; or there is none to be told of
+        clients.
     """
+    if options.send_proxy_protocol and not options.upstream:
+        raise ConfigError(
+            "send_proxy_protocol: there is no upstream to tell who the client is; targets are told "
+            "by `fastsocks tunnel` alone"
+        )
     if options.search_domains:
         from .search import SearchingOutbound
 
@@ -44,7 +50,9 @@ def make_outbound(
     if options.upstream:
         from .chain import Chain
 
-        chain = Chain(options.upstream, options.timeout)
+        chain = Chain(
+            options.upstream, options.timeout, send_proxy_protocol=options.send_proxy_protocol
+        )
     if chain is None and access_rules is None:
         return None
     from .ruled import RuledOutbound

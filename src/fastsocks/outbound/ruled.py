@@ -8,8 +8,9 @@ from fastsocks.net.dial import not_public
 from fastsocks.setup.roles import Route
 
 if TYPE_CHECKING:
+    from fastsocks.inbound import Accepted
     from fastsocks.net.dial import AddressFilter
-    from fastsocks.request import Peer, Request
+    from fastsocks.request import Request
 
     from .chain import Chain
     from .rules import AccessRules
@@ -35,16 +36,16 @@ class RuledOutbound:
         self._access_rules = access_rules
         self._address_filter = address_filter
 
-    def route(self, request: Request, peer: Peer) -> Route:
+    def route(self, request: Request, accepted: Accepted) -> Route:
         """Decide where a request goes.
 
         :raises PolicyError: the rules refuse it.
         """
         direct, verdict_on = False, None
         if self._access_rules is not None:
-            direct, verdict_on = self._access_rules.route(request, peer)
+            direct, verdict_on = self._access_rules.route(request, accepted.peer)
         if self.chain is None or direct:
             return Route(request.address, verdict_on=verdict_on)
         if self._address_filter is not None and not self._address_filter(request.address.host):
             raise not_public()
-        return self.chain.route(request)
+        return self.chain.route(request, accepted)

@@ -20,9 +20,10 @@ from .ruled import RuledOutbound
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fastsocks.inbound import Accepted
     from fastsocks.net import Dialer
     from fastsocks.net.dial import AddressFilter
-    from fastsocks.request import Peer, Request
+    from fastsocks.request import Request
 
     from .rules import AccessRules
 
@@ -53,7 +54,7 @@ class SearchingOutbound(RuledOutbound):
         self._domains = tuple(domains)
         self._system = system or System()
 
-    def route(self, request: Request, peer: Peer) -> Route:
+    def route(self, request: Request, accepted: Accepted) -> Route:
         """Decide where a request goes.
 
         :raises PolicyError: the rules refuse it.
@@ -61,8 +62,8 @@ class SearchingOutbound(RuledOutbound):
         """
         names = tuple(self.names(request.address))
         if len(names) == 1:
-            return super().route(request._replace(address=names[0]), peer)
-        return Route(names[0], open=partial(self._open, names, request, peer))
+            return super().route(request._replace(address=names[0]), accepted)
+        return Route(names[0], open=partial(self._open, names, request, accepted))
 
     def names(self, address: Address) -> Iterator[Address]:
         """Give the names to look up, in their order; just the address itself if it is complete.
@@ -92,7 +93,7 @@ class SearchingOutbound(RuledOutbound):
         self,
         names: tuple[Address, ...],
         request: Request,
-        peer: Peer,
+        accepted: Accepted,
         dialer: Dialer,
         client: str,
     ) -> Opened:
@@ -103,7 +104,7 @@ class SearchingOutbound(RuledOutbound):
         """
         missing: ResolveError | None = None
         for name in names:
-            verdict_on = super().route(request._replace(address=name), peer).verdict_on
+            verdict_on = super().route(request._replace(address=name), accepted).verdict_on
             try:
                 sock = await dialer.dial(name, client, verdict_on)
             except ResolveError as error:

@@ -6,6 +6,7 @@ from .header import (
     LONGEST_LINE,
     ProxyHeader,
     build_header,
+    header_for,
     read_header,
 )
 from .inbound import ProxyProtocolInbounds
@@ -17,5 +18,6 @@ __all__ = [
     "ProxyHeader",
     "ProxyProtocolInbounds",
     "build_header",
+    "header_for",
     "read_header",
 ]

@@ -16,6 +16,9 @@ from fastsocks.errors import ProxyHeaderError
 if TYPE_CHECKING:
     from socket import AddressFamily
 
+    from fastsocks.inbound import Accepted
+    from fastsocks.request import Peer, Request
+
 #: Longest header that is read or built, in bytes. Version 2 allows 65,551; nginx reads as many as
 #: we do, and a header is meant to fit into 536 [2].
 LONGEST_HEADER: Final = 4096
@@ -112,6 +115,26 @@ def build_header(source: Address, destination: Address, user: str | None = None)
             )
         block += _USER_TYPE + len(name).to_bytes(2, "big") + name
     return _SIGNATURE + bytes((_PROXY, family)) + len(block).to_bytes(2, "big") + block
+
+
+def header_for(request: Request, accepted: Accepted) -> bytes:
+    """Build the header of a connection that is made for a client.
+
+    It names the client, its user, and what it asked for; where that is a name, which somebody else
+    resolves, the address that the client came to.
+
+    :raises ProxyHeaderError: the name of the user is too long.
+    :raises OSError: the client's connection is over.
+    """
+    destination = request.address
+    if destination.is_name:
+        destination = _address_of_peer(accepted.local())
+    return build_header(_address_of_peer(accepted.peer), destination, request.user)
+
+
+def _address_of_peer(peer: Peer) -> Address:
+    # A scope is of this host alone.
+    return Address.of(peer[0].partition("%")[0], peer[1])
 
 
 def _read_line(data: bytes) -> tuple[ProxyHeader, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from fastsocks.inbound import Inbound
 from .header import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
     from fastsocks.buffer import Buffer
@@ -38,21 +39,19 @@ class ProxyProtocolInbounds:
         self.inbounds = inbounds
         #: Whether these need no byte; see :class:`fastsocks.inbound.Inbounds`.
         self.begins_at_once = getattr(inbounds, "needs_no_byte", False)
-        self._networks = tuple(networks)
-
-    def is_front(self, host: str) -> bool:
-        """Tell whether a host may name clients.
-
-        :param host: an IP address, with its scope if it has one.
-        """
-        ip = ip_address(host.partition("%")[0])
-        if isinstance(ip, IPv6Address):
-            ip = ip.ipv4_mapped or ip
-        return any(ip in network for network in self._networks)
+        #: See :class:`fastsocks.inbound.Inbounds`.
+        self.is_front: Callable[[str], bool] | None = partial(_is_within, tuple(networks))
 
     def inbound(self, accepted: Accepted) -> Inbound:
         """Make what reads the header of one connection."""
         return _ProxyProtocolInbound(self, accepted)
+
+
+def _is_within(networks: Sequence[IPv4Network | IPv6Network], host: str) -> bool:
+    ip = ip_address(host.partition("%")[0])
+    if isinstance(ip, IPv6Address):
+        ip = ip.ipv4_mapped or ip
+    return any(ip in network for network in networks)
 
 
 class _ProxyProtocolInbound(Inbound):
@@ -64,7 +63,8 @@ class _ProxyProtocolInbound(Inbound):
         self._kept = b""
 
     def begin(self, accepted: Accepted) -> None:
-        if not self._maker.is_front(accepted.peer[0]):
+        is_front = self._maker.is_front
+        if is_front is not None and not is_front(accepted.peer[0]):
             raise ProxyHeaderError(
                 "clients come by a proxy only, and this is none that accept_proxy_protocol lists"
             )

@@ -96,7 +96,7 @@ class ProxyService(SocksService):
         check_request(request)
         if self.outbound is None:
             return Route(None)
-        return self.outbound.route(request, accepted.peer)
+        return self.outbound.route(request, accepted)
 
     async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay | None:
         """Lead through the upstreams, if there are any."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fastsocks.config import Options
+    from fastsocks.inbound import Inbounds
     from fastsocks.outbound.own_addresses import OwnAddresses
     from fastsocks.policy import ClientLimits, Meters
     from fastsocks.relay.udp import DatagramCounters
@@ -180,7 +181,7 @@ class Running:
         before.retire()
         service.prepare(loop, resolver)
         self._acceptor.change(
-            inbounds=service.inbounds(),
+            inbounds=_inbounds(service, served),
             outbound=service.leading(self._make_dialer(loop, resolver)),
             observer=service.observer,
             users=service.users,
@@ -295,7 +296,7 @@ class Running:
         options = self._options
         resolver = self._resolver = self._make_resolver(loop)
         service = self._service
-        inbounds = service.inbounds()
+        inbounds = _inbounds(service, options)
         self._acceptor = Acceptor(
             loop,
             inbounds=inbounds,
@@ -497,6 +498,17 @@ class Running:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _inbounds(service: ReportingService, options: Options) -> Inbounds:
+    """Return what makes the Inbounds of a service, behind its fronts if it has any."""
+    if not options.accept_proxy_protocol:
+        return service.inbounds()
+    from fastsocks.config.rules import read_network
+    from fastsocks.proxy_protocol import ProxyProtocolInbounds
+
+    fronts = map(read_network, options.accept_proxy_protocol)
+    return ProxyProtocolInbounds(service.inbounds(), fronts)
 
 
 def _close_opened(opening: asyncio.Future[Listening]) -> None:

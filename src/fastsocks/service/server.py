@@ -138,7 +138,7 @@ class ServerService(ReportingService):
         check_request(request)
         if self.outbound is None:
             return Route(None)
-        return self.outbound.route(request, accepted.peer)
+        return self.outbound.route(request, accepted)
 
 
 class Server(Running):
