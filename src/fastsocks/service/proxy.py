@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from fastsocks.errors import CommandError
 from fastsocks.journal.advice import SOCKS_ADVICE
 from fastsocks.net import check_local_addresses
+from fastsocks.outbound.bind import Binder
 from fastsocks.outbound.from_options import find_ways, leads_datagrams_past_upstreams
 from fastsocks.policy import check_request
 from fastsocks.policy.descriptors import possible_binds
 from fastsocks.request import BIND, UDP_ASSOCIATE
 from fastsocks.setup.roles import DirectOutbound, Route
 
-from .bind import Binder
 from .running import Running
 from .socks import SocksService
 

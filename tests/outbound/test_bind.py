@@ -14,9 +14,9 @@ from fastsocks.address import Address
 from fastsocks.config import ProxyOptions
 from fastsocks.errors import ConfigError, DialError, ListenError, PolicyError, ResolveError
 from fastsocks.net import Resolver
+from fastsocks.outbound.bind import Binder, BoundListener
 from fastsocks.request import BIND, Request
 from fastsocks.service import Proxy
-from fastsocks.service.bind import Binder, BoundListener
 from harness.listener import free_port, require_loopback
 
 PEER = ("127.0.0.1", 50000)
