@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -124,6 +125,20 @@ def test_it_is_told_of_start_and_stop(
     manager.socket.setblocking(False)
     with pytest.raises(BlockingIOError):
         manager.receive()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_it_is_told_of_a_reload(manager: Manager, workers: str) -> None:
+    command = ["setsid", *fastsocks_command("proxy", "-l", "0", "--workers", workers)]
+    process = Process("fastsocks proxy", command, environment(None, NOTIFY_SOCKET=manager.address))
+    assert manager.receive()[0] == "READY=1"
+    before = time.monotonic_ns() // 1000
+    process.send_signal(signal.SIGHUP)
+    state, stamp = manager.receive()
+    assert state == "RELOADING=1"
+    assert before <= int(stamp.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+    assert manager.receive() == ["READY=1"]
+    assert process.stop() == 0
 
 
 def test_nobody_there_to_be_told_is_a_warning(tmp_path: Path) -> None:

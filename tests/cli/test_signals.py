@@ -177,7 +177,7 @@ def without_terminal(implementation: str, loop: str, *arguments: str) -> Service
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_where_there_is_no_terminal_a_hangup_is_but_told(
+def test_where_there_is_no_terminal_a_hangup_reads_the_configuration_again(
     implementation: str, loop: str, workers: str
 ) -> None:
     with without_terminal(implementation, loop, "--workers", workers) as service:
@@ -185,7 +185,7 @@ def test_where_there_is_no_terminal_a_hangup_is_but_told(
             accepted = target.accept()
             for _ in range(2):
                 service.process.send_signal(signal.SIGHUP)
-                service.process.wait_for_line("SIGHUP: there is nothing to reload yet")
+                service.process.wait_for_line("the configuration was read again: nothing to change")
             client.send(b"x")
             assert accepted.recv(1) == b"x"
             accepted.close()
@@ -203,7 +203,7 @@ def test_no_process_of_a_service_dies_of_a_signal_that_means_nothing(
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             for process in (pid, *map(int, children)):
                 os.kill(process, number)
-        service.process.wait_for_line("SIGHUP: there is nothing to reload yet")
+        service.process.wait_for_line("the configuration was read again: nothing to change")
         assert listens(service.address)
         assert Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split() == children
         assert "ended" not in service.process.output
@@ -320,7 +320,7 @@ def test_one_that_means_nothing_while_it_starts(
     )
     process.wait_for_line("listening on")
     if number == signal.SIGHUP:
-        process.wait_for_line("SIGHUP: there is nothing to reload yet")
+        process.wait_for_line("the configuration was read again: nothing to change")
     assert process.stop() == 0
 
 

@@ -317,8 +317,9 @@ def _run(service: str, given: dict[str, Any]) -> None:
         asked = with_password(given)
         if asked is None:
             raise
-        found = configured(service, asked)
-    _start(found)
+        given = asked
+        found = configured(service, given)
+    _start(found, lambda: configured(service, given))
 
 
 def _run_first(given: dict[str, Any]) -> None:
@@ -330,10 +331,18 @@ def _run_first(given: dict[str, Any]) -> None:
     found = configured("server", given, kept=kept)
     from .first_run import announcer
 
-    _start(found, announcer(found, kept))
+    _start(found, lambda: configured("server", given, kept=kept), announcer(found, kept))
 
 
-def _start(found: Invocation, announce: Callable[[Sequence[Running]], None] | None = None) -> None:
+def _start(
+    found: Invocation,
+    again: Callable[[], Invocation],
+    announce: Callable[[Sequence[Running]], None] | None = None,
+) -> None:
+    """Run services until a signal ends them.
+
+    :param again: reads the configuration again.
+    """
     from .process import Start
     from .run import run
 
@@ -341,6 +350,7 @@ def _start(found: Invocation, announce: Callable[[Sequence[Running]], None] | No
         make=found.make,
         options=found.configuration.process,
         access_log=found.access_log,
+        read_again=lambda sockets: again().wanted(sockets),
         warnings=found.configuration.warnings,
         announce=announce,
     )

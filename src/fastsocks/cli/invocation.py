@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fastsocks.config import Configuration, Options
     from fastsocks.service import Running
 
+    from .reload import Wanted
+
 #: Names of parameters that are no keys of a configuration file.
 NOT_KEYS = ("config",)
 
@@ -50,13 +52,7 @@ class Invocation:
             )
         found = []
         for service in services:
-            options = service.options
-            # Of another family it is of no use, which `Running.bind` tells.
-            internet = (socket.AF_INET, socket.AF_INET6)
-            names = [sock.getsockname() for sock in sockets if sock.family in internet]
-            if names:
-                hosts = tuple(dict.fromkeys(name[0] for name in names))
-                options = replace(options, addresses=hosts, port=names[0][1])
+            options = _at(service.options, sockets)
             shared = None
             if workers > 1:
                 from fastsocks.service.shared_state import SharedState
@@ -68,6 +64,29 @@ class Invocation:
                 raise at_its_source(error, service.sources) from None
             found[-1].sources = service.sources
         return found
+
+    def wanted(self, sockets: Sequence[socket.socket] = ()) -> Wanted:
+        """Return what it says, for services that run."""
+        from .reload import Wanted
+
+        found = self.configuration
+        return Wanted(
+            tuple(_at(service.options, sockets) for service in found.services),
+            tuple(service.sources for service in found.services),
+            found.process,
+            found.process_sources,
+        )
+
+
+def _at(options: Options, sockets: Sequence[socket.socket]) -> Options:
+    """Return options with the addresses of sockets that were passed, if any."""
+    # Of another family it is of no use, which `Running.bind` tells.
+    internet = (socket.AF_INET, socket.AF_INET6)
+    names = [sock.getsockname() for sock in sockets if sock.family in internet]
+    if not names:
+        return options
+    hosts = tuple(dict.fromkeys(name[0] for name in names))
+    return replace(options, addresses=hosts, port=names[0][1])
 
 
 def _class_of(options: Options) -> type[Any]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fastsocks.config import ProcessOptions
     from fastsocks.service import Running
 
+    from .reload import Wanted
+
 #: Characters of a status for people. systemd ignores messages of more than 4 KiB.
 _LONGEST_STATUS = 1000
 
@@ -41,6 +43,8 @@ class Start:
     #: the log is set up and limits are raised.
     make: Callable[[int, Sequence[socket.socket]], list[Running]]
     options: ProcessOptions
+    #: Reads the configuration again, for services that were given sockets that were passed.
+    read_again: Callable[[Sequence[socket.socket]], Wanted]
     #: A file, "-" for standard output, or None.
     access_log: str | None
     #: For the log.

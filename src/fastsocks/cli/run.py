@@ -59,16 +59,25 @@ def run(start: Start) -> None:
 async def _serve(services: list[Running], start: Start, sockets: Sequence[socket.socket]) -> None:
     from fastsocks.service.stopping import drain_all
 
+    from .reload import reload
     from .service_signals import ServiceSignals
 
+    process = start.options
+
+    async def read_again() -> None:
+        nonlocal process
+        process = await reload(services, lambda: start.read_again(sockets), process)
+
     try:
-        with ServiceSignals() as signals:
+        with ServiceSignals(read_again) as signals:
             with each_line_once():
                 for service in services:
                     await service.start(service.bind(1, sockets)[0] if sockets else None)
             give_up_rights(start.options)
             announce(services, start)
+            signals.serve()
             await signals.stop.wait()
+            await signals.end_reload()
             notify(*STOPPING)
             await drain_all(services, signals)
     finally:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import pickle
 import select
 import signal
 import sys
@@ -20,8 +21,8 @@ from .early_signals import early_signals
 from .lines import Lines, LinesError
 from .log import each_line_once
 from .process import STOPPING, Start, announce, give_up_rights, versions
+from .reload import Wanted, apply, begin, end, plan, refuse, take_level, tell
 from .service_manager import notify
-from .service_signals import nothing_to_reload
 from .signal_pipe import SignalPipe, signals_blocked
 from .worker import BAD_CONFIGURATION, CANNOT_LISTEN, Place, run_worker
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from fastsocks.service import Running
     from fastsocks.service.listening import Listening
+    from fastsocks.service.reload import Reload
 
 #: Seconds after which a worker is no longer taken for one that fails again and again.
 _STEADY = 60.0
@@ -40,6 +42,9 @@ _PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 #: Seconds that workers have to end once they are told to do so at once.
 _PATIENCE = 5.0
+
+#: Seconds that workers have to prepare what a changed configuration says: it may name servers.
+_ANSWERED_WITHIN = 10.0
 
 _log = logging.getLogger("fastsocks")
 
@@ -62,7 +67,7 @@ def supervise(start: Start, count: int, sockets: Sequence[socket.socket] = ()) -
     listening = list(zip(*(service.bind(count, sockets) for service in services), strict=True))
     give_up_rights(start.options)
     with SignalPipe() as signals:
-        _Supervisor(start, services, listening, signals).run()
+        _Supervisor(start, services, listening, signals, sockets).run()
 
 
 class _Worker:
@@ -84,12 +89,12 @@ class _Worker:
         #: When to start the next process.
         self.due = 0.0
 
-    def ask(self, what: str, **fields: Any) -> None:
+    def ask(self, what: str, body: bytes = b"", **fields: Any) -> None:
         """Send a request, if there is a process; never waits for it."""
         if self.lines is not None:
             # One that reads nothing for so long is for signals.
             with contextlib.suppress(LinesError):
-                self.lines.send(do=what, **fields)
+                self.lines.send(body, do=what, **fields)
 
     def receive(self) -> list[Mapping[str, Any]]:
         """Return what it has sent since the last time."""
@@ -114,6 +119,26 @@ class _Worker:
         self.hang_up()
 
 
+class _Reloading:
+    """A configuration that workers prepare for.
+
+    :param number: of the request.
+    :param plans: what changes of the supervisor's own services, for workers that are made later.
+    :param waiting: those that have not answered, by process.
+    """
+
+    def __init__(
+        self, number: int, wanted: Wanted, plans: list[Reload], waiting: dict[int, _Worker]
+    ) -> None:
+        self.number = number
+        self.wanted = wanted
+        self.plans = plans
+        self.waiting = waiting
+        self.deadline = time.monotonic() + _ANSWERED_WITHIN
+        #: Why it is not to hold.
+        self.why = ""
+
+
 class _Supervisor:
     def __init__(
         self,
@@ -121,8 +146,16 @@ class _Supervisor:
         services: Sequence[Running],
         listening: Sequence[Sequence[Listening]],
         signals: SignalPipe,
+        sockets: Sequence[socket.socket],
     ) -> None:
         self._start = start
+        self._sockets = sockets
+        self._process = start.options
+        #: What workers are asked to prepare; None while there is nothing.
+        self._reloading: _Reloading | None = None
+        # Whether SIGHUP came that was not seen to yet.
+        self._hung_up = False
+        self._asked = 0
         self._services = services
         self._signals = signals
         self._workers = [_Worker(index, sockets) for index, sockets in enumerate(listening)]
@@ -149,15 +182,60 @@ class _Supervisor:
         """Wait until something happens, and see to it."""
         for number in self._wait(self._next_due()):
             if number == signal.SIGHUP and not early_signals.hangup_stops:
-                nothing_to_reload()
+                self._hung_up = True
             elif number != signal.SIGCHLD:
                 self._stop()
         for worker in self._workers:
             self._reap(worker)
-        if not self._stops:
+        if self._reloading is not None:
+            self._look_at_reload(self._reloading)
+        if self._stops:
+            return
+        if self._hung_up and self._serving and self._reloading is None:
+            self._hung_up = False
+            self._reload()
+        # Who is made now has what holds now, and must not miss what is to hold next.
+        if self._reloading is None:
             for worker in self._workers:
                 if not worker.pid and worker.due <= time.monotonic():
                     self._fork(worker)
+
+    def _reload(self) -> None:
+        """Read the configuration, and ask all workers to prepare what it says."""
+        begin()
+        try:
+            wanted = self._start.read_again(self._sockets)
+            plans = plan(self._services, wanted)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the workers go on
+            refuse(error)
+            end()
+            return
+        self._asked += 1
+        waiting = {worker.pid: worker for worker in self._workers if worker.pid}
+        self._reloading = _Reloading(self._asked, wanted, plans, waiting)
+        body = pickle.dumps(wanted)
+        for worker in waiting.values():
+            worker.ask("reload", body, id=self._asked)
+
+    def _look_at_reload(self, reloading: _Reloading) -> None:
+        """Have it hold once all workers are ready for that."""
+        running = {worker.pid for worker in self._workers}
+        waiting = [one for pid, one in reloading.waiting.items() if pid in running]
+        if not reloading.why and waiting and time.monotonic() < reloading.deadline:
+            return
+        if not reloading.why and waiting:
+            numbers = ", ".join(str(worker.index + 1) for worker in waiting)
+            reloading.why = f"no answer of worker {numbers}"
+        if reloading.why:
+            refuse(reloading.why)
+        elif not self._stops:
+            for worker in self._workers:
+                worker.ask("apply")
+            apply(reloading.plans)
+            tell(reloading.plans, reloading.wanted, self._process)
+            self._process = take_level(self._process, reloading.wanted)
+        self._reloading = None
+        end()
 
     def _stop(self) -> None:
         self._stops += 1
@@ -190,7 +268,12 @@ class _Supervisor:
                 one.close()
 
     def _next_due(self) -> float | None:
-        due = [worker.due for worker in self._workers if not worker.pid]
+        if self._reloading is not None:
+            due = [self._reloading.deadline]
+        elif self._hung_up and self._serving:
+            due = [0.0]
+        else:
+            due = [worker.due for worker in self._workers if not worker.pid]
         return None if self._stops or not due else max(min(due) - time.monotonic(), 0.0)
 
     def _wait(self, seconds: float | None) -> list[int]:
@@ -229,6 +312,11 @@ class _Supervisor:
             if not self._serving and all(other.ready for other in self._workers):
                 self._serving = True
                 announce(self._services, self._start)
+        reloading = self._reloading
+        if reloading is not None and message.get("id") == reloading.number:
+            reloading.waiting.pop(worker.pid, None)
+            if "error" in message:
+                reloading.why = f"worker {worker.index + 1}: {message['error']}"
 
     def _reap(self, worker: _Worker) -> None:
         if not worker.pid:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +16,7 @@ from fastsocks.service.stopping import StopRequests, drain_all
 from .lines import LinesError, Message
 from .log import become_worker, each_line_once
 from .loop import loop_factory
+from .reload import apply, plan, take_level
 from .title import title_part
 
 if TYPE_CHECKING:
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
     from fastsocks.service import Running
     from fastsocks.service.listening import Listening
+    from fastsocks.service.reload import Reload
 
     from .lines import Lines
+    from .reload import Wanted
 
 #: Of a reason not to serve, in characters.
 _LONGEST_REASON = 4096
@@ -100,6 +104,9 @@ class _Requests(StopRequests):
         self._serves = False
         # What is asked for before it serves.
         self._waiting: list[Message] = []
+        # What holds once the supervisor says so.
+        self._planned: tuple[list[Reload], Wanted] | None = None
+        self._planning: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGHUP):
@@ -117,6 +124,8 @@ class _Requests(StopRequests):
     ) -> None:
         self._loop.remove_reader(self._lines)
         self._loop.remove_writer(self._lines)
+        if self._planning is not None:
+            self._planning.cancel()
         # The process ends next: a signal that comes now must not turn that into a death by it.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         self._loop.remove_signal_handler(signal.SIGTERM)
@@ -151,19 +160,42 @@ class _Requests(StopRequests):
 
     def _answer(self, message: Message) -> None:
         number, what = message.fields.get("id"), str(message.fields.get("do"))
-        find = _ANSWERS.get(what)
-        if find is None:
+        if what == "stats":
+            # Where the supervisor reads them.
+            for service in self._services:
+                service.publish()
+            self._send(id=number)
+        elif what == "reload":
+            if self._planning is not None:
+                self._planning.cancel()
+            self._planning = self._loop.create_task(self._plan(number, message.body))
+        elif what == "apply":
+            if self._planned is not None:
+                plans, wanted = self._planned
+                apply(plans)
+                take_level(wanted.process, wanted)
+            self._planned = None
+            self._send(id=number)
+        else:
             self._send(id=number, error=f"there is no {what[:20]!r}")
-            return
+
+    async def _plan(self, number: object, body: bytes) -> None:
+        """Prepare what a configuration says that the supervisor has read; see :mod:`.reload`."""
+        self._planned = None
         try:
-            answer = find(self._services, message)
+            # Of the supervisor, which reads nothing of ours but lines.
+            wanted: Wanted = pickle.loads(body)  # noqa: S301
+            plans = plan(self._services, wanted)
+            for one in plans:
+                await one.check()
         except FastsocksError as error:
             self._send(id=number, error=str(error)[:_LONGEST_REASON])
-        except Exception as error:  # noqa: BLE001 - what fails is one request
-            _log.exception("cannot do what the supervisor asks for (%s)", what)
+        except Exception as error:  # noqa: BLE001 - the supervisor is to know
+            _log.exception("cannot reload")
             self._send(id=number, error=type(error).__name__)
         else:
-            self._send(id=number, **answer)
+            self._planned = plans, wanted
+            self._send(id=number)
 
     def _send(self, **fields: Any) -> None:
         self._lines.send(**fields)
@@ -175,15 +207,3 @@ class _Requests(StopRequests):
             self._loop.add_writer(self._lines, self._flush)
         else:
             self._loop.remove_writer(self._lines)
-
-
-def _tell_stats(services: Sequence[Running], _: Message) -> dict[str, Any]:
-    """Write the counters of this process where the supervisor reads them."""
-    for service in services:
-        service.publish()
-    return {}
-
-
-_ANSWERS: Mapping[str, Callable[[Sequence[Running], Message], dict[str, Any]]] = {
-    "stats": _tell_stats,
-}
