@@ -20,7 +20,8 @@ case $($compiler --version) in
 esac
 
 if [ $# = 0 ]; then
-  set -- tests/address tests/crypto tests/fuzz tests/shadowsocks tests/socks tests/net tests/relay tests/service
+  set -- tests/address tests/crypto tests/fuzz tests/shadowsocks tests/socks tests/net tests/relay \
+    tests/setup tests/service
   for name in half_close malformed transfer; do
     set -- "$@" "tests/end_to_end/test_$name.py"
   done
