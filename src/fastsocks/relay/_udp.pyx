@@ -140,17 +140,10 @@ cdef double SWEEP_INTERVAL = 15.0
 cdef double SHORTEST_SESSION = 60.0
 
 
-cdef class DatagramEngine
-
 include "_udp_table.pxi"
-
-cdef class Association(Entry)
-cdef class CurrentWay
-cdef class Targets
-
 include "_udp_ports.pxi"
-include "_udp_clients.pxi"
 include "_udp_association.pxi"
+include "_udp_clients.pxi"
 include "_udp_packet_way.pxi"
 include "_udp_targets.pxi"
 

@@ -14,6 +14,18 @@ cdef enum:
     WAYS = 256
 
 
+cdef class ClientPort(Port):
+    """Faces clients."""
+
+    cdef int answer(self, Association association, Packet* answer) except -1:
+        """Send what a target says as clients expect it; its room is what sealing takes."""
+        raise NotImplementedError
+
+    cdef int release(self, Association association) except -1:
+        """Forget an association, which has ended."""
+        raise NotImplementedError
+
+
 @cython.final
 cdef class Association(Entry):
     """The UDP relay of one client; made by a :class:`DatagramEngine`."""

@@ -17,6 +17,49 @@ cdef double LONGEST_REST = 60.0
 
 
 @cython.final
+cdef class ServerPort(Port):
+    """Faces a Shadowsocks or SOCKS5 server, connected to it."""
+
+    cdef CurrentWay way
+    cdef PacketCodec packets
+    cdef object packet_way
+    # Whether anything that opens has come by it.
+    cdef bint answered
+
+    cdef int open(self, DatagramEngine engine, object sock) except -1:
+        Port.open(self, engine, sock)
+        engine.connected[self.fd] = self
+        return 0
+
+    cdef int shut(self) except -1:
+        if self.fd >= 0:
+            self.engine.connected.pop(self.fd, None)
+        return Port.shut(self)
+
+    cdef int refused(self, int error) except -1:
+        if self.way.port is self and error in (ECONNREFUSED, EHOSTUNREACH, ENETUNREACH):
+            self.way.lose(REFUSED)
+        return 0
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        cdef DatagramEngine engine = self.engine
+        cdef Association association = self.way.association
+        cdef Packet answer
+        cdef Py_ssize_t opened
+        if size == 0:
+            return association.drop("truncated")
+        # What is queued lies before the room, and the answer's headers go in front of it.
+        answer.room = engine.room(ROOM_IN_FRONT + size)
+        answer.now = engine.time
+        opened = self.packets.open_into(data, size, answer.room.start + ROOM_IN_FRONT, &answer)
+        if opened < 0:
+            return engine.drop_fault(opened, &association.client)
+        engine.keep(answer.room.end)
+        self.way.heard(self)
+        return association.backward(&answer)
+
+
+@cython.final
 cdef class CurrentWay:
     """Faces the servers that an association's datagrams go through, once they are known."""
 

@@ -8,6 +8,27 @@ cdef enum:
 
 
 @cython.final
+cdef class TargetPort(Port):
+    """Faces targets: unconnected, so that whoever learns its port can answer (full cone)."""
+
+    cdef Association association
+
+    cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
+        cdef DatagramEngine engine = self.engine
+        cdef Packet answer
+        # A datagram in the middle of a message has its predecessor in front of it.
+        cdef Room room = engine.room(ROOM_IN_FRONT + size)
+        cdef uint8_t* payload = room.start + ROOM_IN_FRONT
+        cdef int address_size = wire_before(source, payload)
+        memcpy(payload, data, size)
+        engine.keep(room.end)
+        answer = packet_of(
+            payload - address_size, address_size, payload, size, room, engine.time
+        )
+        return self.association.backward(&answer)
+
+
+@cython.final
 cdef class Chosen:
     """The address that the datagrams to a name are sent to."""
 
