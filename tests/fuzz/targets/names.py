@@ -155,7 +155,7 @@ class _Chain:
     def __init__(self, noted: set[str]) -> None:
         self._noted = noted
 
-    def route(self, request: Any) -> Route:
+    def route(self, request: Any, accepted: Any) -> Route:
         self._noted.add(str(request.address))
         raise DialError("nobody is there")
 
