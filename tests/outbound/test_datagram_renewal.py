@@ -62,11 +62,11 @@ class Made:
 
     def another(self) -> ServerWay:
         """Return the way of another association."""
+        assert self.service.servers is not None
         return ServerWay(
             self.service.log.notice,
             self.addresses,
             CLIENT,
-            self.service._destinations,
             self.service.servers,
             None,
         )
@@ -118,7 +118,7 @@ def test_new_associations_avoid_a_server_that_lost_one(
         await made.way.renew(REFUSED)
         # None is better than the other.
         assert server_of(await made.another().first()) == "127.0.0.1"
-        monkeypatch.setattr("fastsocks.outbound.probes.time.monotonic", lambda: float("inf"))
+        monkeypatch.setattr("fastsocks.outbound.servers.time.monotonic", lambda: float("inf"))
         assert server_of(await made.another().first()) == "127.0.0.1"
 
     run(scenario())

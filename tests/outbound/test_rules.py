@@ -115,7 +115,6 @@ def test_advice_about_what_cannot_be_dialed_names_who_was_dialed() -> None:
         rules=read_rules(["direct to a.example", "direct to 192.0.2.0/24 port 80"]),
     )
     service = LocalService(options)
-    service.use_rules(options.read_rules, by_name=True)
     about_the_server = "this is about the Shadowsocks server, ss.example:8388"
     connection = Connection(PEER)
     connection.error = DialError("refused")

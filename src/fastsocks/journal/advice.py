@@ -33,13 +33,15 @@ SOCKS_ADVICE: Mapping[str, str] = {
     "handshake-timeout": "is this application set to use a proxy of SOCKS or HTTP?",
 }
 
-#: The same, where a Shadowsocks client stands behind it, which has a server to complain of.
-LOCAL_ADVICE: Mapping[str, str] = {
-    **SOCKS_ADVICE,
+#: What leads to a Shadowsocks server, which it can complain of.
+TUNNEL_ADVICE: Mapping[str, str] = {
     "tag": "the server's answer: password or method differ there, or it was tampered with",
     "header": "the server's answer: method differs there, or it was tampered with",
     "replay": "what listens there is no Shadowsocks server, or does not know the password",
 }
+
+#: The same, where clients speak SOCKS or HTTP.
+LOCAL_ADVICE: Mapping[str, str] = {**SOCKS_ADVICE, **TUNNEL_ADVICE}
 
 #: About a Shadowsocks server that says nothing.
 UNANSWERED_ADVICE = (

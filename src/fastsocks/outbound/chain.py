@@ -49,11 +49,17 @@ class Chain:
     :param urls: see :func:`.upstream.read_upstream`.
     :param timeout: seconds for reaching the target through all of them.
     :param send_proxy_protocol: begin every connection by a PROXY header, for the first server.
+    :param payload_wait: see :class:`.roles.Route`.
     :raises ConfigError: one of the URLs is none, or too many are of Shadowsocks.
     """
 
     def __init__(
-        self, urls: Sequence[str], timeout: float, *, send_proxy_protocol: bool = False
+        self,
+        urls: Sequence[str],
+        timeout: float,
+        *,
+        payload_wait: float = PAYLOAD_WAIT,
+        send_proxy_protocol: bool = False,
     ) -> None:
         try:
             self.upstreams: tuple[Upstream, ...] = tuple(map(read_upstream, urls))
@@ -61,6 +67,7 @@ class Chain:
             raise ConfigError(f"upstream: {error}") from None
         self._timeout = timeout
         self._send_proxy_protocol = send_proxy_protocol
+        self._payload_wait = payload_wait
         layers = sum(isinstance(one, ShadowsocksUpstream) for one in self.upstreams)
         if layers > MOST_LAYERS:
             raise ConfigError(
@@ -82,7 +89,7 @@ class Chain:
         if self._send_proxy_protocol:
             header = header_for(request, accepted)
         elif len(self.upstreams) == 1 and isinstance(first, ShadowsocksUpstream):
-            return Route(first.address, first.codec(), PAYLOAD_WAIT, verdict_on=_anything)
+            return Route(first.address, first.codec(), self._payload_wait, verdict_on=_anything)
         return Route(first.address, open=partial(self._open, request.address, header))
 
     async def _open(self, target: Address, header: bytes, dialer: Dialer, client: str) -> Opened:
@@ -91,7 +98,7 @@ class Chain:
         :raises UpstreamError: one of them is not there, or refuses; ``reply`` says why.
         """
         link, early = await self.link(len(self.upstreams), target, dialer, client, header)
-        return link.opened(early)
+        return link.opened(early, self._payload_wait)
 
     async def link(
         self, passed: int, target: Address, dialer: Dialer, client: str, header: bytes = b""
@@ -185,12 +192,12 @@ class Link:
         answer: Reply = await self._shake(client)
         return answer.bound
 
-    def opened(self, early: bytes) -> Opened:
+    def opened(self, early: bytes, payload_wait: float) -> Opened:
         """Return what the relay needs."""
         if self._codec is None:
             return Opened(self.socket, None, 0.0, early)
         if self._following is not None:
-            return Opened(self.socket, self._codec, PAYLOAD_WAIT, early)
+            return Opened(self.socket, self._codec, payload_wait, early)
         return Opened(self.socket, LayeredCodec(self._codec), 0.0, early)
 
     async def _send(self, data: bytes) -> None:

@@ -10,13 +10,12 @@ from fastsocks.relay.packet_way import MOVED, REFUSED, SILENT, PacketWay
 from fastsocks.shadowsocks import packet_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from fastsocks.address import Address
-    from fastsocks.setup.roles import Destination
 
-    from .probes import Servers
-    from .server_addresses import ServerAddresses
+    from .server_addresses import FindWay, ServerAddresses
+    from .servers import Servers
 
     #: Logs what is to be known of a client: its IP address, what, the status, the advice.
     Notice: TypeAlias = Callable[[str, str, str, str], None]
@@ -46,14 +45,21 @@ def tell_renewed(notice: Notice, client: str, server: Address, other: Address, w
     notice(client, f"{server} {_TEXTS[why]}: on{on} in a new session", why, _ADVICE[why])
 
 
+def server_ways(notice: Notice, servers: Servers, mtu: int | None) -> FindWay:
+    """Return what finds the way of an association to one of some servers; see ServerWay."""
+
+    async def find(addresses: ServerAddresses, client: str) -> PacketWay:
+        return await ServerWay(notice, addresses, client, servers, mtu).first()
+
+    return find
+
+
 class ServerWay:
-    """The way of one association to the Shadowsocks servers of ``local``.
+    """The way of one association to Shadowsocks servers of our own choice.
 
     :param notice: is told of what changes.
     :param addresses: of servers.
     :param client: the IP address of whose it is.
-    :param destinations: the servers.
-    :param servers: the choice among them, where there are several.
     :param mtu: see :func:`fastsocks.shadowsocks.packet_client`.
     """
 
@@ -62,14 +68,12 @@ class ServerWay:
         notice: Notice,
         addresses: ServerAddresses,
         client: str,
-        destinations: Sequence[Destination],
-        servers: Servers | None,
+        servers: Servers,
         mtu: int | None,
     ) -> None:
         self._notice = notice
         self._addresses = addresses
         self._client = client
-        self._destinations = destinations
         self._servers = servers
         self._mtu = {} if mtu is None else {"mtu": mtu}
         self._number = 0
@@ -82,15 +86,14 @@ class ServerWay:
 
         :raises DialError: its name has no address, or there is no way to it.
         """
-        number = 0 if self._servers is None else self._servers.for_datagrams()
-        return await self._lead(number)
+        return await self._lead(self._servers.for_datagrams())
 
     async def renew(self, why: str | None) -> PacketWay | None:
         """Lead to another server, or to the same one in a new session; see :class:`PacketWay`.
 
         :raises DialError: there is no way to any.
         """
-        before, lost = self._number, self._destinations[self._number].address
+        before, lost = self._number, self._servers.destinations[self._number].address
         if why is None:
             moved = await self._addresses.moved(lost, self._server, client_of(self._client))
             if not moved:
@@ -100,16 +103,15 @@ class ServerWay:
             self._addresses.forget(lost)
             self._lost.pop(before, None)
             self._lost[before] = None
-            if self._servers is not None:
-                self._servers.lost_datagrams(before)
+            self._servers.lost_datagrams(before)
             packet_way = await self._lead_on()
-        now = self._destinations[self._number].address
+        now = self._servers.destinations[self._number].address
         tell_renewed(self._notice, self._client, lost, now, why or MOVED)
         return packet_way
 
     async def _lead_on(self) -> PacketWay:
         """Lead to the best server that was not lost, or to the one that was for longest."""
-        others = [] if self._servers is None else self._servers.balancer.others(self._number)
+        others = self._servers.balancer.others(self._number)
         failure: FastsocksError | None = None
         for number in (*(one for one in others if one not in self._lost), *self._lost):
             try:
@@ -119,7 +121,7 @@ class ServerWay:
         raise failure or AssertionError("there is a server")
 
     async def _lead(self, number: int) -> PacketWay:
-        found = self._destinations[number]
+        found = self._servers.destinations[number]
         server = await self._addresses.find(
             found.address, client_of(self._client), avoid=self._server
         )

@@ -1,4 +1,4 @@
-"""The outbound of ``proxy`` and ``server``, and their way for datagrams, by their options."""
+"""The way of datagrams through upstreams, by the options of a service."""
 
 from __future__ import annotations
 
@@ -12,55 +12,17 @@ from fastsocks.request import UDP_ASSOCIATE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastsocks.config import ProxyOptions, ServerOptions
-    from fastsocks.net.dial import AddressFilter
+    from fastsocks.config import Options
     from fastsocks.relay.packet_way import PacketWay
 
     from .chain import Chain
     from .datagram_renewal import Notice
-    from .ruled import RuledOutbound
-    from .rules import AccessRules
     from .server_addresses import FindWay, ServerAddresses
 
 _log = logging.getLogger("fastsocks")
 
 
-def make_outbound(
-    options: ProxyOptions | ServerOptions,
-    access_rules: AccessRules | None,
-    address_filter: AddressFilter | None,
-) -> RuledOutbound | None:
-    """Make the outbound of a service; None where it leads every request just to its address.
-
-    :param access_rules: its rules.
-    :param address_filter: see :class:`.ruled.RuledOutbound`.
-    :raises ConfigError: an upstream is none, or a domain to search; or there is none to be told of
-        clients.
-    """
-    if options.send_proxy_protocol and not options.upstream:
-        raise ConfigError(
-            "send_proxy_protocol: there is no upstream to tell who the client is; targets are told "
-            "by `fastsocks tunnel` alone"
-        )
-    if options.search_domains:
-        from .search import SearchingOutbound
-
-        return SearchingOutbound(access_rules, address_filter, options.search_domains)
-    chain = None
-    if options.upstream:
-        from .chain import Chain
-
-        chain = Chain(
-            options.upstream, options.timeout, send_proxy_protocol=options.send_proxy_protocol
-        )
-    if chain is None and access_rules is None:
-        return None
-    from .ruled import RuledOutbound
-
-    return RuledOutbound(access_rules, chain, address_filter)
-
-
-def leads_datagrams_past_upstreams(options: ProxyOptions | ServerOptions) -> bool:
+def leads_datagrams_past_upstreams(options: Options) -> bool:
     """Tell whether rules may have datagrams go directly."""
     return any(
         rule.action is Action.DIRECT and (not rule.commands or UDP_ASSOCIATE in rule.commands)
@@ -69,7 +31,7 @@ def leads_datagrams_past_upstreams(options: ProxyOptions | ServerOptions) -> boo
 
 
 def find_ways(
-    options: ProxyOptions | ServerOptions,
+    options: Options,
     chain: Chain,
     refused: Callable[[FastsocksError, str], None],
     notice: Notice,
@@ -85,14 +47,7 @@ def find_ways(
 
         datagram_chain = DatagramChain(chain, options.timeout, notice)
 
-        async def find(addresses: ServerAddresses, client: str) -> PacketWay:
-            try:
-                return await datagram_chain.packet_way(addresses, client)
-            except FastsocksError as error:
-                refused(error, client)
-                raise
-
-        return find
+        return telling(datagram_chain.packet_way, refused)
     if leads_datagrams_past_upstreams(options):
 
         async def refuse(addresses: ServerAddresses, client: str) -> PacketWay:
@@ -104,3 +59,19 @@ def find_ways(
         raise ConfigError(f"mode: UDP cannot go through {chain}; write tcp_only")
     _log.warning("UDP is not offered: it cannot go through %s", chain)
     return None
+
+
+def telling(find: FindWay, refused: Callable[[FastsocksError, str], None]) -> FindWay:
+    """Return what finds ways as `find` does, and tells where there is none.
+
+    :param refused: is told why, and for which client.
+    """
+
+    async def found(addresses: ServerAddresses, client: str) -> PacketWay:
+        try:
+            return await find(addresses, client)
+        except FastsocksError as error:
+            refused(error, client)
+            raise
+
+    return found

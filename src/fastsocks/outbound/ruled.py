@@ -1,4 +1,4 @@
-"""Where ``proxy`` and ``server`` lead: straight to targets or through upstreams, by the rules."""
+"""Where services lead: straight to targets or through servers, by the rules."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ if TYPE_CHECKING:
 
     from .chain import Chain
     from .rules import AccessRules
+    from .servers import Servers
 
 
 class RuledOutbound:
-    """What leads to targets where there are rules or upstreams.
+    """What leads to targets where there are rules or servers on the way.
 
+    :param way: the servers; None leads straight to targets.
     :param address_filter: as of :class:`fastsocks.net.Dialer`. It holds for what is sent on,
         too: an upstream may well stand in this network.
     """
 
-    #: Whether names are to come in their one form; see :class:`.roles.Service`.
-    canonical_names = True
-
     def __init__(
         self,
         access_rules: AccessRules | None,
-        chain: Chain | None,
+        way: Chain | Servers | None,
         address_filter: AddressFilter | None,
     ) -> None:
-        self.chain = chain
+        self._way = way
         self._access_rules = access_rules
         self._address_filter = address_filter
 
@@ -44,8 +43,8 @@ class RuledOutbound:
         direct, verdict_on = False, None
         if self._access_rules is not None:
             direct, verdict_on = self._access_rules.route(request, accepted.peer)
-        if self.chain is None or direct:
+        if self._way is None or direct:
             return Route(request.address, verdict_on=verdict_on)
         if self._address_filter is not None and not self._address_filter(request.address.host):
             raise not_public()
-        return self.chain.route(request, accepted)
+        return self._way.route(request, accepted)

@@ -40,9 +40,6 @@ class SearchingOutbound(RuledOutbound):
     :param domains: in their order, or :data:`SYSTEM` alone.
     """
 
-    #: It has to see whether a name ends with a dot.
-    canonical_names = False
-
     def __init__(
         self,
         access_rules: AccessRules | None,

@@ -11,10 +11,8 @@ from fastsocks.journal.advice import SOCKS_ADVICE
 from fastsocks.net import check_local_addresses
 from fastsocks.outbound.bind import Binder
 from fastsocks.outbound.from_options import find_ways, leads_datagrams_past_upstreams
-from fastsocks.policy import check_request
 from fastsocks.policy.descriptors import possible_binds
 from fastsocks.request import BIND, UDP_ASSOCIATE
-from fastsocks.setup.roles import DirectOutbound, Route
 
 from .running import Running
 from .socks import SocksService
@@ -25,13 +23,10 @@ if TYPE_CHECKING:
 
     from fastsocks.config import ProxyOptions
     from fastsocks.journal.observer import Observer
-    from fastsocks.net import Dialer, Resolver
-    from fastsocks.outbound.server_addresses import FindWay
-    from fastsocks.relay.packet_way import PacketWay
-    from fastsocks.request import Peer, Request
-    from fastsocks.setup.roles import Accepted, Outbound, PeerListener
+    from fastsocks.net import Resolver
+    from fastsocks.request import Request
+    from fastsocks.setup.roles import Accepted, PeerListener
 
-    from .datagrams import Datagrams
     from .listening import Listening
     from .shared_state import SharedState
 
@@ -55,10 +50,8 @@ class ProxyService(SocksService):
         # What listens on loopback serves this machine, which reaches the same without it.
         guarded = options.beyond_loopback and not options.allow_private
         self.address_filter = self.targets.address_filter if guarded else None
-        self.outbound = self.use_outbound(options)
-        chain = None if self.outbound is None else self.outbound.chain
-        #: What is asked for before a client is told that it has its association.
-        self._find_at_once: FindWay | None = None
+        self.use_outbound(options)
+        chain = self.chain
         if chain is None and options.relays_tcp:
             self._commands += (BIND,)
         if chain is not None and options.relays_udp:
@@ -75,33 +68,8 @@ class ProxyService(SocksService):
 
     def prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
         """Make what listens for BIND."""
+        super().prepare(loop, resolver)
         self.binder = Binder(loop, resolver, self._options, self.address_filter, possible_binds())
-
-    def leading(self, dialer: Dialer) -> Outbound:
-        """Return what leads to targets; see :class:`.reporting.ReportingService`."""
-        if self.outbound is not None:
-            return super().leading(dialer)
-        return DirectOutbound(
-            dialer,
-            canonical_names=self.canonical_names,
-            associate=self.associate,
-            bind=self.bind,
-        )
-
-    def route(self, request: Request, accepted: Accepted) -> Route:
-        """Dial what the client asked for.
-
-        :raises PolicyError: the rules refuse it.
-        """
-        check_request(request)
-        if self.outbound is None:
-            return Route(None)
-        return self.outbound.route(request, accepted)
-
-    async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay | None:
-        """Lead through the upstreams, if there are any."""
-        find = self._find_at_once
-        return None if find is None else await find(datagrams.server_addresses, peer[0])
 
     async def bind(self, request: Request, accepted: Accepted) -> PeerListener:
         """Listen for a peer of a client; see :class:`.roles.Outbound`.
@@ -130,7 +98,9 @@ class Proxy(Running):
         *,
         observers: Iterable[Observer] = (),
     ) -> None:
-        super().__init__(partial(_make, shared, tuple(observers)), options, shared=shared)
+        super().__init__(
+            partial(ProxyService, shared=shared, observers=tuple(observers)), options, shared=shared
+        )
         self._proxy_options = options
 
     async def start(self, listening: Listening | None = None) -> None:
@@ -140,12 +110,3 @@ class Proxy(Running):
         """
         check_local_addresses(self._proxy_options.bind_addresses, "bind_address", "listen on")
         await super().start(listening)
-
-
-def _make(
-    shared: SharedState | None,
-    observers: tuple[Observer, ...],
-    options: ProxyOptions,
-    before: ProxyService | None = None,
-) -> tuple[ProxyService, ProxyOptions]:
-    return ProxyService(options, shared, observers, before), options

@@ -1,4 +1,4 @@
-"""What the services share: limits, counters, rules, and who is told of connections."""
+"""What the services share: limits, counters, rules, where they lead, and who is told of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from fastsocks.address import canonical
-from fastsocks.errors import CommandError, PolicyError
+from fastsocks.errors import CommandError, ConfigError, DialError, PolicyError
 from fastsocks.journal.access_log import AccessLog
 from fastsocks.journal.log import Log
 from fastsocks.journal.observer import Observers
-from fastsocks.policy import Cap, Meters, PublicTargets
+from fastsocks.policy import Cap, Meters, PublicTargets, check_request, weakness_of
 from fastsocks.policy.caps import Caps
+from fastsocks.setup.roles import DirectOutbound, Route, ServerOutbound
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,20 +26,15 @@ if TYPE_CHECKING:
     from fastsocks.journal.observer import Connection, Observer
     from fastsocks.net import Dialer, Resolver
     from fastsocks.net.dial import AddressFilter
+    from fastsocks.outbound.chain import Chain
     from fastsocks.outbound.ruled import RuledOutbound
     from fastsocks.outbound.rules import AccessRules
     from fastsocks.outbound.server_addresses import FindWay
+    from fastsocks.outbound.servers import Servers
     from fastsocks.outbound.upstream import Upstream
     from fastsocks.policy import ClientLimits
     from fastsocks.request import Request
-    from fastsocks.setup.roles import (
-        Accepted,
-        Inbounds,
-        Outbound,
-        PeerListener,
-        Route,
-        UdpAssociation,
-    )
+    from fastsocks.setup.roles import Accepted, Inbounds, Outbound, PeerListener, UdpAssociation
 
     from .datagrams import Datagrams
     from .shared_state import SharedState
@@ -67,6 +63,7 @@ class ReportingService(ABC):
         observers: Iterable[Observer] = (),
         before: ReportingService | None = None,
     ) -> None:
+        self._logger = log
         self.caps = Caps(options, 1 if shared is None else shared.workers)
         if before is None:
             self.log = Log(log, self.ADVICE, self.advice, self.caps)
@@ -95,8 +92,14 @@ class ReportingService(ABC):
         self.needs_own_addresses = False
         #: The rules; None where there are none, so that they cost nothing.
         self.access_rules: AccessRules | None = None
-        #: The server that it dials in the place of targets; for Running to look at.
-        self.upstream: Upstream | None = None
+        #: What decides where requests go; None: straight to their targets.
+        self.outbound: RuledOutbound | None = None
+        #: The Shadowsocks servers that it leads to, if any.
+        self.servers: Servers | None = None
+        #: The upstreams that it leads through, if any.
+        self.chain: Chain | None = None
+        #: Whether datagrams can go where its connections do.
+        self.relays_udp = True
         #: What datagrams go through but for rules; see :class:`fastsocks.relay.udp.DatagramEngine`.
         self.find_way: FindWay | None = None
 
@@ -113,20 +116,60 @@ class ReportingService(ABC):
                 rules, address_filter=address_filter, by_name=by_name, public=public
             )
 
-    def use_outbound(self, options: ProxyOptions | ServerOptions) -> RuledOutbound | None:
-        """Apply the rules, and make the outbound; see :func:`.from_options.make_outbound`.
+    def use_outbound(self, options: ProxyOptions | ServerOptions) -> None:
+        """Apply the rules, and lead through upstreams or straight to targets.
 
-        :raises ConfigError: an upstream is none, or a domain to search.
+        :raises ConfigError: an upstream is none, or a domain to search; or there is none to be
+            told of clients.
         """
-        from fastsocks.outbound.from_options import make_outbound
-
+        if options.send_proxy_protocol and not options.upstream:
+            raise ConfigError(
+                "send_proxy_protocol: there is no upstream to tell who the client is; targets are "
+                "told by `fastsocks tunnel` alone"
+            )
         self.use_rules(options.read_rules, by_name=bool(options.upstream))
-        outbound = make_outbound(options, self.access_rules, self.address_filter)
-        if outbound is not None:
-            self.canonical_names = self.canonical_names and outbound.canonical_names
-            if outbound.chain is not None:
-                self.upstream = outbound.chain.upstreams[0]
-        return outbound
+        if options.search_domains:
+            from fastsocks.outbound.search import SearchingOutbound
+
+            # It has to see whether a name ends with a dot.
+            self.canonical_names = False
+            self.outbound = SearchingOutbound(
+                self.access_rules, self.address_filter, options.search_domains
+            )
+        elif options.upstream:
+            from fastsocks.outbound.chain import Chain
+
+            self.lead(
+                chain=Chain(
+                    options.upstream,
+                    options.timeout,
+                    send_proxy_protocol=options.send_proxy_protocol,
+                )
+            )
+        else:
+            self.lead()
+
+    def lead(self, *, servers: Servers | None = None, chain: Chain | None = None) -> None:
+        """Lead to Shadowsocks servers, through upstreams, or straight to targets, by the rules."""
+        self.servers, self.chain = servers, chain
+        way = servers or chain
+        if way is not None or self.access_rules is not None:
+            from fastsocks.outbound.ruled import RuledOutbound
+
+            self.outbound = RuledOutbound(self.access_rules, way, self.address_filter)
+
+    def lead_datagrams(self, options: Options) -> None:
+        """Lead datagrams through the upstreams, if there are any, and if they relay them.
+
+        :raises ConfigError: they do not, and nothing else is asked for.
+        """
+        if options.relays_udp and self.chain is not None:
+            from fastsocks.outbound.from_options import find_ways
+
+            self.find_way = find_ways(
+                options, self.chain, self.observer.refuse_datagrams, self.log.notice
+            )
+            self.relays_udp = self.find_way is not None
 
     def verdict_on(
         self, client: str, user: str | None, target: Address, resolved: str | None
@@ -145,10 +188,23 @@ class ReportingService(ABC):
             raise
 
     @property
+    def upstream(self) -> Upstream | None:
+        """The first of the upstreams that it leads through."""
+        return None if self.chain is None else self.chain.upstreams[0]
+
+    @property
     def configured_hosts(self) -> Iterator[str]:
         """Hosts of servers that it dials in the place of targets: names, and IP addresses."""
         if self.upstream is not None:
             yield self.upstream.address.host
+        if self.servers is not None:
+            for server in self.servers.destinations:
+                yield server.address.host
+
+    def warn_of_weakness(self, *methods: str) -> None:
+        """Log what is known against methods, once each."""
+        for weakness in dict.fromkeys(filter(None, map(weakness_of, methods))):
+            self._logger.warning("%s", weakness)
 
     @abstractmethod
     def inbounds(self) -> Inbounds:
@@ -159,6 +215,23 @@ class ReportingService(ABC):
 
         :param dialer: opens outgoing connections.
         """
+        if self.outbound is None:
+            return DirectOutbound(
+                dialer,
+                canonical_names=self.canonical_names,
+                associate=self.associate,
+                bind=self.bind,
+            )
+        if self.servers is not None and self.access_rules is None:
+            only = self.servers.only
+            if only is not None:
+                return ServerOutbound(
+                    dialer,
+                    only.key,
+                    only.address,
+                    payload_wait=self.servers.payload_wait,
+                    associate=self.associate,
+                )
         self.dialer = dialer
         return cast("Outbound", self)
 
@@ -171,16 +244,30 @@ class ReportingService(ABC):
             return request._replace(address=canonical(request.address))
         return request
 
-    @abstractmethod
     def route(self, request: Request, accepted: Accepted) -> Route:
         """Decide where a request goes.
 
-        :raises PolicyError: the rules refuse it.
+        :raises PolicyError: the rules refuse it, or its port is 0.
         """
+        check_request(request)
+        if self.outbound is None:
+            return Route(None)
+        return self.outbound.route(request, accepted)
 
     def advice(self, connection: Connection) -> str | None:
-        """Return what to do about a failure that is not as :attr:`ADVICE` has it, else None."""
-        return None
+        """Return what to do about a failure that is not as :attr:`ADVICE` has it, else None.
+
+        What fails to be dialed is a Shadowsocks server as a rule, where there are any.
+        """
+        if self.servers is None or not isinstance(connection.error, DialError):
+            return None
+        peer, target, rules = connection.peer, connection.target, self.access_rules
+        if target is not None and rules is not None and rules.direct(peer, target):
+            return None
+        if self.servers.only is None:
+            return "none of the Shadowsocks servers can be reached"
+        server = self.servers.only.address
+        return f"this is about the Shadowsocks server, {server}: is it up, and reachable?"
 
     async def associate(self, request: Request, accepted: Accepted) -> UdpAssociation:
         """Open a UDP relay for a client; see :class:`.roles.Outbound`.
@@ -220,13 +307,15 @@ class ReportingService(ABC):
         :param sockets: bound ones, for services that serve UDP at the addresses of TCP.
         """
 
-    def prepare(  # noqa: B027 - most need nothing
-        self, loop: asyncio.AbstractEventLoop, resolver: Resolver
-    ) -> None:
+    def prepare(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:
         """Make what else is needed before the first connection."""
+        if self.servers is not None:
+            self.servers.begin_probes(loop, resolver)
 
-    def retire(self) -> None:  # noqa: B027 - most begin nothing by themselves
+    def retire(self) -> None:
         """Begin nothing new: it ends, or another one has taken its place."""
+        if self.servers is not None:
+            self.servers.end_probes()
 
     def close(self) -> None:
         """Give back what the service holds, and write the numbers that are still owed."""

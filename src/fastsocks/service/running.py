@@ -53,8 +53,8 @@ class Running:
     It never touches what belongs to the process, such as limits and how logs are written, nor
     signals unless :meth:`serve_forever` is told to.
 
-    :param make: makes what connections are for, of options and of the service before, whose place
-        it is to take; returns the options that it can serve, too.
+    :param make: makes what connections are for, of options and of the service `before`, whose
+        place it is to take.
     :param options: where to listen, and time limits.
     :param local_addresses: see :class:`fastsocks.net.Dialer`.
     :param dial_fast_open: likewise, its `fast_open`.
@@ -66,7 +66,7 @@ class Running:
 
     def __init__(
         self,
-        make: Callable[..., tuple[ReportingService, Options]],
+        make: Callable[..., ReportingService],
         options: Options,
         *,
         local_addresses: Sequence[str] = (),
@@ -80,7 +80,8 @@ class Running:
         self._make = make
         #: As they were given.
         self._given = options
-        self._service, self._options = make(options)
+        self._service = make(options)
+        self._options = _served(self._service, options)
         self._local_addresses = local_addresses
         self._dial_fast_open = dial_fast_open
         self._closed = asyncio.Event()
@@ -156,7 +157,8 @@ class Running:
         :raises ConfigError: as there.
         """
         given, reloaded = changes(self._given, options, self._service.fixed(options))
-        service, served = self._make(given, self._service)
+        service = self._make(given, before=self._service)
+        served = _served(service, given)
         if served.mode != self._options.mode:
             raise ConfigError("upstream: with it UDP is relayed no more, or again: restart")
 
@@ -509,6 +511,13 @@ def _inbounds(service: ReportingService, options: Options) -> Inbounds:
 
     fronts = map(read_network, options.accept_proxy_protocol)
     return ProxyProtocolInbounds(service.inbounds(), fronts)
+
+
+def _served(service: ReportingService, options: Options) -> Options:
+    """Return the options without the UDP that a service cannot relay."""
+    if options.relays_udp and not service.relays_udp:
+        return dataclasses.replace(options, mode="tcp_only")
+    return options
 
 
 def _close_opened(opening: asyncio.Future[Listening]) -> None:

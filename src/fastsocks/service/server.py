@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from fastsocks.journal.advice import SHADOWSOCKS_ADVICE
-from fastsocks.outbound.from_options import find_ways
-from fastsocks.policy import Meters, check_request, weakness_of
+from fastsocks.policy import Meters
 from fastsocks.policy.descriptors import association_cap
-from fastsocks.setup.roles import DirectOutbound, Route
 from fastsocks.shadowsocks import (
     ReplayGuard,
     packet_server,
@@ -30,9 +27,7 @@ if TYPE_CHECKING:
 
     from fastsocks.config import Options, ServerOptions
     from fastsocks.journal.observer import Observer
-    from fastsocks.net import Dialer
-    from fastsocks.request import Request
-    from fastsocks.setup.roles import Accepted, Inbounds, Outbound
+    from fastsocks.setup.roles import Inbounds
     from fastsocks.shadowsocks import PacketCodec, ServerKey
 
     from .datagrams import Datagrams
@@ -73,14 +68,8 @@ class ServerService(ReportingService):
             users = options.users
             self.users = Meters(users) if shared is None else shared.meters(users)
         self.address_filter = None if options.allow_private else self.targets.address_filter
-        self.outbound = self.use_outbound(options)
-        #: Whether datagrams can go where its connections do.
-        self.relays_udp = options.relays_udp
-        if options.relays_udp and self.outbound is not None and self.outbound.chain is not None:
-            self.find_way = find_ways(
-                options, self.outbound.chain, self.observer.refuse_datagrams, self.log.notice
-            )
-            self.relays_udp = self.find_way is not None
+        self.use_outbound(options)
+        self.lead_datagrams(options)
         key = server_key(options.method, options.password, options.users, options.key)
         self._users = options.users
         self._key: ServerKey = key if before is None else before._key
@@ -124,22 +113,6 @@ class ServerService(ReportingService):
         """Return what makes the codec of each connection, which is its Inbound too."""
         return server_inbounds(self._key, self._guard)
 
-    def leading(self, dialer: Dialer) -> Outbound:
-        """Return what leads to targets; see :class:`.reporting.ReportingService`."""
-        if self.outbound is not None:
-            return super().leading(dialer)
-        return DirectOutbound(dialer, canonical_names=self.canonical_names)
-
-    def route(self, request: Request, accepted: Accepted) -> Route:
-        """Dial what the client asked for.
-
-        :raises PolicyError: the rules refuse it.
-        """
-        check_request(request)
-        if self.outbound is None:
-            return Route(None)
-        return self.outbound.route(request, accepted)
-
 
 class Server(Running):
     """A Shadowsocks server.
@@ -158,22 +131,9 @@ class Server(Running):
         observers: Iterable[Observer] = (),
     ) -> None:
         super().__init__(
-            partial(_make, shared, tuple(observers)),
+            partial(ServerService, shared=shared, observers=tuple(observers)),
             options,
             local_addresses=options.outbound_addresses,
             shared=shared,
         )
-        if weakness := weakness_of(options.method):
-            _log.warning("%s", weakness)
-
-
-def _make(
-    shared: SharedState | None,
-    observers: tuple[Observer, ...],
-    options: ServerOptions,
-    before: ServerService | None = None,
-) -> tuple[ServerService, ServerOptions]:
-    service = ServerService(options, shared, observers, before)
-    if options.relays_udp and not service.relays_udp:
-        options = replace(options, mode="tcp_only")
-    return service, options
+        self._service.warn_of_weakness(options.method)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fastsocks.accounts.logins import Logins
     from fastsocks.config import LocalOptions, ProxyOptions
     from fastsocks.journal.observer import Observer
-    from fastsocks.relay.packet_way import PacketWay
-    from fastsocks.request import Peer, Request
+    from fastsocks.outbound.server_addresses import FindWay
+    from fastsocks.request import Request
     from fastsocks.setup.roles import Accepted, Inbounds, UdpAssociation
     from fastsocks.socks.gssapi import ServerNegotiation
 
@@ -75,6 +75,8 @@ class SocksService(ReportingService):
             )
             if offered
         )
+        #: What is asked for before a client is told that it has its association.
+        self._find_at_once: FindWay | None = None
         #: There once the service runs, if it relays UDP.
         self.datagrams: Datagrams | None = None
 
@@ -103,7 +105,9 @@ class SocksService(ReportingService):
             raise CommandError("UDP is not relayed here")
         if self.access_rules is not None:
             self.access_rules.associate(request, peer)
-        packet_way = await self._find_packet_way(self.datagrams, peer)
+        packet_way = None
+        if self._find_at_once is not None:
+            packet_way = await self._find_at_once(self.datagrams.server_addresses, peer[0])
         return self.datagrams.associate(
             request, peer, accepted.local_host, announced=self._udp_address, packet_way=packet_way
         )
@@ -121,10 +125,3 @@ class SocksService(ReportingService):
             AuthenticationError.status,
             "somebody may be guessing, or an application has an old password",
         )
-
-    async def _find_packet_way(self, datagrams: Datagrams, peer: Peer) -> PacketWay | None:
-        """Return the way through servers; None leaves it to `find_way`, if there is that.
-
-        :raises FastsocksError: there is none.
-        """
-        return None

@@ -171,7 +171,7 @@ async def _ask(
     )
     service = ProxyService(options)
     if service.outbound is not None and sent_on:
-        service.outbound.chain = _Chain(noted)  # type: ignore[assignment]
+        service.outbound._way = _Chain(noted)  # type: ignore[assignment]
     acceptor = _SETUPS[implementation].Acceptor(
         asyncio.get_running_loop(),
         inbounds=service.inbounds(),
