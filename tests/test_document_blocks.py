@@ -40,7 +40,7 @@ PAGE = b"the page that a reader fetches"
 
 #: Languages of blocks that hold no commands: shown as they are, or run elsewhere.
 _NOT_COMMANDS = ("text", "json", "python", "{eval-rst}")
-_SERVICES = ("server", "local", "proxy")
+_SERVICES = ("server", "local", "proxy", "tunnel")
 
 
 class Reader:

@@ -12,7 +12,12 @@ import pytest
 import fastsocks
 from fastsocks import errors
 
-OPTIONS = [fastsocks.ServerOptions, fastsocks.LocalOptions, fastsocks.ProxyOptions]
+OPTIONS = [
+    fastsocks.ServerOptions,
+    fastsocks.LocalOptions,
+    fastsocks.ProxyOptions,
+    fastsocks.TunnelOptions,
+]
 
 
 def test_every_public_name_is_there_and_listed() -> None:

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import errors
     from .client import create_connection, open_connection
-    from .config import LocalOptions, ProxyOptions, ServerEntry, ServerOptions
+    from .config import LocalOptions, ProxyOptions, ServerEntry, ServerOptions, TunnelOptions
     from .errors import (
         AddressError,
         AddressTypeError,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .journal.observer import Connection, LimitHit, Observer
     from .journal.stats import CapStats, DatagramStats, Stats
     from .policy import Usage
-    from .service import Local, Proxy, Server, SharedState
+    from .service import Local, Proxy, Server, SharedState, Tunnel
     from .service.reload import Reloaded
 
     #: Which implementation runs: ``cython`` or ``python``.
@@ -103,6 +103,8 @@ __all__ = [
     "TagError",
     "TimestampError",
     "TruncatedError",
+    "Tunnel",
+    "TunnelOptions",
     "UpstreamError",
     "Usage",
     "UserError",
@@ -135,6 +137,8 @@ _HOMES = {
     "ServerOptions": "config",
     "SharedState": "service",
     "Stats": "journal.stats",
+    "Tunnel": "service",
+    "TunnelOptions": "config",
     "Usage": "policy",
     "create_connection": "client",
     "open_connection": "client",

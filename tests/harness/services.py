@@ -158,6 +158,20 @@ def start_proxy(
     )
 
 
+def start_tunnel(
+    target: object,
+    *extra: str,
+    implementation: Implementation | None = None,
+    **variables: str,
+) -> Service:
+    """Start ``fastsocks tunnel`` on a port of the kernel's choice."""
+    return start_fastsocks(
+        *("tunnel", "-b", "127.0.0.1", "-l", "0", "-L", str(target), *extra),
+        implementation=implementation,
+        **variables,
+    )
+
+
 def find_program(program: str) -> str:
     """Return the path of a program; skip, or fail with FASTSOCKS_REQUIRE_PEERS=1, without it."""
     prefix = os.environ.get("FASTSOCKS_PEERS")

@@ -387,8 +387,7 @@ cdef class DatagramEngine:
         """Have others decide from now on; see the twin."""
         self.set(address_filter, verdict_on, find_way, meter_of, began, over)
         for port in self.serving:
-            if isinstance(port, ShadowsocksPort):
-                (<ShadowsocksPort>port).find_way = find_way
+            (<SharedPort>port).find_way = find_way
         self.forget_verdicts()
 
     cdef int set(

@@ -57,6 +57,9 @@ class Way(Enum):
 class ClientPort(Port):
     """Faces clients."""
 
+    #: See :class:`Engine`; of those that many clients share.
+    find_way: FindWay | None = None
+
     def __init__(self, engine: Engine, sock: socket.socket) -> None:
         super().__init__(engine, sock)
         self.engine = engine

@@ -121,6 +121,5 @@ class DatagramEngine(Engine):
         """
         self._set(address_filter, verdict_on, find_way, meter_of, began, over)
         for port in self._serving:
-            if isinstance(port, ShadowsocksPort):
-                port.find_way = find_way
+            port.find_way = find_way
         self.forget_verdicts()

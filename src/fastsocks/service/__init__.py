@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from .running import Running
     from .server import Server
     from .shared_state import SharedState
+    from .tunnel import Tunnel
+
 __all__ = [
     "Local",
     "Proxy",
     "Running",
     "Server",
     "SharedState",
+    "Tunnel",
 ]
 
 # A process mostly runs one of them, and should not load the others for it.
@@ -26,6 +29,7 @@ _HOMES = {
     "Running": "running",
     "Server": "server",
     "SharedState": "shared_state",
+    "Tunnel": "tunnel",
 }
 
 

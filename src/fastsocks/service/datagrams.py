@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fastsocks.net.dial import AddressFilter
     from fastsocks.outbound.server_addresses import FindWay
     from fastsocks.relay import Meter
+    from fastsocks.relay.packet_way import FindWay as FindPacketWay
     from fastsocks.relay.packet_way import PacketWay, VerdictOnTarget
     from fastsocks.relay.udp import Association
     from fastsocks.request import Peer, Request
@@ -79,12 +80,13 @@ class Datagrams:
     ) -> None:
         #: Of the servers that datagrams go through.
         self.server_addresses = ServerAddresses(loop, resolver, options.timeout)
+        self._find_way = self._with_addresses(find_way)
         self.engine = DatagramEngine(
             loop,
             resolver,
             address_filter=address_filter,
             verdict_on=verdict_on,
-            find_way=None if find_way is None else partial(find_way, self.server_addresses),
+            find_way=self._find_way,
             timeout=options.udp_timeout,
             capacity=association_cap(options.udp_max_associations),
             capacity_per_client=options.udp_max_associations_per_client,
@@ -109,14 +111,25 @@ class Datagrams:
         over: Callable[[Association], None] | None,
     ) -> None:
         """Have others decide from now on; the parameters are those of the class."""
+        self._find_way = self._with_addresses(find_way)
         self.engine.change(
             address_filter=address_filter,
             verdict_on=verdict_on,
-            find_way=None if find_way is None else partial(find_way, self.server_addresses),
+            find_way=self._find_way,
             meter_of=meter_of,
             began=began,
             over=over,
         )
+
+    def _with_addresses(self, find_way: FindWay | None) -> FindPacketWay | None:
+        return None if find_way is None else partial(find_way, self.server_addresses)
+
+    def forward(self, sock: socket.socket, target: Address) -> None:
+        """Forward what comes to a socket; see :meth:`fastsocks.relay.udp.DatagramEngine.forward`.
+
+        :param sock: a bound one; this object's from now on.
+        """
+        self.engine.forward(sock, target, self._find_way)
 
     def associate(
         self,
