@@ -234,7 +234,8 @@ def test_relays_of_one_user_wait_in_one_row(run: Any, twin: Twin) -> None:
         )
         wanted = relays * size / speed
         took = time.monotonic() - began
-        assert wanted - took - 0.05 < max(turns)[0] < wanted + 0.05
+        last = max(seconds for seconds, _ in turns)
+        assert wanted - took - 0.05 < last < wanted + 0.05
         for relayed in running:
             async with relayed:
                 relayed.client.finish()
