@@ -63,6 +63,9 @@ def import_shadowsocks(implementation: str) -> ModuleType:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fastsocks.implementation, "IMPLEMENTATION", implementation)
             copy = importlib.import_module("fastsocks.shadowsocks")
+            # Twins, which are not imported anew, may be all who need these.
+            for name in ("headers", "session_ciphers"):
+                importlib.import_module(f"fastsocks.shadowsocks.{name}")
     finally:
         for name in list(sys.modules):
             if name.startswith(_PACKAGES) and not name.rpartition(".")[2].startswith("_"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import fastsocks
 from fastsocks.errors import MethodError
 from fastsocks.shadowsocks.methods import METHODS, Family, lookup
 
@@ -135,3 +137,16 @@ def test_lookup_does_not_repeat_what_may_be_a_key() -> None:
 def test_methods_do_not_change() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         METHODS["none"].key_size = 1  # type: ignore[misc]
+
+
+def test_nobody_asks_for_the_name_of_an_edition() -> None:
+    """What editions differ in stands in one place: who needs it asks for that."""
+    names = re.compile(r"\bFamily\.[A-Z]|\.family\.(?:name|value)\b")
+    source = Path(fastsocks.__path__[0])
+    asking = {
+        str(path.relative_to(source))
+        for path in source.glob("**/*")
+        if path.suffix in {".py", ".pyx", ".pxi", ".pxd"}
+        and names.search(path.read_text(encoding="utf-8"))
+    }
+    assert asking == {"shadowsocks/methods.py"}

@@ -109,7 +109,7 @@ def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
     :param where: what precedes the name of a key that is missing.
     :raises ConfigError: they do not, or something is missing.
     """
-    from fastsocks.shadowsocks import Family, client_key, lookup, server_key
+    from fastsocks.shadowsocks import client_key, lookup, server_key
 
     method = chosen.get("method")
     if method is None or not method.value:
@@ -119,11 +119,11 @@ def check_keys(side: Side, chosen: dict[str, Setting], where: str) -> None:
     except ConfigError as error:
         raise ConfigError(f"{method.source}: {error}") from None
     chosen["method"] = Setting(found.name, method.source)
-    if found.family is Family.AEAD_2022 and "key" in chosen:
-        key = chosen.pop("key")
-        password = key.value.replace("-", "+").replace("_", "/")
-        chosen["password"] = Setting(password, key.source)
-    if found.family is Family.AEAD_2022:
+    if found.family.psk:
+        if "key" in chosen:
+            key = chosen.pop("key")
+            password = key.value.replace("-", "+").replace("_", "/")
+            chosen["password"] = Setting(password, key.source)
         _strip_psks(chosen)
     if "key" in chosen and found.key_size:
         _check_raw_key(chosen["key"], found.key_size)

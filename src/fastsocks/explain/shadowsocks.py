@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fastsocks.crypto import TAG_SIZE, Aead, BlockCipher
 from fastsocks.errors import ProtocolError, TagError
-from fastsocks.shadowsocks import Family
 from fastsocks.shadowsocks.headers import (
     IDENTITY_HEADER_SIZE,
     read_fixed_request_header,
@@ -38,18 +37,18 @@ def read_stream(walk: Walk, key: ClientKey, now: int, *, request_salt: bytes | N
     """
     method = key.method
     response = request_salt is not None
-    if method.family is Family.PLAIN:
+    if not method.cipher:
         _read_plaintext(walk, response=response)
         return
     salt = walk.take(method.salt_size, *_salt(key))
-    if method.family is Family.STREAM:
+    if not method.authenticated:
         at = walk.position
         opened = session_stream(method, key.key, salt, encrypt=False).update(walk.peek(walk.left))
         _decrypted(walk, bytes(opened), at, response=response)
         return
     aead = session_aead(method, key.key, salt)
     records = _Records(walk, aead, method.nonce_size)
-    if method.family is Family.AEAD:
+    if not method.family.timed:
         at, plaintext = walk.position, bytearray()
         try:
             records.take_records("SIP004", plaintext)
@@ -70,15 +69,15 @@ def read_packet(walk: Walk, key: ClientKey, now: int, *, response: bool) -> None
     :param now: Unix time in seconds at which it came.
     """
     method = key.method
-    if method.family is Family.AEAD_2022:
+    if method.family.sessions:
         _read_packet_2022(walk, key, now, response=response)
         return
-    if method.family is Family.PLAIN:
+    if not method.cipher:
         _read_contents(walk)
         return
     salt = walk.take(method.salt_size, *_salt(key))
     at, sealed = walk.position, walk.peek(walk.left)
-    if method.family is Family.STREAM:
+    if not method.authenticated:
         plaintext = bytes(session_stream(method, key.key, salt, encrypt=False).update(sealed))
     else:
         plaintext = _open(session_aead(method, key.key, salt), bytes(method.nonce_size), sealed)
@@ -116,10 +115,8 @@ class _Records:
 
 
 def _salt(key: ClientKey) -> tuple[str, str, str]:
-    if key.method.family is Family.STREAM:
-        return "IV", f"of {key.method.name}", "stream ciphers"
-    source = "SIP022" if key.method.family is Family.AEAD_2022 else "SIP004"
-    return "salt", f"of {key.method.name}", source
+    method = key.method
+    return "salt" if method.authenticated else "IV", f"of {method.name}", method.family.source
 
 
 def _open(aead: Aead, nonce: bytes, sealed: bytes) -> bytes:

@@ -11,7 +11,7 @@ from fastsocks.errors import CommandError, FastsocksError, UpstreamError
 from fastsocks.policy.limits import client_of
 from fastsocks.relay.packet_way import MOVED, PacketWay
 from fastsocks.relay.udp import SocksPackets
-from fastsocks.shadowsocks import Family, packet_client
+from fastsocks.shadowsocks import packet_client
 from fastsocks.shadowsocks.layers import LayeredPackets
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
@@ -117,7 +117,7 @@ class DatagramChain:
         codec = self._shared.get(position)
         if codec is None:
             codec = packet_client(upstream.key, salt_capacity=SALT_CAPACITY)
-            if upstream.key.method.family is not Family.AEAD_2022:
+            if not upstream.key.method.family.sessions:
                 self._shared[position] = codec
         return codec
 

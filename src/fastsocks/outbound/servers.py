@@ -18,7 +18,7 @@ from fastsocks.errors import (
 from fastsocks.net import Dialer
 from fastsocks.setup.limits import FAILOVER_WAIT, PAYLOAD_WAIT
 from fastsocks.setup.roles import Destination, Opened, Route
-from fastsocks.shadowsocks import ClientCodec, Family, client_key, packet_client
+from fastsocks.shadowsocks import ClientCodec, client_key, packet_client
 from fastsocks.shadowsocks.packets import SALT_CAPACITY
 
 from .balancer import Balancer
@@ -175,7 +175,7 @@ def _destination(entry: ServerEntry) -> Destination:
     except (AddressError, HostNameError, ConfigError) as error:
         raise ConfigError(f"server: {error}") from error
     packets = None
-    if key.method.family is not Family.AEAD_2022:
+    if not key.method.family.sessions:
         # Without sessions, one codec knows the salts of all answers.
         packets = packet_client(key, salt_capacity=SALT_CAPACITY)
     return Destination(address, key, packets)

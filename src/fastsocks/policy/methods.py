@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsocks.shadowsocks import Family, lookup
+from fastsocks.shadowsocks import lookup
 
 
 def weakness_of(method: str) -> str | None:
@@ -13,7 +13,7 @@ def weakness_of(method: str) -> str | None:
     found = lookup(method)
     if found.authenticated:
         return None
-    if found.family is Family.PLAIN:
+    if not found.cipher:
         return f"method {found.name} protects nothing: anyone on the way can read and change all"
     return (
         f"method {found.name} protects nothing against tampering: anyone on the way can change "

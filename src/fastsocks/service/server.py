@@ -12,9 +12,9 @@ from fastsocks.policy import Meters
 from fastsocks.policy.descriptors import association_cap
 from fastsocks.shadowsocks import (
     ReplayGuard,
+    ServerInbounds,
     packet_server,
     replay_memory,
-    server_inbounds,
     server_key,
 )
 
@@ -111,7 +111,7 @@ class ServerService(ReportingService):
 
     def inbounds(self) -> Inbounds:
         """Return what makes the codec of each connection, which is its Inbound too."""
-        return server_inbounds(self._key, self._guard)
+        return ServerInbounds(self._key, self._guard)
 
 
 class Server(Running):

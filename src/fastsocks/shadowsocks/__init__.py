@@ -7,7 +7,7 @@ from .keys import ClientKey, ServerKey, User, Users, client_key, generate_key, s
 from .methods import METHODS, Family, Method, lookup
 from .packets import PacketCodec, PacketSession, packet_client, packet_server
 from .replay import ReplayMemory, replay_memory
-from .server import ServerCodec, server_codec, server_inbounds
+from .server import ServerCodec, ServerInbounds, server_codec
 
 __all__ = [
     "METHODS",
@@ -21,6 +21,7 @@ __all__ = [
     "ReplayGuard",
     "ReplayMemory",
     "ServerCodec",
+    "ServerInbounds",
     "ServerKey",
     "User",
     "Users",
@@ -31,6 +32,5 @@ __all__ = [
     "packet_server",
     "replay_memory",
     "server_codec",
-    "server_inbounds",
     "server_key",
 ]

@@ -5,7 +5,7 @@ from fastsocks.shadowsocks._session cimport SessionCiphers
 
 cdef class ClientCodec(Codec):
     cdef readonly object _key
-    # None of the methods that are no AEAD.
+    # None of a method that is no AEAD.
     cdef SessionCiphers _ciphers
     cdef readonly bytes _salt
     cdef bint _strict
@@ -14,7 +14,6 @@ cdef class ClientCodec(Codec):
 
     cdef int prepare(self, object key) except -1
     cdef Aead _aead(self)
-    cdef bytes _stream_salt(self, bytes salt)
     cdef bytes _request_2022(self, bytes wire, bytes payload, object padding)
     cdef object _begin_2022(self, bytes head)
 

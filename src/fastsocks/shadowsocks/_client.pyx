@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False
 """The client's end of a Shadowsocks connection over TCP, in Cython.
 
-The twin of the class in ``client.py``, which says what it does.
+The twin of ``_client_py.py``, which says what it does.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -10,9 +10,8 @@ from libc.string cimport memcpy, memset
 
 from fastsocks.crypto._primitives cimport TAG_SIZE, Aead
 from fastsocks.shadowsocks._framing cimport LARGEST_NONCE, Codec
-from fastsocks.shadowsocks._session cimport SessionCiphers, session_ciphers, unix_now
+from fastsocks.shadowsocks._session cimport SessionCiphers, new_salt, session_ciphers, unix_now
 
-from fastsocks.crypto import random_bytes
 from fastsocks.crypto._messages import TAG_MISMATCH
 from fastsocks.errors import HeaderError, ReplayError, TagError
 from fastsocks.shadowsocks import headers
@@ -33,16 +32,12 @@ cdef class ClientCodec(Codec):
         self._clock = clock
 
     cdef int prepare(self, object key) except -1:
-        cdef str family
         self._key = key
         self._strict = True
         self._salt = b""
-        self._ciphers = key.ciphers
+        self._ciphers = session_ciphers(key)
         if self._ciphers is None:
-            family = key.method.family.name
-            self.transparent = family == "PLAIN"
-            if family == "AEAD" or family == "AEAD_2022":
-                self._ciphers = session_ciphers(key)
+            self.transparent = not key.method.cipher
         return 0
 
     def request(self, address, payload=b"", *, bytes salt=None, padding=None):
@@ -52,7 +47,7 @@ cdef class ClientCodec(Codec):
             return wire + bytes(payload)
         first = payload if type(payload) is bytes else bytes(payload)
         if self._ciphers is None:
-            self._salt = self._stream_salt(salt)
+            self._salt = new_salt(self._key.method, self._key.method.salt_size, salt)
             self.sealer = stream_sealer(self._key.method, self._key.key, self._salt)
             return self.sealer.seal(wire + first)
         self._salt = self._ciphers.salt(salt)
@@ -63,14 +58,6 @@ cdef class ClientCodec(Codec):
 
     cdef Aead _aead(self):
         return self._ciphers.aead(<const uint8_t*>PyBytes_AS_STRING(self._salt), None)
-
-    cdef bytes _stream_salt(self, bytes salt):
-        method = self._key.method
-        if salt is None:
-            return random_bytes(method.salt_size)
-        if len(salt) != method.salt_size:
-            raise ValueError(f"a salt of {len(salt)} bytes for {method.name}")
-        return salt
 
     cdef bytes _request_2022(self, bytes wire, bytes payload, object padding):
         cdef bytes variable, out

@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False
-"""The server's end of AEAD and of the 2022 edition over TCP, in Cython.
+"""The server's end of a Shadowsocks connection over TCP, in Cython.
 
-The twins of the classes of the same names in ``server.py``, which say what they do.
+The twin of ``_server_py.py``, which says what it does.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -15,13 +15,14 @@ from fastsocks.inbound._inbound cimport Inbound, Inbounds
 from fastsocks.shadowsocks._fingerprints cimport Fingerprints
 from fastsocks.shadowsocks._framing cimport LARGEST_NONCE, Codec, RecordSealer
 from fastsocks.shadowsocks._salts cimport SaltFilter
-from fastsocks.shadowsocks._session cimport SessionCiphers, session_ciphers, unix_now
+from fastsocks.shadowsocks._session cimport SessionCiphers, new_salt, session_ciphers, unix_now
 
 from fastsocks.crypto._messages import TAG_MISMATCH
 from fastsocks.errors import HeaderError, TagError, UserError
 from fastsocks.request import Request
 from fastsocks.shadowsocks import headers
 from fastsocks.shadowsocks.guard import replay
+from fastsocks.shadowsocks.session_ciphers import stream_opener, stream_sealer
 
 cdef enum:
     FIXED_HEADER_SIZE = 11
@@ -32,10 +33,11 @@ cdef object _new_tuple = tuple.__new__
 
 
 cdef class ServerCodec(Codec):
-    """What the two have in common; see the twin."""
+    """What a Shadowsocks server makes of a client's connection, and answers; see the twin."""
 
     cdef readonly object _key
     cdef readonly object _guard
+    # None of a method that is no AEAD.
     cdef SessionCiphers _ciphers
     # None where salts are not remembered.
     cdef SaltFilter _filter
@@ -46,7 +48,9 @@ cdef class ServerCodec(Codec):
 
     silent = True
     #: See the twin.
-    cuts_answers = True
+    cuts_answers = False
+    tells_address = False
+    short_replies = False
     #: It waits for nobody but its client.
     pending = None
     # Whose key it is, once that is proved; None where there are no users.
@@ -90,7 +94,7 @@ cdef class ServerCodec(Codec):
     cpdef bytes cut_answer(self):
         """Return bytes with which the answer ends inside a record; see the twin."""
         cdef bytes record
-        if self.sealer is None:
+        if self.sealer is None or self._ciphers is None:
             return b""
         record = self.sealer.seal(b"\0")
         return record[:len(record) - 1]
@@ -103,6 +107,17 @@ cdef class ServerCodec(Codec):
         self._received = b""
         return data
 
+    cdef object request_in(self, bytes plaintext):
+        """Return the request, or None while its address is incomplete."""
+        cdef Reader reader
+        plaintext = self.gathered(plaintext)
+        reader = reader_over(<const uint8_t*>PyBytes_AS_STRING(plaintext), len(plaintext))
+        address = take_address(&reader)
+        if address is None:
+            self._received = plaintext
+            return None
+        return new_request(address, reader.pos, left(&reader), None)
+
 
 cdef object new_request(object address, const uint8_t* payload, Py_ssize_t size, object user):
     return _new_tuple(
@@ -110,9 +125,49 @@ cdef object new_request(object address, const uint8_t* payload, Py_ssize_t size,
     )
 
 
+cdef class PlainServerCodec(ServerCodec):
+    """Method ``none``: the address header, then bytes as they are."""
+
+    cdef int prepare(self, object key, object guard) except -1:
+        self.transparent = True
+        return ServerCodec.prepare(self, key, guard)
+
+    cpdef object receive(self, object data):
+        """Take in bytes of the client; see the twin."""
+        return self.request_in(bytes(data))
+
+
+cdef class StreamServerCodec(ServerCodec):
+    """The stream ciphers, which cannot tell a wrong key but by the address header."""
+
+    cpdef object receive(self, object data):
+        """Take in bytes of the client; see the twin."""
+        cdef Py_ssize_t salt_size
+        cdef bytes wire, salt
+        method, key = self._key.method, self._key.key
+        if self.opener is None:
+            wire = self.gathered(data)
+            salt_size = method.salt_size
+            if len(wire) < salt_size:
+                self._received = wire
+                return None
+            self._salt, data = wire[:salt_size], wire[salt_size:]
+            self._guard.check(self._salt)
+            self.opener = stream_opener(method, key, self._salt)
+        request = self.request_in(self.open(data))
+        if request is not None:
+            self._guard.add(self._salt)
+            salt = new_salt(method, len(self._salt), self._answer_salt)
+            # Without a type byte our answer looks like a request, which it must not open.
+            self._guard.add(salt)
+            self.sealer = stream_sealer(method, key, salt)
+        return request
+
+
 cdef class AeadServerCodec(ServerCodec):
     """SIP004: a salt, then sealed records, the address header at their head."""
 
+    cuts_answers = True
     # Of the client's salt.
     cdef uint64_t _fingerprint
 
@@ -121,7 +176,6 @@ cdef class AeadServerCodec(ServerCodec):
         cdef bytes wire, plaintext, salt
         cdef const uint8_t* start
         cdef Py_ssize_t size, salt_size = self._ciphers.salt_size
-        cdef Reader reader
         if self.opener is None:
             wire = self.gathered(data)
             start = <const uint8_t*>PyBytes_AS_STRING(wire)
@@ -139,14 +193,11 @@ cdef class AeadServerCodec(ServerCodec):
             plaintext = self.open(data)
         if plaintext and not self._received:
             self.remember(self._fingerprint)
-        plaintext = self.gathered(plaintext)
-        reader = reader_over(<const uint8_t*>PyBytes_AS_STRING(plaintext), len(plaintext))
-        address = take_address(&reader)
-        if address is None:
-            self._received = plaintext
+        request = self.request_in(plaintext)
+        if request is None:
             return None
         salt = self._ciphers.salt(self._answer_salt)
-        # Without a type byte our answer looks like a request, which it must not open.
+        # As of a stream cipher.
         self._fingerprints.of_raw(
             <const uint8_t*>PyBytes_AS_STRING(salt), salt_size, None, &self._fingerprint
         )
@@ -154,7 +205,7 @@ cdef class AeadServerCodec(ServerCodec):
         self.sealer = self._ciphers.sealer(
             self._ciphers.aead(<const uint8_t*>PyBytes_AS_STRING(salt), None), 0, salt
         )
-        return new_request(address, reader.pos, left(&reader), None)
+        return request
 
     cdef int remember(self, uint64_t fingerprint) except -1:
         if self._filter is not None and not self._filter.remember(fingerprint, 0):
@@ -199,6 +250,7 @@ cdef class AnswerSealer(RecordSealer):
 cdef class Aead2022ServerCodec(ServerCodec):
     """SIP022 and SIP023: salt, identity header, fixed header, variable header, records."""
 
+    cuts_answers = True
     cdef Aead _aead
     cdef bint _strict
     # None for the clock of the system.
@@ -341,7 +393,12 @@ cdef object _take_variable_header(Reader* reader):
 cdef ServerCodec _codec_of(object key, object guard):
     cdef SessionCiphers ciphers = session_ciphers(key)
     cdef ServerCodec codec
-    if ciphers.timed:
+    if ciphers is None:
+        if key.method.cipher:
+            codec = StreamServerCodec.__new__(StreamServerCodec)
+        else:
+            codec = PlainServerCodec.__new__(PlainServerCodec)
+    elif ciphers.timed:
         codec = Aead2022ServerCodec.__new__(Aead2022ServerCodec)
     else:
         codec = AeadServerCodec.__new__(AeadServerCodec)
@@ -350,7 +407,7 @@ cdef ServerCodec _codec_of(object key, object guard):
 
 
 def server_codec(key, guard):
-    """Make the codec of one accepted connection, of a method of these two editions."""
+    """Make the codec of one accepted connection; see the twin."""
     return _codec_of(key, guard)
 
 
@@ -373,7 +430,7 @@ cdef class _ServerInbound(Inbound):
 
 
 cdef class ServerInbounds(Inbounds):
-    """Makes the codecs of a server, of a method of these two editions; see the twin."""
+    """Makes the codecs of a server, which are Inbounds; see the twin."""
 
     cdef object _key
     cdef object _guard
@@ -386,5 +443,6 @@ cdef class ServerInbounds(Inbounds):
         """Make the codec of one connection; see the twin."""
         cdef _ServerInbound inbound = _ServerInbound.__new__(_ServerInbound)
         inbound._codec = _codec_of(self._key, self._guard)
-        inbound.silent = inbound.cuts_answers = True
+        inbound.silent = True
+        inbound.cuts_answers = inbound._codec._ciphers is not None
         return inbound

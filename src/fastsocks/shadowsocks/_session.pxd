@@ -25,8 +25,11 @@ cdef class SessionCiphers:
     cdef bytes salt(self, bytes chosen)
 
 
-# Those of a ClientKey or ServerKey, of AEAD or the 2022 edition; made once.
+# Those of a ClientKey or ServerKey, made once; None of a method that is no AEAD.
 cdef SessionCiphers session_ciphers(object key)
+
+# A salt or IV of `size` bytes at random, or `chosen`.
+cdef bytes new_salt(object method, Py_ssize_t size, bytes chosen)
 
 # Unix time in seconds, by `clock` or, where that is None, by the system's.
 cdef int64_t unix_now(object clock) except? -1

@@ -10,11 +10,7 @@ from libc.time cimport time as unix_time
 from fastsocks.crypto._primitives cimport hkdf_sha1_raw, random_raw
 
 from fastsocks.crypto.blake import blake3_derive
-from fastsocks.shadowsocks.session_ciphers import (
-    AEAD_2022_RECORD_LIMIT,
-    AEAD_INFO,
-    AEAD_RECORD_LIMIT,
-)
+from fastsocks.shadowsocks.session_ciphers import AEAD_INFO
 from fastsocks.shadowsocks.framing import EMPTY_RECORDS
 from fastsocks.shadowsocks.headers import SESSION_CONTEXT
 
@@ -71,14 +67,18 @@ cdef class SessionCiphers:
         return sealer
 
     cdef bytes salt(self, bytes chosen):
-        if chosen is not None:
-            if len(chosen) != self.salt_size:
-                raise ValueError(f"a salt of {len(chosen)} bytes for {self.method.name}")
-            return chosen
-        chosen = PyBytes_FromStringAndSize(NULL, self.salt_size)
-        if random_raw(<uint8_t*>PyBytes_AS_STRING(chosen), self.salt_size):
-            raise OSError("the kernel gives no random bytes")
+        return new_salt(self.method, self.salt_size, chosen)
+
+
+cdef bytes new_salt(object method, Py_ssize_t size, bytes chosen):
+    if chosen is not None:
+        if len(chosen) != size:
+            raise ValueError(f"a salt of {len(chosen)} bytes for {method.name}")
         return chosen
+    chosen = PyBytes_FromStringAndSize(NULL, size)
+    if random_raw(<uint8_t*>PyBytes_AS_STRING(chosen), size):
+        raise OSError("the kernel gives no random bytes")
+    return chosen
 
 
 cdef SessionCiphers session_ciphers(object key):
@@ -86,14 +86,16 @@ cdef SessionCiphers session_ciphers(object key):
     if ciphers is not None:
         return ciphers
     method = key.method
+    if not method.family.record_limit:
+        return None
     ciphers = SessionCiphers.__new__(SessionCiphers)
     ciphers.method = method
     ciphers.key = key.key
-    ciphers.timed = method.family.name == "AEAD_2022"
+    ciphers.timed = method.family.timed
     ciphers.salt_size = method.salt_size
     ciphers._key_size = method.key_size
-    ciphers.limit = AEAD_2022_RECORD_LIMIT if ciphers.timed else AEAD_RECORD_LIMIT
-    ciphers._empty_records = 0 if ciphers.timed else EMPTY_RECORDS
+    ciphers.limit = method.family.record_limit
+    ciphers._empty_records = EMPTY_RECORDS if method.family.empty_records else 0
     ciphers._model = Aead(method.cipher, key.key)
     key.ciphers = ciphers
     return ciphers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..errors import ReplayError
 from .keys import ServerKey
-from .methods import Family
 from .replay import Fingerprints, ReplayMemory, SaltFilter
 
 #: IVs shorter than this repeat by chance too soon to be remembered (in bytes).
@@ -28,7 +27,7 @@ class ReplayGuard:
         method = key.method
         if memory is None:
             memory = ReplayMemory()
-        self._timed = method.family is Family.AEAD_2022
+        self._timed = method.family.timed
         #: None where nothing is remembered.
         self.filter: SaltFilter | None = None
         if method.salt_size >= SHORTEST_IV:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..crypto import blake3_hash16, random_bytes, require
 from ..errors import ConfigError
-from .methods import Family, Method, lookup
+from .methods import Method, lookup
 
 
 class User(NamedTuple):
@@ -158,7 +158,7 @@ def client_key(method: str | Method, password: str, key: str = "") -> ClientKey:
     :raises ConfigError: the password does not suit the method; never repeats it.
     """
     method = _usable(method)
-    if method.family is not Family.AEAD_2022:
+    if not method.family.psk:
         return ClientKey(method, _stretched_key(method, password, key))
     *identity, last = password.split(":")
     if identity and not method.identity_headers:
@@ -191,7 +191,7 @@ def server_key(
             f"{method.name} has no users: only 2022-blake3-aes-128-gcm and "
             "2022-blake3-aes-256-gcm tell users apart (SIP023)"
         )
-    if method.family is not Family.AEAD_2022:
+    if not method.family.psk:
         return ServerKey(method, _stretched_key(method, password, key))
     if ":" in password:
         raise ConfigError(f"a server's key for {method.name} is one PSK without a colon")
@@ -223,7 +223,7 @@ def generate_key(method: str | Method) -> str:
     """
     if isinstance(method, str):
         method = lookup(method)
-    if method.family is Family.AEAD_2022:
+    if method.family.psk:
         return base64.b64encode(random_bytes(method.key_size)).decode()
     import secrets
 

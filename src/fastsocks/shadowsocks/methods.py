@@ -4,21 +4,59 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Self
 
 from ..errors import MethodError
 
 
 class Family(Enum):
-    """How a method frames what it sends."""
+    """An edition of the protocol: how methods frame what they send, and what follows from that.
+
+    Who needs to know something of an edition asks for that, and not which one it is.
+    """
+
+    #: Where it is laid down.
+    source: str
+    #: Longest payload of one record on TCP, in bytes; 0 where there are no sealed records.
+    record_limit: int
+    #: Whether a record may be empty.
+    empty_records: bool
+    #: Whether requests have a timestamp, for as long as which is valid their salts are remembered.
+    timed: bool
+    #: Whether packets belong to sessions, so that each association has a codec of its own.
+    sessions: bool
+    #: Whether keys are PSKs in base64, and not made of a password.
+    psk: bool
+
+    def __new__(
+        cls,
+        value: str,
+        source: str,
+        record_limit: int = 0,
+        empty_records: bool = False,
+        timed: bool = False,
+        sessions: bool = False,
+        psk: bool = False,
+    ) -> Self:
+        """Make one whose value is `value`."""
+        edition = object.__new__(cls)
+        edition._value_ = value
+        edition.source = source
+        edition.record_limit = record_limit
+        edition.empty_records = empty_records
+        edition.timed = timed
+        edition.sessions = sessions
+        edition.psk = psk
+        return edition
 
     #: Bytes as they are; neither secret nor authentic.
-    PLAIN = "plain"
+    PLAIN = "plain", ""
     #: An IV, then a running cipher; secret but not authentic.
-    STREAM = "stream"
+    STREAM = "stream", "stream ciphers"
     #: SIP004 and SIP007: a salt, then sealed records.
-    AEAD = "aead"
+    AEAD = "aead", "SIP004", 0x3FFF, True
     #: SIP022: sealed headers with a timestamp, then sealed records.
-    AEAD_2022 = "aead-2022"
+    AEAD_2022 = "aead-2022", "SIP022", 0xFFFF, False, True, True, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +78,12 @@ class Method:
     @property
     def authenticated(self) -> bool:
         """Whether tampering is noticed."""
-        return self.family in (Family.AEAD, Family.AEAD_2022)
+        return self.family.record_limit > 0
 
     @property
     def identity_headers(self) -> bool:
         """Whether SIP023 gives this method identity headers, and with them users."""
-        return self.family is Family.AEAD_2022 and self.cipher.startswith("AES-")
+        return self.family.psk and self.cipher.startswith("AES-")
 
 
 def _aead_2022(name: str, cipher: str, key_size: int) -> Method:

@@ -8,7 +8,6 @@ from ..crypto import KeyedHash, random_bytes
 from ..implementation import IMPLEMENTATION
 from .guard import SHORTEST_IV
 from .keys import ClientKey, ServerKey
-from .methods import Family
 from .packet_faults import packet_error
 from .replay import Fingerprints, ReplayMemory, SaltFilter
 
@@ -59,7 +58,7 @@ def packet_server(
     if memory is None:
         memory = ReplayMemory()
     fingerprints = Fingerprints(memory.hash, key.method.name, key.key)
-    if key.method.family is Family.AEAD_2022:
+    if key.method.family.sessions:
         return Aead2022PacketServer(
             key,
             retention,
@@ -82,7 +81,7 @@ def packet_client(key: ClientKey, *, salt_capacity: int = 0, mtu: int = 1500) ->
     :param mtu: as for :func:`packet_server`.
     :raises ValueError: `salt_capacity` out of bounds.
     """
-    if key.method.family is Family.AEAD_2022:
+    if key.method.family.sessions:
         return Aead2022PacketClient(key, mtu)
     if not salt_capacity:
         return _without_sessions(key, None, None)
@@ -96,8 +95,8 @@ def _without_sessions(
     method = key.method
     if method.salt_size < SHORTEST_IV:
         salts = None
-    if method.family is Family.AEAD:
+    if method.authenticated:
         return AeadPackets(method, key.key, salts, fingerprints)
-    if method.family is Family.STREAM:
+    if method.cipher:
         return StreamPackets(method, key.key, salts, fingerprints)
     return PlainPackets()

@@ -7,11 +7,7 @@ from collections.abc import Callable
 from ..crypto import Aead, StreamCipher, hkdf_sha1
 from .framing import EMPTY_RECORDS, RecordOpener, RecordSealer, StreamOpener, StreamSealer
 from .headers import session_subkey
-from .methods import Family, Method
-
-#: Longest payload of one record, in bytes (SIP004, SIP022).
-AEAD_RECORD_LIMIT = 0x3FFF
-AEAD_2022_RECORD_LIMIT = 0xFFFF
+from .methods import Method
 
 AEAD_INFO = b"ss-subkey"
 
@@ -21,7 +17,7 @@ def session_aead(method: Method, key: bytes, salt: bytes) -> Aead:
 
     :param key: the master key or PSK, ``method.key_size`` bytes.
     """
-    if method.family is Family.AEAD_2022:
+    if method.family.timed:
         return Aead(method.cipher, session_subkey(key, salt))
     return Aead(method.cipher, hkdf_sha1(key, salt, AEAD_INFO, method.key_size))
 
@@ -47,7 +43,7 @@ def record_sealer(
     return RecordSealer(
         aead,
         method.nonce_size,
-        _limit(method),
+        method.family.record_limit,
         counter=counter,
         preamble=preamble,
         opening=opening,
@@ -61,10 +57,10 @@ def record_opener(
     return RecordOpener(
         aead,
         method.nonce_size,
-        _limit(method),
+        method.family.record_limit,
         counter=counter,
         length=length,
-        empty_records=EMPTY_RECORDS if method.family is Family.AEAD else 0,
+        empty_records=EMPTY_RECORDS if method.family.empty_records else 0,
     )
 
 
@@ -76,7 +72,3 @@ def stream_sealer(method: Method, key: bytes, iv: bytes) -> StreamSealer:
 def stream_opener(method: Method, key: bytes, iv: bytes) -> StreamOpener:
     """Decrypt a direction whose `iv` was taken off already."""
     return StreamOpener(session_stream(method, key, iv, encrypt=False))
-
-
-def _limit(method: Method) -> int:
-    return AEAD_2022_RECORD_LIMIT if method.family is Family.AEAD_2022 else AEAD_RECORD_LIMIT
