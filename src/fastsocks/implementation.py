@@ -2,12 +2,22 @@
 
 ``FASTSOCKS_IMPL`` decides: ``cython`` or ``python`` insist on one, ``auto`` (the
 default) takes the extension modules where they were built.
+
+Whoever selects a twin writes this, and nothing else asks::
+
+    if TYPE_CHECKING or IMPLEMENTATION == "python":
+        from ._name_py import Name
+    else:
+        from ._name import Name
+
+Type checkers then see the twin that has types, and Python loads no more than the one that runs.
 """
 
 from __future__ import annotations
 
 import importlib.machinery
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -46,3 +56,6 @@ def _choose(wanted: str) -> Implementation:
 
 
 IMPLEMENTATION: Implementation = _choose(os.environ.get(_VARIABLE) or "auto")
+
+#: That of modules that wait with epoll and receive with recvmmsg, which only Linux has.
+LINUX_IMPLEMENTATION: Implementation = IMPLEMENTATION if sys.platform == "linux" else "python"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from ..implementation import IMPLEMENTATION
+from ..implementation import LINUX_IMPLEMENTATION
 
-# The Cython twin receives with recvmmsg and waits with epoll, which only Linux has.
-if TYPE_CHECKING or IMPLEMENTATION == "python" or sys.platform != "linux":
+if TYPE_CHECKING or LINUX_IMPLEMENTATION == "python":
     from ._socks_packets_py import SocksPackets
     from ._udp_py import Association, DatagramCounters, DatagramEngine
 else:

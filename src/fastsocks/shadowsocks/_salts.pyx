@@ -101,6 +101,11 @@ cdef class SaltFilter:
         return self._slots + SLOTS * (fingerprint >> 1 >> 63 - self._bits)
 
 
+def new_lock():
+    """Make the lock of memory that processes share: none; see the twin."""
+    return None
+
+
 cdef inline uint64_t mark_of(uint64_t fingerprint) noexcept nogil:
     fingerprint &= FINGERPRINT
     return fingerprint if fingerprint else 1

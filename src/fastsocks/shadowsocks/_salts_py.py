@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import mmap
 import sys
+import threading
 from contextlib import AbstractContextManager
 
 from ..errors import ReplayError
+from .process_lock import ProcessLock
 from .salt_memory import (
     BUCKET_SIZE,
     HEADER_SIZE,
@@ -131,6 +133,11 @@ class SaltFilter:
                 return True
             found = self._memory.find(wanted, found + 1, end)
         return False
+
+
+def new_lock() -> AbstractContextManager[object] | None:
+    """Make the lock of memory that processes share; None where it needs none."""
+    return threading.Lock() if sys.platform == "win32" else ProcessLock()
 
 
 def pass_time(words: memoryview, now: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NoReturn
@@ -11,15 +10,14 @@ from ..crypto import KeyedHash, random_bytes
 from ..implementation import IMPLEMENTATION
 from ..shared_memory import SharedMemory
 from . import salt_memory, session_memory
-from .process_lock import ProcessLock
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
     from ._fingerprints_py import Fingerprints
-    from ._salts_py import SaltFilter
+    from ._salts_py import SaltFilter, new_lock
     from ._session_memory_py import SessionMemory
 else:
     from ._fingerprints import Fingerprints
-    from ._salts import SaltFilter
+    from ._salts import SaltFilter, new_lock
     from ._session_memory import SessionMemory
 
 __all__ = ["CAPACITY", "Fingerprints", "ReplayMemory", "SaltFilter", "replay_memory"]
@@ -93,11 +91,5 @@ def replay_memory(workers: int = 1) -> ReplayMemory:
     """
     with _making:
         if not _made:
-            _made.append(ReplayMemory(workers * CAPACITY, lock=_new_lock()))
+            _made.append(ReplayMemory(workers * CAPACITY, lock=new_lock()))
         return _made[0]
-
-
-def _new_lock() -> AbstractContextManager[object] | None:
-    if IMPLEMENTATION == "cython":
-        return None
-    return threading.Lock() if sys.platform == "win32" else ProcessLock()
