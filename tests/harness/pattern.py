@@ -54,6 +54,14 @@ def fill(connection: socket.socket, limit: int) -> int:
     return sent
 
 
+def read_exactly(connection: socket.socket, size: int) -> bytes:
+    """Read `size` bytes, or fewer if the other end finishes its direction before."""
+    found = b""
+    while len(found) < size and (data := connection.recv(size - len(found))):
+        found += data
+    return found
+
+
 def read_to_end(connection: socket.socket) -> bytes:
     """Read up to the end of the stream and return all of it."""
     data = bytearray()

@@ -65,8 +65,6 @@ class Local(Running):
         super().__init__(
             partial(LocalService, shared=shared, observers=tuple(observers)),
             options,
-            # A Shadowsocks request follows each connect, so that there is always a first byte.
-            dial_fast_open=options.fast_open,
             shared=shared,
         )
         self._service.warn_of_weakness(options.method, *(one.method for one in options.servers))

@@ -90,6 +90,7 @@ class ReportingService(ABC):
         self.address_filter: AddressFilter | None = None
         #: Whether that decides anything, so that it has to be told of this host's addresses.
         self.needs_own_addresses = False
+        self._goes_past_servers = False
         #: The rules; None where there are none, so that they cost nothing.
         self.access_rules: AccessRules | None = None
         #: What decides where requests go; None: straight to their targets.
@@ -109,7 +110,10 @@ class ReportingService(ABC):
         self.canonical_names = bool(rules) or address_filter is not None
         self.needs_own_addresses = address_filter is not None or any(rule.private for rule in rules)
         if rules:
+            from fastsocks.config.rules import Action
             from fastsocks.outbound.rules import AccessRules
+
+            self._goes_past_servers = any(rule.action is Action.DIRECT for rule in rules)
 
             public = self.targets.is_public
             self.access_rules = AccessRules(
@@ -200,6 +204,14 @@ class ReportingService(ABC):
         if self.servers is not None:
             for server in self.servers.destinations:
                 yield server.address.host
+
+    @property
+    def speaks_first(self) -> bool:
+        """Whether a Shadowsocks request follows each connect, so that there is a first byte.
+
+        TCP Fast Open has nothing to send where a client waits for its target to begin.
+        """
+        return self.servers is not None and not self._goes_past_servers
 
     def warn_of_weakness(self, *methods: str) -> None:
         """Log what is known against methods, once each."""

@@ -57,7 +57,6 @@ class Running:
         place it is to take.
     :param options: where to listen, and time limits.
     :param local_addresses: see :class:`fastsocks.net.Dialer`.
-    :param dial_fast_open: likewise, its `fast_open`.
     :param shared: what several processes that run this service have in common.
     """
 
@@ -70,7 +69,6 @@ class Running:
         options: Options,
         *,
         local_addresses: Sequence[str] = (),
-        dial_fast_open: bool = False,
         shared: SharedState | None = None,
     ) -> None:
         #: What has set the options, for errors; see :class:`fastsocks.config.Configured`.
@@ -83,7 +81,6 @@ class Running:
         self._service = make(options)
         self._options = _served(self._service, options)
         self._local_addresses = local_addresses
-        self._dial_fast_open = dial_fast_open
         self._closed = asyncio.Event()
         self._starting: asyncio.Future[None] | None = None
         self._acceptor: Acceptor | None = None
@@ -282,7 +279,9 @@ class Running:
         loop = asyncio.get_running_loop()
         options = self._options
         check_local_addresses(self._local_addresses)
-        if options.fast_open and (obstacle := fast_open_obstacle(dialing=self._dial_fast_open)):
+        if options.fast_open and (
+            obstacle := fast_open_obstacle(dialing=self._service.speaks_first)
+        ):
             _log.warning("no TCP Fast Open: %s", obstacle)
         if listening is None:
             listening = await self._listen()
@@ -337,7 +336,7 @@ class Running:
             timeout=self._options.timeout,
             address_filter=self._service.address_filter,
             local_addresses=self._local_addresses,
-            fast_open=self._dial_fast_open,
+            fast_open=self._options.fast_open and self._service.speaks_first,
         )
 
     def _follow_own_addresses(self, loop: asyncio.AbstractEventLoop, resolver: Resolver) -> None:

@@ -133,8 +133,6 @@ class Tunnel(Running):
         super().__init__(
             partial(TunnelService, shared=shared, observers=tuple(observers)),
             options,
-            # Where no Shadowsocks request follows a connect, the target may be the first to speak.
-            dial_fast_open=options.fast_open and bool(options.server) and not options.rules,
             shared=shared,
         )
         if options.server:
