@@ -17,6 +17,7 @@ import pytest
 from end_to_end.entrances import Entrance
 from harness.deadline import DEADLINE
 from harness.listener import SocketAddress, free_port, require_loopback
+from harness.pattern import read_exactly
 from harness.process import Process
 from harness.services import Implementation, start_proxy
 from harness.socks import (
@@ -171,24 +172,13 @@ def test_socks4_is_told_where(proxy: Entrance, expected: bytes) -> None:
     """Also where the peer's name has an IPv6 address as well, which no reply of SOCKS4 can tell."""
     with socket.create_connection(proxy.address, DEADLINE) as client:
         client.sendall(b"\4\2" + expected)
-        first = receive_exactly(client, 8)
+        first = read_exactly(client, 8)
         assert first[:2] == b"\0\x5a"
         assert first[4:] == b"\x7f\0\0\1"
         with socket.create_connection(
             ("127.0.0.1", int.from_bytes(first[2:4])), DEADLINE, ("127.0.0.1", 0)
         ) as peer:
             port = peer.getsockname()[1]
-            assert receive_exactly(client, 8) == b"\0\x5a" + port.to_bytes(2) + b"\x7f\0\0\1"
+            assert read_exactly(client, 8) == b"\0\x5a" + port.to_bytes(2) + b"\x7f\0\0\1"
             peer.sendall(b"answer")
-            assert receive_exactly(client, 6) == b"answer"
-
-
-def receive_exactly(sock: socket.socket, size: int) -> bytes:
-    """Return the next bytes of a stream."""
-    with sock.makefile("rb", buffering=0) as file:
-        data = b""
-        while len(data) < size:
-            piece = file.read(size - len(data))
-            assert piece, "the stream has ended"
-            data += piece
-        return data
+            assert read_exactly(client, 6) == b"answer"

@@ -15,7 +15,8 @@ import pytest
 
 from harness.deadline import DEADLINE
 from harness.listener import SocketAddress, free_port, refusing_address
-from harness.pattern import pattern
+from harness.pattern import pattern, read_exactly, read_to_end
+from harness.process import Process
 from harness.services import (
     Implementation,
     Service,
@@ -34,25 +35,28 @@ from harness.udp import Echo, localhost, open_socket
 
 METHODS = ("2022-blake3-aes-128-gcm", "aes-256-gcm")
 BANNER = b"220 a target that speaks first\r\n"
+#: For what no method is a matter of.
+ONE_METHOD = pytest.mark.parametrize("server", METHODS[:1], indirect=True)
 #: Far beyond what a test may take, and what a tunnel may be told.
 LONG = ("--payload-wait", "10000")
 
 
 class Server(NamedTuple):
-    service: Service
+    address: SocketAddress
     method: str
     key: str
     implementation: Implementation
+    process: Process | None = None
 
     @property
     def entry(self) -> dict[str, object]:
         """Itself, in a configuration file."""
-        host, port = self.service.address
+        host, port = self.address
         return {"server": host, "server_port": port, "method": self.method, "password": self.key}
 
     def tunnel(self, target: object, *extra: str) -> Service:
         """Start a tunnel through it."""
-        host, port = self.service.address
+        host, port = self.address
         flags = ("-s", host, "-p", str(port), "-m", self.method, "-k", self.key)
         return start_tunnel(target, *flags, *extra, implementation=self.implementation)
 
@@ -62,7 +66,7 @@ def server(request: pytest.FixtureRequest, implementation: Implementation) -> It
     key = generate_key(request.param)
     flags = ("--access-log=-",)
     with start_server(request.param, key, *flags, implementation=implementation) as service:
-        yield Server(service, request.param, key, implementation)
+        yield Server(service.address, request.param, key, implementation, service.process)
 
 
 @pytest.fixture
@@ -73,10 +77,6 @@ def stack() -> Iterator[ExitStack]:
 
 def connect(service: Service, source: str = "127.0.0.1") -> socket.socket:
     return socket.create_connection(service.address, DEADLINE, (source, 0))
-
-
-def read_to_end(sock: socket.socket) -> bytes:
-    return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
 def echoes(service: Service) -> None:
@@ -116,7 +116,7 @@ def test_a_target_that_speaks_first_to_a_client_that_waits(server: Server) -> No
         server.tunnel(target.address) as tunnel,
         connect(tunnel) as client,
     ):
-        assert client.recv(len(BANNER), socket.MSG_WAITALL) == BANNER
+        assert read_exactly(client, len(BANNER)) == BANNER
         client.sendall(b"EHLO")
         client.shutdown(socket.SHUT_WR)
         assert read_to_end(client) == b"EHLO"
@@ -127,7 +127,8 @@ def test_a_name_is_sent_on_to_the_server(server: Server) -> None:
         name = f"localhost:{target.address.port}"
         with server.tunnel(name) as tunnel:
             echoes(tunnel)
-    server.service.process.wait_for_line(rf"-> {name}\b")
+    assert server.process is not None
+    server.process.wait_for_line(rf"-> {name}\b")
 
 
 def test_datagrams_of_several_clients(server: Server) -> None:
@@ -158,10 +159,7 @@ def test_how_long_a_request_waits_for_a_payload(implementation: Implementation, 
     """A payload within that time is in the record of the request; without it the request goes."""
     require_implementation(implementation)
     with Target() as listener:
-        server = Server(
-            Service(None, listener.address),  # type: ignore[arg-type]
-            *("aes-256-gcm", "secret", implementation),
-        )
+        server = Server(listener.address, "aes-256-gcm", "secret", implementation)
         flags = LONG if wait else ("--payload-wait", "0")
         with (
             server.tunnel("127.0.0.1:9", *flags) as tunnel,
@@ -171,7 +169,7 @@ def test_how_long_a_request_waits_for_a_payload(implementation: Implementation, 
             request = b""
             if not wait:
                 size = _SALT + _RECORD + _ADDRESS
-                request = accepted.recv(size, socket.MSG_WAITALL)
+                request = read_exactly(accepted, size)
                 assert len(request) == size
             client.sendall(b"0123456789")
             client.shutdown(socket.SHUT_WR)
@@ -202,13 +200,13 @@ def test_without_a_server(stack: ExitStack, implementation: Implementation) -> N
                     echoes_datagrams(tunnel)
                     continue
                 with connect(tunnel) as client:
-                    assert client.recv(len(BANNER), socket.MSG_WAITALL) == BANNER
+                    assert read_exactly(client, len(BANNER)) == BANNER
     with start_tunnel(
         target.address, "--upstream", f"http://{proxy.address}", implementation=implementation
     ) as tunnel:
         tunnel.process.wait_for_line("UDP is not offered")
         with connect(tunnel) as client:
-            assert client.recv(len(BANNER), socket.MSG_WAITALL) == BANNER
+            assert read_exactly(client, len(BANNER)) == BANNER
 
 
 def test_rules_and_caps(implementation: Implementation) -> None:
@@ -236,6 +234,7 @@ def _is_closed(sock: socket.socket) -> bool:
         return True
 
 
+@ONE_METHOD
 def test_several_workers(server: Server) -> None:
     with ServingTarget(echo) as target, Echo() as datagrams:
         with server.tunnel(target.address, "--workers", "2") as tunnel:
@@ -246,6 +245,7 @@ def test_several_workers(server: Server) -> None:
                 echoes_datagrams(tunnel, b"%d" % number)
 
 
+@ONE_METHOD
 def test_a_file_of_shadowsocks_rust(stack: ExitStack, tmp_path: Path, server: Server) -> None:
     """A tunnel beside SOCKS, and the other server where the first is not there."""
     target = stack.enter_context(ServingTarget(echo))
@@ -273,6 +273,7 @@ def test_a_file_of_shadowsocks_rust(stack: ExitStack, tmp_path: Path, server: Se
             assert client.read(4) == b"ping"
 
 
+@ONE_METHOD
 def test_a_file_of_ss_tunnel(tmp_path: Path, server: Server) -> None:
     with ServingTarget(greet) as target:
         content = {**server.entry, "local_port": 0, "tunnel_address": str(target.address)}
@@ -280,7 +281,7 @@ def test_a_file_of_ss_tunnel(tmp_path: Path, server: Server) -> None:
             _started("tunnel", tmp_path, content, server.implementation) as tunnel,
             connect(tunnel) as client,
         ):
-            assert client.recv(len(BANNER), socket.MSG_WAITALL) == BANNER
+            assert read_exactly(client, len(BANNER)) == BANNER
 
 
 def _started(
@@ -318,6 +319,7 @@ def test_what_is_wrong_is_named(flags: tuple[str, ...], message: str) -> None:
     assert "Traceback" not in found.stderr
 
 
+@ONE_METHOD
 def test_a_target_is_told_who_the_client_is(server: Server) -> None:
     """By a PROXY header (v2), which comes before anything else."""
     with (
@@ -326,10 +328,10 @@ def test_a_target_is_told_who_the_client_is(server: Server) -> None:
         connect(tunnel) as client,
         target.accept() as accepted,
     ):
-        header = accepted.recv(28, socket.MSG_WAITALL)
+        header = read_exactly(accepted, 28)
         host, port = client.getsockname()
         ends = socket.inet_aton(host) + socket.inet_aton(target.address.host)
         ports = port.to_bytes(2, "big") + target.address.port.to_bytes(2, "big")
         assert header == b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + ends + ports
         client.sendall(b"first")
-        assert accepted.recv(5, socket.MSG_WAITALL) == b"first"
+        assert read_exactly(accepted, 5) == b"first"
