@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,19 +67,30 @@ def test_a_twin_is_selected_as_all_are(path: Path) -> None:
     assert faults(path.read_text(encoding="utf-8")) == []
 
 
-def test_every_twin_has_one_selector() -> None:
-    """No module that runs in both implementations binds one twin without asking."""
-    outside: dict[str, set[str]] = {}
-    for path in sorted(SOURCE.glob("**/*.py")):
-        if path.stem.endswith("_py") or path in SELECTORS:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-                twin = path.parent / f"{node.module.removesuffix('_py')}.pyx"
-                if twin.exists() and (path.parent / f"{twin.stem}_py.py").exists():
-                    outside.setdefault(str(path.relative_to(SOURCE)), set()).add(node.module)
-    # Protocols and protocols alone, which the Cython twin has no need of.
-    assert outside == {"inbound/__init__.py": {"_inbound_py"}}
+_LOADED = """
+import sys
+import fastsocks.cli.run, fastsocks.explain, fastsocks.client
+import fastsocks.service.local, fastsocks.service.proxy, fastsocks.service.server
+for name, module in sorted(sys.modules.items()):
+    if name.startswith("fastsocks."):
+        print(name, module.__file__)
+"""
+
+
+def test_no_more_than_one_twin_is_loaded(implementation: str) -> None:
+    environment = {**os.environ, "FASTSOCKS_IMPL": implementation}
+    lines = subprocess.run(
+        [sys.executable, "-c", _LOADED], env=environment, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    loaded = dict(line.split(" ", 1) for line in lines)
+    assert "fastsocks.shadowsocks._server" + "_py" * (implementation == "python") in loaded
+    extensions = {name for name, file in loaded.items() if not file.endswith(".py")}
+    pure = {name for name in loaded if name.endswith("_py")}
+    if implementation == "python":
+        assert not extensions
+    else:
+        # What Python alone has: protocols, and a named tuple.
+        assert pure == {"fastsocks.inbound._inbound_py", "fastsocks.setup._roles_py"}
 
 
 @pytest.mark.parametrize(
