@@ -181,7 +181,11 @@ class Reader:
             for flag in ("-c", "-p"):
                 if flag in flags:
                     self._server_flags += flags[flags.index(flag) :][:2]
-        process = Process(" ".join(words[:2]), words, self._environment)
+        variables = dict(self._environment)
+        if words[1] == "tunnel":
+            # Of a server it would be led to, which it can do without.
+            del variables["FASTSOCKS_SERVER_PORT"]
+        process = Process(" ".join(words[:2]), words, variables)
         self._services[side] = process
         process.wait_for_line("listening on")
 
