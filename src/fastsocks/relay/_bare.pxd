@@ -39,7 +39,7 @@ cdef class BareRelay(Relay):
     cdef int _target_family
     # Not attached yet.
     cdef bint _bare
-    # What carries it from when it is brief no more, if it is plain.
+    # What carries it from when it is bare no more, if it is plain.
     cdef Splice _splice
 
     # Gives each end what it must get before all that comes; called at most once, at the start.

@@ -4,7 +4,7 @@
 A pair of transports costs more than all else that a short exchange costs, and most of the
 memory of an idle one. So a relay begins without them, in a poller that is shared with
 connection set-up, and is attached once it has shown that it is neither: it has carried more
-than BRIEF_SIZE, or an end did not take at once what there was to send, or its user has a speed
+than BARE_SIZE, or an end did not take at once what there was to send, or its user has a speed
 limit.
 
 In this stage nothing is ever queued. What is in the engine's buffers is used up before the
@@ -31,7 +31,7 @@ from fastsocks.errors import ResetError
 
 cdef enum:
     # Bytes of payload, both ways together, that a relay carries without transports.
-    BRIEF_SIZE = 64 * 1024
+    BARE_SIZE = 64 * 1024
 
 cdef int _NON_BLOCKING_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
@@ -72,7 +72,7 @@ cdef object _take_over(int descriptor, int family, bint bare):
 
 
 cdef class BareEngine(Engine):
-    """Runs relays on one event loop, brief ones without transports.
+    """Runs relays on one event loop, at first without transports.
 
     The parameters are those of the engine in ``_tcp.pyx``.
 
@@ -218,7 +218,7 @@ cdef class BareRelay(Relay):
             # There it can wait.
             return self._attach()
         while True:
-            size = receive(end.fd, self._engine.read_at, BRIEF_SIZE)
+            size = receive(end.fd, self._engine.read_at, BARE_SIZE)
             if size == -EAGAIN:
                 return 0
             if size < 0:
@@ -228,9 +228,9 @@ cdef class BareRelay(Relay):
             end.received(size)
             if not self._bare or self._splice is not None:
                 return 0
-            if self.bytes_up + self.bytes_down > BRIEF_SIZE:
+            if self.bytes_up + self.bytes_down > BARE_SIZE:
                 return self._attach()
-            if size < BRIEF_SIZE and not last:
+            if size < BARE_SIZE and not last:
                 return 0
 
     cdef int _attach(self) except -1:
