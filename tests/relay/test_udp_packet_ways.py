@@ -114,6 +114,31 @@ def test_shadowsocks_clients_go_through_what_is_found(run: Any, twin: UdpTwin, m
     run(scenario())
 
 
+def test_it_is_kept_where_new_ones_get_none(run: Any, twin: UdpTwin) -> None:
+    async def scenario() -> None:
+        async with Engine(twin) as far:
+            finder = Finder(twin, far.serve(METHOD))
+            finder.open.set()
+            async with Engine(twin, find_way=finder) as near:
+                server = near.serve(METHOD)
+                with ShadowsocksClient(twin, METHOD, server) as client, Far() as target:
+                    target.echo()
+                    for size in (3, 1400):
+                        client.ask(b"x" * size, target.address)
+                        assert await client.answer() == (b"x" * size, target.address)
+                        near.engine.change(
+                            address_filter=None,
+                            verdict_on=None,
+                            find_way=None,
+                            meter_of=None,
+                            began=None,
+                            over=None,
+                        )
+                assert far.counters.packets_up == near.counters.packets_up == 2
+
+    run(scenario())
+
+
 def test_what_is_on_its_way_together_is_not_mixed_up(run: Any, twin: UdpTwin) -> None:
     async def scenario() -> None:
         async with Engine(twin) as far:

@@ -69,16 +69,16 @@ cdef class ShadowsocksPort(SharedPort):
     cdef int take(self, const Name* source, uint8_t* data, Py_ssize_t size) except -1:
         cdef DatagramEngine engine = self.engine
         cdef Packet packet
-        # Sealing for a server writes in front of the payload.
-        cdef Py_ssize_t in_front = 0 if self.find_way is None else ROOM_IN_FRONT
         cdef Py_ssize_t opened
         cdef Association association
         cdef PacketSession session = None
         if size == 0:
             return engine.drop("truncated", source)
-        packet.room = engine.room(in_front + size)
+        # Sealing for a server writes in front of the payload; an association may have its way
+        # through servers from before a change, though new ones get none.
+        packet.room = engine.room(ROOM_IN_FRONT + size)
         packet.now = engine.time
-        opened = self.packets.open_into(data, size, packet.room.start + in_front, &packet)
+        opened = self.packets.open_into(data, size, packet.room.start + ROOM_IN_FRONT, &packet)
         if opened < 0:
             return engine.drop_fault(opened, source)
         engine.keep(packet.room.end)
