@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -223,6 +225,56 @@ def test_what_is_aborted_as_soon_as_it_is_accepted(run: Any, twin: SetupTwin) ->
             await entrance.acceptor.wait_idle()
             assert entrance.service.limits.connections == 0
             assert [name for name, _ in events.seen] in ([], ["opened", "closed"])
+
+    run(scenario())
+
+
+class Aborting(Observer):
+    """Ends all connections at once as soon as one of them gets somewhere."""
+
+    def __init__(self, when: str) -> None:
+        self.abort: Callable[[], None] = lambda: None
+        setattr(self, when, lambda _: self.abort())
+
+
+@pytest.mark.parametrize("when", ["opened", "identified", "refused"])
+def test_an_observer_may_end_all_connections(run: Any, twin: SetupTwin, when: str) -> None:
+    """By closing the service, say, where tasks are eager."""
+
+    async def scenario() -> None:
+        events, aborting = Events(), Aborting(when)
+        async with Entrance(twin, ObservedService(aborting, events)) as entrance:
+            aborting.abort = entrance.acceptor.abort
+            with Target() as target:
+                # The client may be told of it before it is told that it is connected.
+                with contextlib.suppress(ConnectionResetError):
+                    await entrance.connect(BAD_LINE if when == "refused" else target.line)
+                while not events.seen:
+                    await asyncio.sleep(0)
+                await entrance.acceptor.wait_idle()
+            assert entrance.service.limits.connections == 0
+            names = ("opened",) if when == "opened" else ("opened", when)
+            assert sorted(name for name, _ in events.seen) == sorted((*names, "closed"))
+
+    run(scenario())
+
+
+def test_an_observer_of_failures_may_end_all_connections(run: Any, twin: SetupTwin) -> None:
+    """They are being ended then."""
+
+    async def scenario() -> None:
+        events, aborting = Events(), Aborting("failed")
+        async with Entrance(twin, ObservedService(aborting, events)) as entrance:
+            aborting.abort = entrance.acceptor.abort
+            with Target() as target:
+                for _ in range(3):
+                    client = await entrance.connect(target.line)
+                    await target.accept()
+                    assert await client.read(10) == b"connected\n"
+                entrance.acceptor.abort()
+                await entrance.acceptor.wait_idle()
+            names = [name for name, _ in events.seen]
+            assert (names.count("failed"), names.count("closed")) == (3, 3)
 
     run(scenario())
 

@@ -444,8 +444,10 @@ cdef class Engine:
         cdef Relay relay = self._first, following
         while relay is not None:
             following = relay._next
-            relay.client.quiet = False
-            relay._fail(StoppedError("the service is ending"))
+            # One that has ended by what was called because of the one before it has no ends.
+            if relay.client is not None:
+                relay.client.quiet = False
+                relay._fail(StoppedError("the service is ending"))
             relay = following
 
     cdef int _attach(self, Relay relay, object client, object target) except -1:
@@ -483,7 +485,8 @@ cdef class Engine:
         self._sweeping = None
         while relay is not None:
             following = relay._next
-            relay._check_idle(time, self._half_open_timeout, self._idle_timeout)
+            if relay.client is not None:
+                relay._check_idle(time, self._half_open_timeout, self._idle_timeout)
             relay = following
         if self._first is not None:
             self._sweeping = self._loop.call_later(self._interval, self._sweep)

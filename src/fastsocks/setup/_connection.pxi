@@ -70,6 +70,9 @@ cdef class Connection:
         cdef Inbound inbound
         if acceptor.opened is not None:
             acceptor.opened(observe(self))
+            # Whoever is told may end all connections, here and below.
+            if self.state == State.OVER:
+                return 0
         self.deadline = now() + acceptor.timeout
         self.hand_to(acceptor.inbounds.inbound(self))
         self.enter(State.HANDSHAKE)
@@ -203,6 +206,8 @@ cdef class Connection:
             self.address = self.request.address
         if self.acceptor.identified is not None:
             self.acceptor.identified(observe(self))
+            if self.state == State.OVER:
+                return 0
         if self.command == CONNECT:
             return dial(self)
         return associate(self) if self.command == UDP_ASSOCIATE else bind(self)
@@ -457,6 +462,8 @@ cdef class Connection:
     cdef int refuse(self, object error) except -1:
         """End because of `error`, as the inbound wants it."""
         report(self, error)
+        if self.state == State.OVER:
+            return 0
         if not self.silent or (
             not isinstance(error, ProtocolError)
             and self.inbound.cuts_answers
