@@ -46,7 +46,7 @@ def test_reuse_port_lets_two_share_one() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_limit_of_open_files_is_set_and_too_low_is_told() -> None:
     with start_proxy("-n", "128", "--max-connections", "100") as service:
-        assert "room for 18 connections, not for the 100" in service.process.output
+        assert "room for 14 connections, not for the 100" in service.process.output
         with open(f"/proc/{service.process.pid}/limits", encoding="ascii") as limits:  # noqa: PTH123
             (line,) = (line for line in limits if line.startswith("Max open files"))
         assert line.split()[3] == "128"
