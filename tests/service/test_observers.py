@@ -128,11 +128,51 @@ def test_both_ends_see_the_same_connection(run: Any) -> None:
                 assert str(connection.target) == str(target)
                 assert (connection.bytes_up, connection.bytes_down) == (8, 8)
                 assert connection.error is None
+            for service in (behind, before):
+                assert service.stats().relayed == fastsocks.Usage(1, 0, 8, 8)
             assert next(iter(near.by_connection)).server is not None
             assert next(iter(far.by_connection)).server is None
 
     with ServingTarget(echo) as target:
         run(scenario(target.address))
+
+
+@pytest.mark.parametrize("users", [None, {"bob": "secret"}])
+def test_what_goes_with_requests_and_replies_is_counted(run: Any, users: Any) -> None:
+    """Payload that is there before the relay begins counts at all of its counters."""
+    reply = b"\5\0\5\0\0\1\0\0\0\0\0\0"
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(reply[:2])
+        await reader.readexactly(10)
+        writer.write(reply[2:] + b"welcome")
+        await reader.readexactly(8)
+        writer.close()
+
+    async def scenario() -> None:
+        events = Events()
+        listening = await asyncio.start_server(upstream, "127.0.0.1", 0)
+        async with listening:
+            _, port = listening.sockets[0].getsockname()
+            options = {"accounts": users} if users else {}
+            way = f"socks5://127.0.0.1:{port}"
+            async with proxy(events, upstream=way, allow_private=True, **options) as service:
+                reader, writer = await asyncio.open_connection(*service.addresses[0])
+                hello = greeting(2) + credentials(b"bob", b"secret") if users else greeting(0)
+                target = request(SocketAddress("127.0.0.1", 9))
+                writer.write(hello + target + b"question")
+                answer = await reader.read()
+                writer.close()
+                assert answer.endswith(b"welcome")
+                (connection,) = await events.over(1)
+                assert (connection.bytes_up, connection.bytes_down) == (8, 7)
+                stats = service.stats()
+                assert stats.relayed == fastsocks.Usage(1, 0, 8, 7)
+                if users:
+                    assert stats.users["bob"] == stats.relayed
+
+    run(scenario())
 
 
 def test_both_ends_see_the_same_association(run: Any) -> None:

@@ -55,8 +55,9 @@ cdef class Connection:
     cdef object stages
     # What observers are given; None until there is something to tell them.
     cdef object observed
-    # Payload in bytes that went to the target before the relay began.
+    # Payload in bytes that went to the target before the relay began, and that came from there.
     cdef uint64_t early
+    cdef uint64_t early_down
 
     cdef int enter(self, State state) except -1:
         """Take another state; the only place that does."""
@@ -365,11 +366,17 @@ cdef class Connection:
             acceptor.poller.watch_again(token, 1, target, ARRIVALS)
         to_target, self.to_target = self.to_target, None
         to_client, self.from_target = self.from_target or b"", None
+        self.early_down = len(to_client)
+        acceptor.engine.counters.bytes_up += self.early
+        acceptor.engine.counters.bytes_down += self.early_down
         if to_client and client_codec is not None:
             to_client = self.inbound.relayed_by().seal(to_client)
         meter = None if acceptor.users is None else acceptor.users.of(self.user)
-        if meter is not None and self.early:
-            meter.spend(self.early, True)
+        if meter is not None:
+            if self.early:
+                meter.spend(self.early, True)
+            if self.early_down:
+                meter.spend(self.early_down, False)
         relay = acceptor.engine.relay(
             token,
             client,
@@ -409,7 +416,7 @@ cdef class Connection:
             if relay.error is not None:
                 report(self, relay.error, relayed=True)
             up = self.early + <uint64_t>relay.bytes_up
-            down = relay.bytes_down
+            down = self.early_down + <uint64_t>relay.bytes_down
             if self.server is not None:
                 note_answer(self, up, down)
             release(self, up, down, 0.0 if self.stages is None else relay.first_down)

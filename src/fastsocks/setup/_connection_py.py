@@ -410,6 +410,9 @@ class Connection:
             data = await receive_within(self._client, route.payload_wait)
             payload = b"" if data is None else self._payload_of(data)
         self._early = len(payload)
+        counters = self._shared.engine.counters
+        counters.bytes_up += self._early
+        counters.bytes_down += len(self._from_target)
         if route.codec is not None:
             payload = route.codec.request(request.address, payload)
             self._server = server = route.address or request.address
@@ -417,8 +420,11 @@ class Connection:
                 self._shared.answers.awaited(server, self._early)
         users = self._shared.users
         meter = None if users is None else users.of(request.user)
-        if meter is not None and self._early:
-            meter.spend(self._early, up=True)
+        if meter is not None:
+            if self._early:
+                meter.spend(self._early, up=True)
+            if self._from_target:
+                meter.spend(len(self._from_target), up=False)
         self.enter(State.RELAYED)
         self._shared.engine.start(
             self._client,
@@ -442,23 +448,24 @@ class Connection:
         try:
             if relay.error is not None:
                 self._report(relay.error, relayed=True)
+            bytes_up = self._early + relay.bytes_up
+            bytes_down = len(self._from_target) + relay.bytes_down
             if self._server is not None:
-                self._note_answer(relay)
-            self._release(self._early + relay.bytes_up, relay.bytes_down, relay.first_down)
+                self._note_answer(bytes_up, bytes_down)
+            self._release(bytes_up, bytes_down, relay.first_down)
         finally:
             self._shared.relay_ended()
 
-    def _note_answer(self, relay: Relay) -> None:
+    def _note_answer(self, bytes_up: int, bytes_down: int) -> None:
         """Take note of whether the server has answered."""
         shared = self._shared
-        bytes_up = self._early + relay.bytes_up
-        if relay.bytes_down:
+        if bytes_down:
             if not shared.answered:
                 shared.answered = True
                 shared.answers.came()
         elif bytes_up:
             shared.answered = False
-            shared.answers.missing(self._sum_up(bytes_up, relay.bytes_down))
+            shared.answers.missing(self._sum_up(bytes_up, bytes_down))
 
     def _payload_of(self, data: bytes) -> bytes:
         """Return the payload in what the client sent."""
