@@ -37,3 +37,5 @@ class Request(NamedTuple):
     command: int = CONNECT
     #: Whether the client can be told IPv4 addresses only, as that of a BIND of SOCKS4.
     short_reply: bool = False
+    #: How many bytes of `early_data` are a header of ours, and no payload of the client's.
+    header_size: int = 0

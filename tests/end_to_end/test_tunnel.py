@@ -324,7 +324,7 @@ def test_a_target_is_told_who_the_client_is(server: Server) -> None:
     """By a PROXY header (v2), which comes before anything else."""
     with (
         Target() as target,
-        server.tunnel(target.address, "--send-proxy-protocol") as tunnel,
+        server.tunnel(target.address, "--send-proxy-protocol", "--access-log") as tunnel,
         connect(tunnel) as client,
         target.accept() as accepted,
     ):
@@ -335,3 +335,7 @@ def test_a_target_is_told_who_the_client_is(server: Server) -> None:
         assert header == b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + ends + ports
         client.sendall(b"first")
         assert read_exactly(accepted, 5) == b"first"
+        client.close()
+        accepted.close()
+        # The header is none of the client's payload.
+        tunnel.process.wait_for_line(r" up 5 down 0 bytes ")

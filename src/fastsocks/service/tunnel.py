@@ -52,7 +52,7 @@ class _FixedTarget(Inbound, Inbounds):
     def begin(self, accepted: Accepted) -> Request:
         if self._tells_clients:
             header = header_for(self._request, accepted)
-            return self._request._replace(early_data=header)
+            return self._request._replace(early_data=header, header_size=len(header))
         return self._request
 
     def receive(self, data: Buffer) -> Request:

@@ -251,7 +251,7 @@ cdef class Connection:
     cdef int begin_payload(self) except -1:
         """Make the outbound's first bytes, if they need not wait for a payload."""
         codec, payload = self.route.codec, self.request.early_data
-        self.early = len(payload)
+        self.early = len(payload) - <Py_ssize_t>self.request.header_size
         if codec is None:
             self.to_target = payload
         elif payload or not self.route.payload_wait:

@@ -409,7 +409,7 @@ class Connection:
             self.enter(State.PAYLOAD)
             data = await receive_within(self._client, route.payload_wait)
             payload = b"" if data is None else self._payload_of(data)
-        self._early = len(payload)
+        self._early = len(payload) - request.header_size
         counters = self._shared.engine.counters
         counters.bytes_up += self._early
         counters.bytes_down += len(self._from_target)

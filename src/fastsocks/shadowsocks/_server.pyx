@@ -121,7 +121,7 @@ cdef class ServerCodec(Codec):
 
 cdef object new_request(object address, const uint8_t* payload, Py_ssize_t size, object user):
     return _new_tuple(
-        Request, (address, PyBytes_FromStringAndSize(<const char*>payload, size), user, 1, False)
+        Request, (address, PyBytes_FromStringAndSize(<const char*>payload, size), user, 1, False, 0)
     )
 
 
@@ -313,7 +313,7 @@ cdef class Aead2022ServerCodec(ServerCodec):
         plaintext = self.open_bytes(start + used, size - used)
         if plaintext:
             plaintext = PyBytes_FromStringAndSize(<const char*>reader.pos, left(&reader)) + plaintext
-            return _new_tuple(Request, (address, plaintext, self.user, 1, False))
+            return _new_tuple(Request, (address, plaintext, self.user, 1, False, 0))
         return new_request(address, reader.pos, left(&reader), self.user)
 
     cdef AnswerSealer answer_sealer(self, bytes salt):

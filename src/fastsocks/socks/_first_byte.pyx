@@ -112,7 +112,7 @@ cdef class FirstByteServer(Inbound):
         address = take_address(&reader)
         self._stage = Stage.DIALING
         early = PyBytes_FromStringAndSize(<const char*>reader.pos, left(&reader))
-        return _new_tuple(Request, (address, early, None, CONNECT, False))
+        return _new_tuple(Request, (address, early, None, CONNECT, False, 0))
 
     cdef bint _lets_in(self, Reader* reader) except -1:
         """Read a greeting, if it is whole, and one that lets in whoever sends it."""
