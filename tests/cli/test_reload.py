@@ -132,6 +132,7 @@ def test_a_worker_made_later_has_what_holds(proxy: Configured) -> None:
         assert proxy.reaches(target.address) == {False}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", [2], indirect=True)
 def test_where_a_worker_does_not_answer_nothing_changes(proxy: Configured) -> None:
     """It hangs: it is stopped, until the supervisor has waited long enough."""

@@ -13,6 +13,7 @@ import pytest
 from fastsocks.address import Address
 from fastsocks.proxy_protocol import build_header
 from harness.listener import SocketAddress
+from harness.pattern import read_exactly
 from harness.services import (
     Implementation,
     Service,
@@ -150,9 +151,8 @@ def test_an_upstream_is_told_of_the_client(implementation: Implementation, hop: 
     ):
         wire = Address.of(target.address.host, target.address.port).wire
         sock.sendall(b"\x05\x01\x02\x01\x02al\x06secret\x05\x01\x00" + wire)
-        with sock.makefile("rb") as answers:
-            assert answers.read(6) == b"\x05\x02\x01\x00\x05\x00"
-            answers.read(8)
+        assert read_exactly(sock, 6) == b"\x05\x02\x01\x00\x05\x00"
+        read_exactly(sock, 8)
         exchange_patterns(sock, SIZE)
         sock.close()
         upstream.process.wait_for_line(rf"{CLIENT}:\d+ \S+ -> {target.address.host}:")

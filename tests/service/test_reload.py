@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import time
@@ -250,13 +251,17 @@ def test_caps_and_time_limits(run: Any) -> None:
         async with Proxy(options) as proxy:
             address = proxy.addresses[0]
             first = await asyncio.open_connection(*address)
+            # The kernel tells of connections once they have sent something.
+            first[1].write(b"\5")
             while not proxy.active:
                 await asyncio.sleep(0.01)
             await proxy.reload(dataclasses.replace(options, max_connections=1, timeout=0.2))
             assert proxy.stats().caps["max_connections"].limit == 1
             assert proxy.stats().caps["max_connections"].used == 1
             reader, writer = await asyncio.open_connection(*address)
-            assert await reader.read() == b""
+            writer.write(b"\5")
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
             writer.close()
             assert proxy.stats().failures == {"limit": 1}
             first[1].close()
@@ -264,6 +269,7 @@ def test_caps_and_time_limits(run: Any) -> None:
                 await asyncio.sleep(0.01)
             # Its handshake is over before it has begun.
             reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"\5")
             assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
             writer.close()
             assert proxy.stats().failures["handshake-timeout"] == 1
