@@ -68,8 +68,11 @@ def carried(request: pytest.FixtureRequest) -> Callable[[LineQueue], None]:
 
 
 def fill(queue: LineQueue) -> int:
-    """Put in more than there is room for, and return how many lines that were."""
-    count = 4 * CAPACITY // len(LINE)
+    """Put in more than there is room for, and return how many lines that were.
+
+    Whoever carries them may have taken as many already as the queue holds.
+    """
+    count = 8 * CAPACITY // len(LINE)
     for _ in range(count):
         queue.put(LINE)
     return count
@@ -96,8 +99,7 @@ def test_a_reader_that_hangs_loses_lines_and_is_told(
         return sum(int(line.split()[1]) for line in lines if line.startswith(b"lost"))
 
     wait_until(lambda: reader.read().count(LINE) + told() == put, "all are there or told")
-    # How many go by while it is filled is the machine's matter.
-    assert told() > put // 4
+    assert told() > put // 2
     queue.put(b"and on\n")
     assert reader.read_until(b"and on\n")[-2].startswith(b"lost")
     queue.close()
